@@ -1,0 +1,1 @@
+"""The remote side: Brex over HTTP, and nothing else."""

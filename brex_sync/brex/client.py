@@ -1,0 +1,168 @@
+"""Requests to Brex: authorised, rate limited, with deadlines, and repeated where that helps."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import tenacity
+from tenacity import stop_after_attempt, stop_after_delay, wait_random_exponential
+
+from brex_sync.brex.errors import Fault, RateLimited, Transient, Unreachable, classify
+from brex_sync.brex.rate_limit import RateLimiter
+
+log = logging.getLogger(__name__)
+
+Params = Mapping[str, str | Sequence[str]]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for Brex.
+
+    `deadline`: seconds for one request, from sending to the last byte. `attempts` and `total`
+    (seconds): when to give up repeating it. Waits grow from `first` up to `longest` seconds, with
+    jitter.
+    """
+
+    deadline: float = 60.0
+    attempts: int = 8
+    total: float = 300.0
+    first: float = 0.5
+    longest: float = 30.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts the requests sent on behalf of one stream, repeated ones included."""
+
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where Brex is, and what opens it. `token` is asked at every request, never kept."""
+
+    url: str
+    token: Callable[[], str] = field(repr=False)
+
+
+class BrexClient:
+    """An open connection to one Brex account.
+
+    Use as an async context manager. `transport` replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limiter: RateLimiter,
+        patience: Patience | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._limiter = limiter
+        self._patience = patience or Patience()
+        self._http = httpx.AsyncClient(
+            base_url=endpoint.url,
+            transport=transport,
+            timeout=self._patience.deadline,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
+            headers={"Accept": "application/json", "User-Agent": "brex-sync"},
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def get(
+        self, path: str, params: Params, read: Callable[[bytes], Answer], meter: Meter
+    ) -> Answer:
+        """GETs `path` and reads the answer's body, again and again until one can be read.
+
+        Raises:
+            BrexError: there was no usable answer; `Transient` ones have been repeated in vain.
+        """
+        patience = self._patience
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Transient),
+            stop=stop_after_attempt(patience.attempts) | stop_after_delay(patience.total),
+            wait=self._wait,
+            before_sleep=self._tell,
+            reraise=True,
+        ):
+            with attempt:
+                return read(await self._once(path, params, meter))
+        raise AssertionError("unreachable: tenacity returns or raises")
+
+    async def _once(self, path: str, params: Params, meter: Meter) -> bytes:
+        async with self._limiter.slot():
+            meter.requests += 1
+            try:
+                async with asyncio.timeout(self._patience.deadline):
+                    answer = await self._http.get(
+                        path,
+                        params=dict(params),
+                        headers={"Authorization": f"Bearer {self._endpoint.token()}"},
+                    )
+            except TimeoutError:
+                raise Unreachable(
+                    f"GET {path}: no complete answer within {self._patience.deadline:g} s"
+                ) from None
+            except httpx.HTTPError as error:
+                raise Unreachable(f"GET {path}: {error or type(error).__name__}") from None
+        if answer.status_code == 200:
+            return answer.content
+        fault = Fault(
+            answer.status_code,
+            answer.content,
+            answer.headers.get("X-Brex-Trace-Id"),
+            _seconds(answer.headers.get("Retry-After")),
+        )
+        raise classify(fault, f"GET {path}")
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds before the next attempt; a rate limit holds back all streams of the connection."""
+        error = state.outcome.exception() if state.outcome else None
+        backoff = wait_random_exponential(self._patience.first, self._patience.longest)(state)
+        asked = error.retry_after if isinstance(error, Transient) else None
+        wait = backoff if asked is None else asked + min(backoff, 1.0)
+        if isinstance(error, RateLimited):
+            self._limiter.pause(wait)
+        return wait
+
+    @staticmethod
+    def _tell(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        log.warning("%s; trying again in %.1f s", error, wait)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After in seconds, whether it came as a number or as an HTTP date."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,87 @@
+"""Walking a list page by page.
+
+A cursor is a position in a list that may shift while it is read: it serves to go on within one
+walk and is never kept as a watermark.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import quote
+
+from brex_sync.brex.client import BrexClient, Meter
+from brex_sync.brex.errors import LoopingCursor
+from brex_sync.brex.strict_json import Page, read_item, read_page
+from brex_sync.streams.declare import Stream
+
+_EMPTY_PAGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list to walk: which endpoint, filtered how, and in pages of which size."""
+
+    path: str
+    params: Mapping[str, str | Sequence[str]]
+    limit: int | None
+    envelope: bool
+
+
+def list_path(stream: Stream, parent: str | None) -> str:
+    """The stream's path, with its parent's id percent-encoded into it."""
+    if stream.per is None or parent is None:
+        return stream.path
+    return stream.path.format(**{stream.per.column: quote(parent, safe="")})
+
+
+async def walk(
+    client: BrexClient, listing: Listing, meter: Meter, cursor: str | None = None
+) -> AsyncIterator[Page]:
+    """Yields the pages of a list from `cursor` on, one page ahead of whoever takes them.
+
+    Raises:
+        LoopingCursor: a cursor came twice, or page after page was empty.
+        BrexError: a page could not be read.
+    """
+    seen = {cursor}
+    empty = 0
+    request = asyncio.create_task(_page(client, listing, cursor, meter))
+    try:
+        while True:
+            page = await request
+            empty = 0 if page.items else empty + 1
+            if page.next_cursor is None:
+                yield page
+                return
+            if page.next_cursor in seen or empty > _EMPTY_PAGES:
+                raise LoopingCursor(f"GET {listing.path}: the list's pages do not end")
+            seen.add(page.next_cursor)
+            request = asyncio.create_task(_page(client, listing, page.next_cursor, meter))
+            yield page
+    finally:
+        request.cancel()
+
+
+async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter) -> Page:
+    """One row by its identifier, as a page of one.
+
+    Raises:
+        NotFound: Brex has no such row.
+        BrexError: the row could not be read.
+    """
+    if stream.item_path is None:
+        raise ValueError(f"stream {stream.name} has no path for a single row")
+    path = stream.item_path.format(id=quote(key, safe=""))
+    return await client.get(path, {}, read_item, meter)
+
+
+async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter: Meter) -> Page:
+    params = dict(listing.params)
+    if listing.limit is not None:
+        params["limit"] = str(listing.limit)
+    if cursor is not None:
+        params["cursor"] = cursor
+    return await client.get(
+        listing.path, params, partial(read_page, envelope=listing.envelope), meter
+    )

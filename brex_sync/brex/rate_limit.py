@@ -1,0 +1,74 @@
+"""One connection's share of Brex's request limit."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+REQUESTS = 1000
+"""Requests Brex allows per client and account in `PERIOD` (its rate-limit guide)."""
+PERIOD = 60.0
+"""Seconds."""
+
+
+class RateLimiter:
+    """At most `requests` in any `period` seconds, as the server sees them.
+
+    A request may arrive at any moment between being sent and being answered, so a slot stays
+    taken until `period` seconds after the answer; then no window the server could count in holds
+    more than `requests`.
+    """
+
+    def __init__(
+        self,
+        requests: int = REQUESTS,
+        period: float = PERIOD,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._requests = requests
+        self._period = period
+        self._clock = clock
+        self._in_flight = 0
+        self._answered: deque[float] = deque()
+        self._paused_until = 0.0
+        self._queue = asyncio.Lock()
+        self._released = asyncio.Event()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Holds one request's slot; waits, first come first served, until one is free."""
+        async with self._queue:
+            while (wait := self._wait()) > 0:
+                await self._sleep(wait)
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._answered.append(self._clock())
+            self._released.set()
+
+    def pause(self, seconds: float) -> None:
+        """Lets nobody through for `seconds`: Brex said to come back later."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def _wait(self) -> float:
+        now = self._clock()
+        while self._answered and self._answered[0] <= now - self._period:
+            self._answered.popleft()
+        paused = self._paused_until - now
+        if self._in_flight + len(self._answered) < self._requests:
+            return paused
+        if self._answered:
+            return max(paused, self._answered[0] + self._period - now)
+        return max(paused, self._period)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, but no longer than until the next answer: it may change how long to wait."""
+        self._released.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._released.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,109 @@
+"""Pages of JSON, read strictly: integers stay integers, and what is no JSON is no page.
+
+Only two things in a body are ever replaced, by U+FFFD, since Postgres cannot hold them:
+the character NUL and surrogates without a partner.
+"""
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from brex_sync.brex.errors import UnusableAnswer
+
+_SUSPECT = (b"\\u0000", b"\\ud", b"\\uD")
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|\\(?:u[0-9a-fA-F]{4}|.)",
+    re.DOTALL,
+)
+_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
+_REPLACEMENT = b"\\ufffd"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Envelope(msgspec.Struct):
+    items: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: its items as the JSON Brex sent, and where the next page begins.
+
+    `cleaned` counts the characters replaced in it.
+    """
+
+    items: tuple[bytes, ...]
+    next_cursor: str | None
+    cleaned: int = 0
+
+
+def read_page(body: bytes, *, envelope: bool) -> Page:
+    """Reads a list answer; `envelope` says whether the list stands in `items` or is bare.
+
+    Raises:
+        UnusableAnswer: the body is empty, cut, no JSON, or lacks the list.
+    """
+    text, cleaned = clean(body)
+    try:
+        if envelope:
+            answer = _ENVELOPE.decode(text)
+            items, cursor = answer.items, answer.next_cursor
+        else:
+            items, cursor = _ARRAY.decode(text), None
+    except msgspec.MsgspecError as error:
+        raise UnusableAnswer(f"the answer is not the JSON list expected: {error}") from None
+    return Page(tuple(bytes(item) for item in items), cursor or None, cleaned)
+
+
+def read_item(body: bytes) -> Page:
+    """Reads an answer that is one JSON object, as a page of one.
+
+    Raises:
+        UnusableAnswer: the body is anything else.
+    """
+    text, cleaned = clean(body)
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError as error:
+        raise UnusableAnswer(f"the answer is not the JSON object expected: {error}") from None
+    return Page((text,), None, cleaned)
+
+
+def clean(body: bytes) -> tuple[bytes, int]:
+    """The body without NUL and lone surrogates, and how many there were.
+
+    Raises:
+        UnusableAnswer: the body is not UTF-8.
+    """
+    body, raw = _utf8(body)
+    if not any(suspect in body for suspect in _SUSPECT):
+        return body, raw
+    escaped = 0
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        nonlocal escaped
+        if not _UNSTORABLE.fullmatch(match[0]):
+            return match[0]
+        escaped += 1
+        return _REPLACEMENT
+
+    return _ESCAPE.sub(replace, body), raw + escaped
+
+
+def _utf8(body: bytes) -> tuple[bytes, int]:
+    try:
+        body.decode()
+        return body, 0
+    except UnicodeDecodeError:
+        pass
+    try:
+        text, replaced = _SURROGATE.subn("\ufffd", body.decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError:
+        raise UnusableAnswer("the answer is not UTF-8 text") from None
+    return text.encode(), replaced

@@ -1,0 +1,41 @@
+"""Brex's Transactions API: the accounts."""
+
+from brex_sync.streams.declare import Paging, Stream, bank_number, boolean, date, money, text
+
+CARD_ACCOUNTS = Stream(
+    name="card_accounts",
+    group="accounts",
+    description="The company's card accounts with their balances and limits.",
+    path="/v2/accounts/card",
+    scope="accounts.card.readonly",
+    paging=Paging(limit=None, envelope=False),
+    columns=(
+        text("id", "Brex's identifier of the account."),
+        text("status", "ACTIVE, and others as Brex adds them."),
+        money("current_balance", "What the company owes on the account."),
+        money("available_balance", "What can still be spent."),
+        money("account_limit", "The account's credit limit."),
+        date("current_statement_period.start_date", "First day (UTC) of the open statement."),
+        date("current_statement_period.end_date", "Day (UTC) before which the statement ends."),
+    ),
+)
+
+CASH_ACCOUNTS = Stream(
+    name="cash_accounts",
+    group="accounts",
+    description="The company's cash accounts with their balances.",
+    path="/v2/accounts/cash",
+    item_path="/v2/accounts/cash/{id}",
+    scope="accounts.cash.readonly",
+    paging=Paging(limit=None),
+    columns=(
+        text("id", "Brex's identifier of the account."),
+        text("name", "Name of the account."),
+        text("status", "ACTIVE, and others as Brex adds them."),
+        money("current_balance", "Balance, pending movements included."),
+        money("available_balance", "Balance that can be used now."),
+        bank_number("account_number", "Bank account number."),
+        bank_number("routing_number", "Bank routing number."),
+        boolean("primary", "Whether this is the company's one primary account."),
+    ),
+)

@@ -1,0 +1,256 @@
+"""The vocabulary in which every Brex stream is declared.
+
+From one `Stream` come the request, the paging, the dtype of every column, the table with its
+comments, the Dagster asset with its checks, and the documentation.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, StrEnum
+
+
+class Kind(StrEnum):
+    """What a column holds; the value is its Postgres type, except for money, which takes three."""
+
+    TEXT = "text"
+    INTEGER = "bigint"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamptz"
+    DECIMAL = "numeric"
+    JSON = "jsonb"
+    MONEY = "money"
+
+
+class Sensitivity(Enum):
+    """How freely a column's values may be shown."""
+
+    OPEN = "open"
+    PERSONAL = "personal"
+    """Names, e-mail and postal addresses: shown, and marked in the column's comment."""
+    BANK_NUMBER = "bank number"
+    """Cut to its last four characters before it is stored, in `_raw` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One physical column of a table.
+
+    `name` is the column in Postgres, `kind` its type (never `MONEY`).
+    """
+
+    name: str
+    kind: Kind
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One value of an API item and the column, or columns, it becomes.
+
+    `path` is where the value lies in the item (`merchant.mcc`); the column's name follows from
+    it (`merchant_mcc`, camelCase turned to snake_case).
+    """
+
+    path: str
+    kind: Kind
+    description: str
+    sensitivity: Sensitivity = Sensitivity.OPEN
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.path.replace(".", "_")).lower()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The path as the keys to follow from the item down."""
+        return tuple(self.path.split("."))
+
+    def fields(self) -> Iterator[Field]:
+        """The physical columns: three for money (major units, minor units, currency), else one."""
+        if self.kind is not Kind.MONEY:
+            yield Field(self.name, self.kind, self.description)
+            return
+        yield Field(self.name, Kind.DECIMAL, f"{self.description} In major units of the currency.")
+        yield Field(
+            f"{self.name}_minor",
+            Kind.INTEGER,
+            f"{self.description} Exact, in the currency's smallest unit.",
+        )
+        yield Field(
+            f"{self.name}_currency",
+            Kind.TEXT,
+            f"ISO 4217 currency of {self.name}; null where Brex names none (Brex then means USD).",
+        )
+
+
+def text(path: str, description: str, sensitivity: Sensitivity = Sensitivity.OPEN) -> Column:
+    """A string, an identifier or an enumeration: enumerations grow without notice at Brex."""
+    return Column(path, Kind.TEXT, description, sensitivity)
+
+
+def personal(path: str, description: str) -> Column:
+    """A text that identifies a person."""
+    return text(path, description, Sensitivity.PERSONAL)
+
+
+def bank_number(path: str, description: str) -> Column:
+    """An account or routing number, of which only the last four characters are kept."""
+    return text(path, f"{description} Last four digits only.", Sensitivity.BANK_NUMBER)
+
+
+def integer(path: str, description: str) -> Column:
+    """A whole number of at most 64 bits."""
+    return Column(path, Kind.INTEGER, description)
+
+
+def boolean(path: str, description: str) -> Column:
+    """True or false."""
+    return Column(path, Kind.BOOLEAN, description)
+
+
+def date(path: str, description: str) -> Column:
+    """A calendar date (`YYYY-MM-DD`), never shifted by any time zone."""
+    return Column(path, Kind.DATE, description)
+
+
+def timestamp(path: str, description: str) -> Column:
+    """A moment (RFC 3339)."""
+    return Column(path, Kind.TIMESTAMP, description)
+
+
+def money(path: str, description: str) -> Column:
+    """Brex's Money object: `x` (numeric), `x_minor` (bigint) and `x_currency` (text)."""
+    return Column(path, Kind.MONEY, description)
+
+
+def json(path: str, description: str) -> Column:
+    """A list or a free map, kept as JSON."""
+    return Column(path, Kind.JSON, description)
+
+
+def address(path: str, whose: str) -> tuple[Column, ...]:
+    """The columns of a Brex Address object; `whose` ends the descriptions."""
+    return (
+        personal(f"{path}.line1", f"First address line of {whose}."),
+        personal(f"{path}.line2", f"Second address line of {whose}."),
+        text(f"{path}.city", f"City of {whose}."),
+        text(f"{path}.state", f"State, province or region of {whose}."),
+        text(f"{path}.country", f"Country of {whose}, ISO 3166-1 alpha-2."),
+        text(f"{path}.postal_code", f"Postal code of {whose}."),
+        personal(f"{path}.phone_number", f"Phone number of {whose}."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How a list is cut into pages.
+
+    `limit` is the most rows the endpoint gives per page, None where it takes no `limit`
+    parameter; `envelope` is False where the answer is a bare JSON array.
+    """
+
+    limit: int | None = 1000
+    envelope: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What an endpoint with a time filter lets one leave out.
+
+    `param` asks for rows whose `column` (a date) is on or after a moment, written in `format`.
+    `overlap` is how far before the watermark each run begins to read again; every
+    `wide_every` it begins `wide` before it, and every `full_every` at the beginning.
+    """
+
+    param: str
+    column: str
+    overlap: timedelta = timedelta(days=14)
+    wide: timedelta = timedelta(days=90)
+    wide_every: timedelta = timedelta(days=7)
+    full_every: timedelta = timedelta(days=30)
+    format: str = "%Y-%m-%dT00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Per:
+    """A list that exists once per row of another stream.
+
+    The live values of `column` in `stream` fill `{column}` in the path, and are stored in the
+    column `into`, which the API's rows lack.
+    """
+
+    stream: str
+    into: str
+    column: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that names a row of another stream, null where there is none."""
+
+    column: str
+    stream: str
+    to: str = "id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Everything there is to say about one of Brex's lists.
+
+    `key` names the columns that identify a row. `item_path` fetches one row by its last key
+    column, so that a row missing from a list can be asked for before it is called deleted.
+    `hidden` is a filter for rows that the plain list leaves out, listed after it. `scope` is the
+    OAuth scope that lets one read the list; `group` the heading people find it under.
+    """
+
+    name: str
+    description: str
+    group: str
+    path: str
+    scope: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ("id",)
+    paging: Paging = Paging()
+    window: Window | None = None
+    per: Per | None = None
+    item_path: str | None = None
+    hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in self.fields()]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"stream {self.name}: columns declared twice: {sorted(twice)}")
+        absent = set(self.key) - set(names)
+        if absent:
+            raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
+
+    def fields(self) -> Iterator[Field]:
+        """The physical columns in table order, without those every table has (`_raw` …)."""
+        if self.per is not None:
+            yield Field(self.per.into, Kind.TEXT, f"The row of {self.per.stream} this belongs to.")
+        for column in self.columns:
+            yield from column.fields()
+
+    @property
+    def masked(self) -> tuple[Column, ...]:
+        """The columns whose values are cut before anything is stored."""
+        return tuple(c for c in self.columns if c.sensitivity is Sensitivity.BANK_NUMBER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A view for people over the tables of one connection.
+
+    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads.
+    """
+
+    name: str
+    description: str
+    group: str
+    sources: tuple[str, ...]
+    fields: tuple[Field, ...]
