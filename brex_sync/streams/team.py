@@ -26,7 +26,9 @@ USERS = Stream(
         personal("first_name", "First name."),
         personal("last_name", "Last name."),
         personal("email", "E-mail address."),
-        text("status", "INVITED, ACTIVE, DISABLED, ARCHIVED, DELETED and others as Brex adds them."),
+        text(
+            "status", "INVITED, ACTIVE, DISABLED, ARCHIVED, DELETED and others as Brex adds them."
+        ),
         text("manager_id", "The user this user reports to."),
         text("department_id", "Department."),
         text("location_id", "Location."),

@@ -1,0 +1,11 @@
+"""Postgres for people who have none: a private server out of the wheel's binaries.
+
+>>> with EmbeddedPostgres(Path("~/.brex-sync").expanduser()) as server:  # doctest: +SKIP
+...     print(server.psql("brex"))
+"""
+
+from brex_sync.embedded.errors import EmbeddedPostgresError
+from brex_sync.embedded.postgres import EmbeddedPostgres
+from brex_sync.embedded.server import Server
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "Server"]

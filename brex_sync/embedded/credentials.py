@@ -1,0 +1,48 @@
+"""Port and password, kept in a libpq passfile: our record and everybody's key in one."""
+
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brex_sync.embedded.errors import EmbeddedPostgresError
+
+HOST = "127.0.0.1"
+USER = "brex"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What it takes to connect, beside HOST and USER."""
+
+    port: int
+    password: str = field(repr=False)
+
+
+def new_password() -> str:
+    """A random password of letters, digits, '-' and '_'."""
+    return secrets.token_urlsafe(24)
+
+
+def read_passfile(passfile: Path) -> Credentials | None:
+    """What `passfile` says; None where there is none. Raises EmbeddedPostgresError if damaged."""
+    if not passfile.exists():
+        return None
+    try:
+        _, port, _, _, password = passfile.read_text().split("\n")[0].split(":")
+        return Credentials(int(port), password)
+    except ValueError:
+        raise EmbeddedPostgresError(
+            f"{passfile} is damaged: restore its line host:port:database:user:password"
+        ) from None
+
+
+def write_passfile(passfile: Path, credentials: Credentials) -> None:
+    """Replace `passfile` in one step; only its owner may read it."""
+    line = f"{HOST}:{credentials.port}:*:{USER}:{credentials.password}\n"
+    with tempfile.NamedTemporaryFile("w", dir=passfile.parent, delete=False) as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, passfile)

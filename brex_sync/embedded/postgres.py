@@ -1,0 +1,184 @@
+"""The embedded server as a context manager that several processes share."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from brex_sync.embedded.binaries import find_binaries
+from brex_sync.embedded.cluster import Cluster
+from brex_sync.embedded.credentials import (
+    HOST,
+    USER,
+    Credentials,
+    new_password,
+    read_passfile,
+    write_passfile,
+)
+from brex_sync.embedded.errors import EmbeddedPostgresError, explained
+from brex_sync.embedded.lock import Membership, exclusive
+from brex_sync.embedded.postmaster import (
+    await_postmaster,
+    free_port,
+    is_free,
+    start_postmaster,
+    stop_postmaster,
+    trim_log,
+)
+from brex_sync.embedded.privileges import choose_account
+from brex_sync.embedded.server import Server
+
+PREFERRED_PORT = 54329
+DATABASES = ("brex", "dagster")
+SHARED = Path("/var/lib/brex-sync")  # for root, where home is closed to the user it switches to
+
+
+class EmbeddedPostgres:
+    """A Postgres server whose files are in `home`, running for as long as anybody uses it.
+
+    Any number of processes may use the same home at once; the first starts the server, the last
+    stops it. `port` is the TCP port to prefer, and `bin_dir` a folder of PostgreSQL programs to
+    use in place of the wheel's.
+    """
+
+    def __init__(self, home: Path, *, port: int | None = None, bin_dir: Path | None = None) -> None:
+        self._home = Path(os.path.abspath(home))
+        self._port = port
+        self._bin_dir = bin_dir
+        self._users = Membership(self._home / "postgres.users")
+        self._cluster: Cluster | None = None
+
+    def start(self) -> Server:
+        """Use the server, starting it (and making its databases) where need be.
+
+        Raises EmbeddedPostgresError where that cannot be.
+        """
+        with explained(self._home):
+            _make_home(self._home)
+            with self._alone():
+                self._users.join()
+                try:
+                    return self._bring_up()
+                except BaseException:
+                    self._leave()
+                    raise
+
+    def stop(self) -> None:
+        """Stop using the server, and stop it if nobody else does.
+
+        Raises EmbeddedPostgresError where it does not stop.
+        """
+        if self._users.held:
+            with explained(self._home), self._alone():
+                self._leave()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def _passfile(self) -> Path:
+        return self._home / "pgpass"
+
+    @property
+    def _log(self) -> Path:
+        return self._home / "logs" / "postgres.log"
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return exclusive(self._home / "postgres.lock")
+
+    def _leave(self) -> None:
+        try:
+            if self._cluster and self._users.is_last():
+                stop_postmaster(self._cluster)
+        finally:
+            self._users.leave()
+
+    def _bring_up(self) -> Server:
+        self._cluster = cluster = self._find_cluster()
+        if cluster.exists:
+            cluster.check_version()
+        credentials = self._credentials(cluster)
+        if not cluster.exists:
+            cluster.create(credentials.password)
+        running = await_postmaster(cluster.data)
+        trim_log(self._log)
+        if running:
+            credentials = self._remember(replace(credentials, port=running.port))
+        else:
+            credentials = self._launch(cluster, credentials)
+        server = Server(
+            HOST,
+            credentials.port,
+            USER,
+            credentials.password,
+            self._passfile,
+            cluster.binaries / "psql",
+        )
+        _create_databases(server)
+        return server
+
+    def _find_cluster(self) -> Cluster:
+        link = self._home / "postgres"
+        account = choose_account(link)
+        return Cluster(link, account, find_binaries(self._bin_dir, account, SHARED), SHARED)
+
+    def _credentials(self, cluster: Cluster) -> Credentials:
+        known = read_passfile(self._passfile)
+        if not known and cluster.exists:
+            raise EmbeddedPostgresError(
+                f"{self._passfile}, which has the password of {cluster.link}, is gone: bring it "
+                "back, or move the folder away and sync afresh"
+            )
+        return known or self._remember(Credentials(self._port or PREFERRED_PORT, new_password()))
+
+    def _remember(self, credentials: Credentials) -> Credentials:
+        if credentials != read_passfile(self._passfile):
+            write_passfile(self._passfile, credentials)
+        return credentials
+
+    def _launch(self, cluster: Cluster, credentials: Credentials) -> Credentials:
+        """Start the server on the port preferred or remembered, or on the next that is free."""
+        self._log.parent.mkdir(mode=0o700, exist_ok=True)
+        wanted = self._port or credentials.port
+        while True:
+            port = free_port(wanted)
+            failure = start_postmaster(cluster, port, self._log)
+            if failure is None:
+                return self._remember(replace(credentials, port=port))
+            if is_free(port):
+                raise EmbeddedPostgresError(f"Postgres did not start: {failure}; see {self._log}")
+
+
+def _make_home(home: Path) -> None:
+    """Make `home` where it is missing: our own, yet passable to the user root switches to."""
+    if not home.is_dir():
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _create_databases(server: Server) -> None:
+    try:
+        with psycopg.connect(
+            server.url("postgres"), hostaddr=server.host, autocommit=True, connect_timeout=30
+        ) as connection:
+            present = {name for (name,) in connection.execute("select datname from pg_database")}
+            for name in DATABASES:
+                if name not in present:
+                    connection.execute(SQL("create database {}").format(Identifier(name)))
+    except psycopg.Error as refused:
+        raise EmbeddedPostgresError(
+            f"Postgres runs on port {server.port} but refuses to work: {refused}; "
+            f"see that {server.passfile} is as it was made"
+        ) from refused

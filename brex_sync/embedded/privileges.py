@@ -1,0 +1,105 @@
+"""As whom the server runs: as ourselves, or, since Postgres refuses root, as somebody lesser."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from brex_sync.embedded.errors import OTHERWISE, EmbeddedPostgresError
+
+UNPRIVILEGED = ("postgres", "nobody")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine. `uid` and `gid` are None where it is ourselves."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    def __str__(self) -> str:
+        return f" as user id {self.uid}" if self.switched else ""
+
+    @property
+    def switched(self) -> bool:
+        """Whether this is somebody else than us."""
+        return self.uid is not None
+
+    def run(
+        self, *command: str | Path, text: str = "", output: IO[bytes] | int = subprocess.PIPE
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command as this user, in its own session, with nothing of our environment.
+
+        `text` is what it reads; what it prints, errors too, goes to `output`. Raises OSError
+        where it cannot be run.
+        """
+        return subprocess.run(
+            [str(word) for word in command],
+            check=False,
+            input=text,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            env=_environment(),
+            umask=0o077,
+            start_new_session=True,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=[] if self.switched else None,
+        )
+
+    def can_enter(self, folder: Path) -> bool:
+        """Whether this user can pass through `folder` and all above it."""
+        return self.run("/bin/sh", "-c", 'cd "$1"', "sh", folder).returncode == 0
+
+    def write(self, path: Path, text: str, *, append: bool = False) -> None:
+        """Write a file as this user would, so that no link of its making leads us astray.
+
+        Raises EmbeddedPostgresError where this user cannot.
+        """
+        into = ">>" if append else ">"
+        done = self.run("/bin/sh", "-c", f'cat {into} "$1"', "sh", path, text=text)
+        if done.returncode:
+            raise EmbeddedPostgresError(f"cannot write {path}: {done.stdout}")
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder that this user alone may use."""
+        path.mkdir(mode=0o700)
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+
+def choose_account(data: Path) -> Account:
+    """Who runs the server: ourselves; as root the owner of `data`, or an unprivileged user.
+
+    Raises EmbeddedPostgresError for root on a machine without such a user.
+    """
+    if os.geteuid() != 0:
+        return Account()
+    if data.exists() and data.stat().st_uid != 0:
+        return Account(data.stat().st_uid, data.stat().st_gid)
+    for name in UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedPostgresError(
+        "Postgres does not run as root, and there is no user 'postgres' or 'nobody' here to run it "
+        f"as: add one (useradd --system postgres), run as an ordinary user, or {OTHERWISE}"
+    )
+
+
+def make_passable(folder: Path) -> None:
+    """Make `folder`, where it is missing, one that everybody can pass through and root fill."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **kept}

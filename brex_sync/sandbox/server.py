@@ -1,0 +1,63 @@
+"""The sandbox on a port."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+
+
+class PortTaken(Exception):
+    """Someone else listens on the port asked for."""
+
+
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """A socket on `port`, or on a free one for 0.
+
+    Raises:
+        PortTaken: the port is in use.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise PortTaken(f"port {port} is in use; choose another with --port") from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address a client uses."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM."""
+    _server(app).run(sockets=[listener])
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serves from a thread on a free port while the block runs; yields the URL."""
+    listener = bind(0)
+    server = _server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(timeout=10)
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    )

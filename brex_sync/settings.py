@@ -1,0 +1,100 @@
+"""The environment (and a `.env` file) as typed settings, checked at start."""
+
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from brex_sync.warehouse.database import with_driver
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+
+class Configuration(StrEnum):
+    """The ways to connect to Brex, and the sandbox for those who have no account."""
+
+    OAUTH = "brex"
+    STAGING = "brex-staging"
+    API_KEY = "brex-api-key"
+    SANDBOX = "sandbox"
+
+
+API_URLS = {
+    Configuration.OAUTH: "https://api.brex.com",
+    Configuration.STAGING: "https://api-staging.brex.com",
+    Configuration.API_KEY: "https://api.brex.com",
+}
+
+
+class Settings(BaseSettings):
+    """Every setting; the README's table lists them with their meaning."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+
+    configuration: Configuration | None = Field(None, validation_alias="BREX_CONFIGURATION")
+    api_key: SecretStr | None = Field(None, validation_alias="BREX_API_KEY")
+    api_url: str | None = Field(None, validation_alias="BREX_API_URL")
+    database_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_DATABASE_URL")
+    dagster_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
+    home: Path = Field(Path("~/.brex-sync"), validation_alias="BREX_SYNC_HOME")
+    connections_file: Path | None = Field(None, validation_alias="BREX_SYNC_CONNECTIONS")
+    schedule: str = Field("0 * * * *", validation_alias="BREX_SYNC_SCHEDULE")
+    overlap_days: dict[str, int] = Field({}, validation_alias="BREX_SYNC_OVERLAP_DAYS")
+    requests_per_minute: int = Field(
+        1000, ge=1, le=1000, validation_alias="BREX_SYNC_REQUESTS_PER_MINUTE"
+    )
+    retention_days: int = Field(30, ge=1, validation_alias="BREX_SYNC_RETENTION_DAYS")
+    ui_port: int = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
+    postgres_port: int | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
+    postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
+    sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("there is no home directory here: set it to a folder") from None
+
+    @field_validator("database_url", "dagster_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            with_driver(url.get_secret_value(), "psycopg")
+        return url
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str) -> str:
+        if len(schedule.split()) != 5:
+            raise ValueError("expected five cron fields, such as '0 * * * *'")
+        return schedule
+
+    @property
+    def chosen(self) -> Configuration:
+        """The configuration asked for, or the one that fits what is set."""
+        if self.configuration is not None:
+            return self.configuration
+        return Configuration.API_KEY if self.api_key else Configuration.SANDBOX
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one cannot be used; never with its value, which may be a secret.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = [
+            f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("; ".join(faults)) from None

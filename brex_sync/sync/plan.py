@@ -1,0 +1,89 @@
+"""Which part of a list to read, decided from what is known of it. Nothing here does anything."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from brex_sync.streams.declare import Stream
+from brex_sync.warehouse.checkpoints import Scope, State, Window
+
+RESUMABLE = timedelta(minutes=15)
+"""How old an unfinished walk through an unfiltered list may be to be continued: no staler than a
+slow one. Lists with a filter are always continued, since a fresh window follows."""
+
+GUARD_ROWS = 10
+GUARD_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a new window will ask for: dates from `since` on, or everything."""
+
+    scope: Scope
+    since: date | None
+
+
+def resumable(stream: Stream, state: State, now: datetime, *, full: bool) -> Window | None:
+    """The unfinished window to go on with, if there is one worth it."""
+    window = state.window
+    if window is None or window.pages == 0:
+        return None
+    fresh = now - window.opened_at <= RESUMABLE
+    if full:
+        return window if window.scope is Scope.FULL and fresh else None
+    return window if stream.window is not None or fresh else None
+
+
+def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta | None) -> Range:
+    """What to read after any unfinished window: the overlap, or more when that is due.
+
+    `overlap` overrides the declared one.
+    """
+    declared = stream.window
+    if declared is None or state.watermark is None or state.full_at is None:
+        return Range(Scope.FULL, None)
+    if now - state.full_at >= declared.full_every:
+        return Range(Scope.FULL, None)
+    overlap = declared.overlap if overlap is None else overlap
+    if state.wide_at is None or now - state.wide_at >= declared.wide_every:
+        return Range(Scope.WIDE, _before(state.watermark, max(declared.wide, overlap)))
+    return Range(Scope.OVERLAP, _before(state.watermark, overlap))
+
+
+def watermark(old: date | None, newest: date | None, began: datetime) -> date | None:
+    """The watermark after a window that began at `began` (UTC) and saw dates up to `newest`.
+
+    It never goes back, and a date in the future cannot drag it along.
+    """
+    reached = None if newest is None else min(newest, began.date())
+    return max((d for d in (old, reached) if d is not None), default=None)
+
+
+def after(state: State, window: Window) -> State:
+    """What is known of a list once `window` is closed."""
+    began = window.opened_at
+    return replace(
+        state,
+        watermark=watermark(state.watermark, window.newest, began),
+        wide_at=state.wide_at if window.scope is Scope.OVERLAP else began,
+        full_at=began if window.scope is Scope.FULL else state.full_at,
+        last_number=window.number,
+        window=None,
+    )
+
+
+def shrank_too_much(missing: int, held: int) -> bool:
+    """Whether so many rows are missing that the list, not the rows, is to be doubted."""
+    return missing > GUARD_ROWS and missing > GUARD_SHARE * held
+
+
+def smaller_page(limit: int | None, allowed: int | None) -> int | None:
+    """The page size to try after one of `limit` was refused; None when there is none smaller."""
+    if limit is None or limit <= 1:
+        return None
+    if allowed is not None and 0 < allowed < limit:
+        return allowed
+    return max(1, limit // 2)
+
+
+def _before(day: date, span: timedelta) -> date:
+    return day - span if day - date.min > span else date.min

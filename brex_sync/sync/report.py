@@ -1,0 +1,76 @@
+"""What a sync did, as data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+
+@dataclass(slots=True)
+class StreamReport:
+    """What one run did to one stream; rows are counted once per time Brex sent them.
+
+    `error` is a sentence for people, None if the stream was read to its end; `withheld` counts
+    rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
+    are fields no column is declared for; `cleaned` counts characters Postgres cannot hold.
+    """
+
+    stream: str
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    synced_through: date | None = None
+    withheld: int = 0
+    doubt: str | None = None
+    cleaned: int = 0
+    unknown: set[str] = field(default_factory=set)
+    error: str | None = None
+    skipped: bool = False
+
+    @property
+    def unchanged(self) -> int:
+        """Rows that were sent and found here as they are."""
+        return self.fetched - self.inserted - self.updated - self.quarantined
+
+    @property
+    def finished(self) -> bool:
+        return self.error is None
+
+    def counts(self) -> dict[str, int | float]:
+        """The numbers, by name."""
+        return {
+            "fetched": self.fetched,
+            "inserted": self.inserted,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "deleted": self.deleted,
+            "quarantined": self.quarantined,
+            "withheld": self.withheld,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did to a connection."""
+
+    connection: str
+    streams: dict[str, StreamReport]
+
+    @property
+    def finished(self) -> bool:
+        return all(s.finished for s in self.streams.values())
+
+    @property
+    def failed(self) -> list[StreamReport]:
+        return [s for s in self.streams.values() if not s.finished]
+
+
+def through(days: Iterable[date | None]) -> date | None:
+    """The date through which all parts of a stream are read; None if one never was."""
+    known = list(days)
+    return None if not known or None in known else min(d for d in known if d is not None)

@@ -1,0 +1,174 @@
+"""A connection brought up to date: its streams side by side, one's failure touching no other."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from brex_sync.brex.client import BrexClient, Meter
+from brex_sync.brex.errors import BrexError
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams.declare import Stream
+from brex_sync.sync.listing import Clock, ListSync, Options, Progress
+from brex_sync.sync.report import Report, StreamReport, through
+from brex_sync.warehouse import runs
+from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.tables import prepare
+
+log = logging.getLogger(__name__)
+
+LISTS_AT_ONCE = 8
+"""How many lists of one stream are read side by side, where it has one per parent row."""
+
+
+class ParentFailed(Exception):
+    """A stream that exists once per row of another cannot be read: the other one failed."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(report: StreamReport) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One run over a connection. `connection` is its name, and so the schema it fills.
+
+    `options` may differ by stream, through `options_of`; `progress` is told after every page.
+    """
+
+    connection: str
+    client: BrexClient
+    engine: sa.Engine
+    options_of: Callable[[Stream], Options] = lambda stream: Options()
+    clock: Clock = _now
+    progress: Progress = _silent
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+
+    async def run(self, streams: Sequence[Stream]) -> Report:
+        """Syncs the streams, and those whose rows they are listed by. Faults are in the report.
+
+        Raises:
+            TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
+        """
+        await asyncio.to_thread(
+            prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
+        )
+        wanted = with_parents(streams)
+        tasks: dict[str, asyncio.Task[StreamReport]] = {}
+        for stream in wanted:
+            parent = tasks[stream.per.stream] if stream.per else None
+            tasks[stream.name] = asyncio.create_task(self._stream(stream, parent))
+        try:
+            await asyncio.gather(*tasks.values())
+        finally:
+            for task in tasks.values():
+                task.cancel()
+        return Report(self.connection, {name: task.result() for name, task in tasks.items()})
+
+    async def _stream(
+        self, stream: Stream, parent: asyncio.Task[StreamReport] | None
+    ) -> StreamReport:
+        report = StreamReport(stream.name)
+        began, clock = self.clock(), time.monotonic()
+        try:
+            parents = await self._parents(stream, parent)
+            report.synced_through = await self._lists(stream, parents, report)
+        except (BrexError, Fenced, ParentFailed) as error:
+            report.error = str(error)
+        except sa.exc.SQLAlchemyError as error:
+            report.error = f"the warehouse refused: {_first_line(error)}"
+        report.seconds = time.monotonic() - clock
+        if report.error:
+            log.error("%s.%s: %s", self.connection, stream.name, report.error)
+        if report.unknown:
+            named = ", ".join(sorted(report.unknown))
+            log.warning("%s.%s: Brex sends new fields: %s", self.connection, stream.name, named)
+        self.progress(report)
+        await asyncio.to_thread(self._record, report, began)
+        return report
+
+    async def _parents(
+        self, stream: Stream, parent: asyncio.Task[StreamReport] | None
+    ) -> list[str | None]:
+        if stream.per is None or parent is None:
+            return [None]
+        if not (await asyncio.shield(parent)).finished:
+            raise ParentFailed(f"not read, because {stream.per.stream} could not be")
+        return list(
+            await asyncio.to_thread(
+                runs.live_keys, self.engine, self.connection, stream.per.stream, stream.per.column
+            )
+        )
+
+    async def _lists(
+        self, stream: Stream, parents: Sequence[str | None], report: StreamReport
+    ) -> date | None:
+        """Reads the stream's lists side by side; the first fault is raised once all have ended."""
+        meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
+
+        async def one(parent: str | None) -> date:
+            async with places:
+                return await ListSync(
+                    self.client,
+                    self.engine,
+                    Slice(self.connection, stream, parent),
+                    self.options_of(stream),
+                    self.clock,
+                    report,
+                    self.progress,
+                    meter,
+                ).run()
+
+        try:
+            ends = await asyncio.gather(*map(one, parents), return_exceptions=True)
+        finally:
+            report.requests = meter.requests
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        return through(end for end in ends if isinstance(end, date)) or self.clock().date()
+
+    def _record(self, report: StreamReport, began: datetime) -> None:
+        try:
+            runs.record(
+                self.engine,
+                [
+                    {
+                        "run_id": self.run_id,
+                        "connection": self.connection,
+                        "stream": report.stream,
+                        "started_at": began,
+                        "finished_at": self.clock(),
+                        "state": "finished" if report.finished else "failed",
+                        "message": report.error or report.doubt,
+                        "counts": report.counts(),
+                    }
+                ],
+            )
+        except sa.exc.SQLAlchemyError as error:
+            report.error = report.error or f"the log of runs: {_first_line(error)}"
+
+
+def with_parents(streams: Sequence[Stream]) -> list[Stream]:
+    """The streams, each after the one its lists depend on, which is added where it is missing."""
+    wanted: dict[str, Stream] = {}
+    for stream in streams:
+        if stream.per is not None:
+            for parent in with_parents([STREAMS[stream.per.stream]]):
+                wanted.setdefault(parent.name, parent)
+        wanted.setdefault(stream.name, stream)
+    return list(wanted.values())
+
+
+def _first_line(error: sa.exc.SQLAlchemyError) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0]

@@ -1,0 +1,268 @@
+"""How far each list was read: opened, fenced, advanced and closed here and nowhere else."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from brex_sync.streams.declare import Stream
+from brex_sync.warehouse.internal import checkpoints, listed_keys
+
+
+class Fenced(Exception):
+    """Another run has taken over this list; what this one still had in hand is dropped."""
+
+
+class Scope(StrEnum):
+    """How far back a window reaches."""
+
+    OVERLAP = "overlap"
+    WIDE = "wide"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One list: a stream of a connection, of one parent row where the stream is per parent."""
+
+    connection: str
+    stream: Stream
+    parent: str | None = None
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {
+            "connection": self.connection,
+            "stream": self.stream.name,
+            "slice": self.parent or "",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of one window: fetched from Brex, and what became of them here."""
+
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.fetched + other.fetched,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.quarantined + other.quarantined,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A walk through a list, begun and perhaps not finished.
+
+    `since` is the first date asked for, None for the whole list; `part` is 1 while the rows that
+    the plain list hides are listed; `cursor` is the next page, None for the first of the part.
+    """
+
+    number: int
+    scope: Scope
+    since: date | None
+    opened_at: datetime
+    limit: int | None
+    part: int = 0
+    cursor: str | None = None
+    pages: int = 0
+    newest: date | None = None
+    counts: Counts = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a list from earlier runs; `window` is one they left unfinished."""
+
+    epoch: int
+    watermark: date | None = None
+    wide_at: datetime | None = None
+    full_at: datetime | None = None
+    last_number: int = 0
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to commit to a list, until someone else opens it."""
+
+    slice: Slice
+    state: State
+
+    def where(self) -> sa.ColumnElement[bool]:
+        return sa.and_(_is(self.slice), checkpoints.c.epoch == self.state.epoch)
+
+
+def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
+    """Takes a list over: whoever held it before can commit no more."""
+    fresh = {
+        "epoch": 1,
+        "withheld": 0,
+        "window_number": 0,
+        "window_open": False,
+        "window_part": 0,
+        "window_pages": 0,
+        "fetched": 0,
+        "inserted": 0,
+        "updated": 0,
+        "quarantined": 0,
+    }
+    take = (
+        insert(checkpoints)
+        .values(**slice_.key, **fresh)
+        .on_conflict_do_update(
+            index_elements=list(checkpoints.primary_key),
+            set_={"epoch": checkpoints.c.epoch + 1},
+        )
+        .returning(checkpoints)
+    )
+    with engine.begin() as db:
+        return Lease(slice_, _state(db.execute(take).one()))
+
+
+def begin_window(
+    engine: sa.Engine,
+    lease: Lease,
+    *,
+    number: int,
+    scope: Scope,
+    since: date | None,
+    opened_at: datetime,
+    limit: int | None,
+) -> Window:
+    """Starts a walk from the first page; an unfinished one is given up.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    window = Window(number, scope, since, opened_at, limit)
+    with engine.begin() as db:
+        _advance(db, lease, {"window_open": True, **_window_values(window)})
+    return window
+
+
+def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
+    """Records, in the transaction that holds the page's rows, where the next page begins.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    _advance(db, lease, _window_values(window))
+
+
+def close(
+    db: sa.Connection,
+    lease: Lease,
+    window: Window,
+    *,
+    watermark: date | None,
+    listed: int,
+    held: int,
+    now: datetime,
+) -> None:
+    """Records, in the transaction of the last page, that the window was read to its end.
+
+    `watermark` is the new one, never behind the old; `listed` and `held` count distinct rows in
+    the window's range at Brex and live here.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    values: dict[str, object] = {
+        **_window_values(replace(window, cursor=None)),
+        "window_open": False,
+        "watermark": watermark,
+        "synced_at": now,
+        "synced_through": window.opened_at.date(),
+        "listed": listed,
+        "held": held,
+        "withheld": 0,
+    }
+    if window.scope is not Scope.OVERLAP:
+        values["wide_at"] = now
+    if window.scope is Scope.FULL:
+        values["full_at"] = now
+    _advance(db, lease, values)
+
+
+def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> None:
+    """Records how the rows missing from a closed window were dealt with, and forgets its keys.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    _advance(db, lease, {"held": checkpoints.c.held - deleted, "withheld": withheld})
+    noted = sa.and_(*(listed_keys.c[k] == v for k, v in lease.slice.key.items()))
+    db.execute(sa.delete(listed_keys).where(noted))
+
+
+def committed(db: sa.Connection, lease: Lease) -> Window | None:
+    """The window as last committed, with its row locked for this transaction.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    row = db.execute(sa.select(checkpoints).where(lease.where()).with_for_update()).one_or_none()
+    if row is None:
+        raise _fenced(lease)
+    return _state(row).window
+
+
+def _advance(db: sa.Connection, lease: Lease, values: dict[str, object]) -> None:
+    done = db.execute(sa.update(checkpoints).where(lease.where()).values(**values))
+    if done.rowcount != 1:
+        raise _fenced(lease)
+
+
+def _fenced(lease: Lease) -> Fenced:
+    stream = lease.slice.stream.name
+    return Fenced(f"another run took over {stream}; it goes on from the last committed page")
+
+
+def _is(slice_: Slice) -> sa.ColumnElement[bool]:
+    return sa.and_(*(checkpoints.c[name] == value for name, value in slice_.key.items()))
+
+
+def _window_values(window: Window) -> dict[str, object]:
+    return {
+        "window_number": window.number,
+        "window_scope": window.scope.value,
+        "window_since": window.since,
+        "window_opened_at": window.opened_at,
+        "window_limit": window.limit,
+        "window_part": window.part,
+        "window_cursor": window.cursor,
+        "window_pages": window.pages,
+        "window_newest": window.newest,
+        "fetched": window.counts.fetched,
+        "inserted": window.counts.inserted,
+        "updated": window.counts.updated,
+        "quarantined": window.counts.quarantined,
+    }
+
+
+def _state(row: sa.Row[tuple[object, ...]]) -> State:
+    r = row._mapping
+    window = None
+    if r["window_open"]:
+        window = Window(
+            r["window_number"],
+            Scope(r["window_scope"]),
+            r["window_since"],
+            r["window_opened_at"],
+            r["window_limit"],
+            r["window_part"],
+            r["window_cursor"],
+            r["window_pages"],
+            r["window_newest"],
+            Counts(r["fetched"], r["inserted"], r["updated"], r["quarantined"]),
+        )
+    return State(r["epoch"], r["watermark"], r["wide_at"], r["full_at"], r["window_number"], window)

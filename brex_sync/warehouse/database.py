@@ -1,0 +1,45 @@
+"""Connections to the warehouse."""
+
+from urllib.parse import urlsplit
+
+import psycopg
+import sqlalchemy as sa
+
+INTERNAL = "brex_sync"
+"""The schema with checkpoints, quarantine and the log of runs."""
+
+
+def with_driver(url: str, driver: str) -> sa.URL:
+    """A Postgres URL in whatever spelling (`postgres://`, bare, with a driver), for `driver`.
+
+    Raises:
+        ValueError: it is no Postgres URL.
+    """
+    scheme = urlsplit(url).scheme.partition("+")[0]
+    if scheme not in ("postgres", "postgresql"):
+        raise ValueError("expected a URL of the form postgresql://user:password@host:5432/database")
+    rest = url.partition("://")[2]
+    return sa.make_url(f"postgresql+{driver}://{rest}")
+
+
+def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
+    """A pool of at most `connections` connections, all in UTC, checked before use."""
+    return sa.create_engine(
+        with_driver(url, "psycopg"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "options": "-c timezone=UTC -c application_name=brex_sync -c lock_timeout=60s",
+            "connect_timeout": 10,
+            "prepare_threshold": 2,
+        },
+    )
+
+
+def driver_of(connection: sa.Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """The psycopg connection below SQLAlchemy's, for COPY."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise TypeError("the warehouse is reached through psycopg")
+    return driver

@@ -1,0 +1,111 @@
+"""Rows that Brex lists no more: found by comparing keys, marked and never removed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from brex_sync.warehouse import checkpoints
+from brex_sync.warehouse.checkpoints import Lease, Window
+from brex_sync.warehouse.internal import listed_keys, quarantine
+from brex_sync.warehouse.load import KEY_SEPARATOR, own_key
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A closed window against the table: distinct rows `listed` by Brex in its range, live rows
+    `held` here in the same range, and the keys of those held but not listed."""
+
+    listed: int
+    held: int
+    missing: tuple[str, ...]
+
+
+def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
+    """Compares what the window listed with the live rows in its range."""
+    table, key, scope, values = _range(lease, window)
+    noted = _noted(lease)
+    listed = db.scalar(
+        sa.text(f"SELECT count(DISTINCT k) FROM ({noted}) l(k)"),
+        values | {"number": window.number},
+    )
+    held = db.scalar(sa.text(f"SELECT count(*) FROM {table} t WHERE {scope}"), values)
+    missing = db.scalars(
+        sa.text(f"SELECT {key} FROM {table} t WHERE {scope} AND {key} NOT IN ({noted}) ORDER BY 1"),
+        values | {"number": window.number},
+    )
+    return Comparison(int(listed or 0), int(held or 0), tuple(missing))
+
+
+def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Window) -> bool:
+    """Whether every key of the earlier listing is in the later one.
+
+    Then nothing left the list while the earlier one was read, so no row slipped past between its
+    pages: what it lacks was not there.
+    """
+    gone = db.scalar(
+        sa.text(
+            f"SELECT count(*) FROM ({_noted(lease, 'earlier')} EXCEPT {_noted(lease, 'later')}) g"
+        ),
+        lease.slice.key | {"earlier": earlier.number, "later": later.number},
+    )
+    return gone == 0
+
+
+def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld: int) -> None:
+    """Marks rows as deleted and records how many missing ones were left unmarked.
+
+    Raises:
+        Fenced: another run has taken the list over; nothing was written.
+    """
+    table, key, scope, values = _range(lease, None)
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        if gone:
+            db.execute(
+                sa.text(
+                    f"UPDATE {table} t SET _deleted_at = now(), _changed_at = now() "
+                    f"WHERE {scope} AND {key} = ANY(:gone)"
+                ),
+                values | {"gone": list(gone)},
+            )
+        checkpoints.settle(db, lease, deleted=len(gone), withheld=withheld)
+
+
+def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
+    """Forgets rejected rows that this window listed again and could store."""
+    same = sa.and_(*(quarantine.c[k] == v for k, v in lease.slice.key.items()))
+    listed = sa.and_(*(listed_keys.c[k] == v for k, v in lease.slice.key.items()))
+    keys = sa.select(sa.func.unnest(listed_keys.c["keys"])).where(
+        listed, listed_keys.c.window_number == window.number
+    )
+    db.execute(
+        sa.delete(quarantine).where(
+            same,
+            quarantine.c.last_seen_at < window.opened_at,
+            sa.or_(quarantine.c.key.in_(keys), sa.literal(window.since is None)),
+        )
+    )
+
+
+def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str, object]]:
+    """Table, key expression, condition and its values for the live rows a window covers."""
+    stream = lease.slice.stream
+    parts = ", ".join(f't."{name}"' for name in own_key(stream))
+    key = f"concat_ws('{KEY_SEPARATOR}', {parts})"
+    conditions = ["t._deleted_at IS NULL"]
+    values: dict[str, object] = dict(lease.slice.key)
+    if stream.per is not None:
+        conditions.append(f't."{stream.per.into}" = :slice')
+    if window is not None and window.since is not None and stream.window is not None:
+        conditions.append(f't."{stream.window.column}" >= :since')
+        values["since"] = window.since
+    table = f'"{lease.slice.connection}"."{stream.name}"'
+    return table, key, " AND ".join(conditions), values
+
+
+def _noted(lease: Lease, number: str = "number") -> str:
+    return (
+        "SELECT unnest(keys) FROM brex_sync.listed_keys WHERE connection = :connection "
+        f"AND stream = :stream AND slice = :slice AND window_number = :{number}"
+    )

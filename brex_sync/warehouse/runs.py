@@ -1,0 +1,165 @@
+"""What runs did, and what the tables hold, for people who ask."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from brex_sync.streams.declare import Reference, Stream, View
+from brex_sync.warehouse.database import INTERNAL
+from brex_sync.warehouse.internal import checkpoints, quarantine, run_streams
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """How a stream stands: over its slices, the earliest of each time; None if never synced.
+
+    `behind` is True while a window is unfinished; `live` counts rows not deleted, `quarantined`
+    those set aside; `listed` and `held` compare the last listings with the table.
+    """
+
+    stream: str
+    synced_at: datetime | None
+    synced_through: date | None
+    live: int
+    quarantined: int
+    listed: int
+    held: int
+    withheld: int
+    behind: bool
+
+
+def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
+    """How one stream stands. A connection never synced has zeros and Nones."""
+    with engine.connect() as db:
+        if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
+            return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
+        c = checkpoints.c
+        mine = sa.and_(c.connection == connection, c.stream == stream.name)
+        row = db.execute(
+            sa.select(
+                sa.func.min(c.synced_at),
+                sa.func.min(c.synced_through),
+                sa.func.sum(c.listed),
+                sa.func.sum(c.held),
+                sa.func.sum(c.withheld),
+                sa.func.bool_or(c.window_open),
+            ).where(mine)
+        ).one()
+        aside = db.scalar(
+            sa.select(sa.func.count()).where(
+                quarantine.c.connection == connection, quarantine.c.stream == stream.name
+            )
+        )
+        live = count(db, connection, stream.name, where="_deleted_at IS NULL")
+    at, through, listed, held, withheld, behind = row
+    return StreamStatus(
+        stream.name,
+        at,
+        through,
+        live,
+        int(aside or 0),
+        int(listed or 0),
+        int(held or 0),
+        int(withheld or 0),
+        bool(behind),
+    )
+
+
+def count(db: sa.Connection, schema: str, name: str, where: str = "true") -> int:
+    """Rows of a table or view; 0 where it does not exist."""
+    exists = db.scalar(sa.text("SELECT to_regclass(:n)"), {"n": f'"{schema}"."{name}"'})
+    if exists is None:
+        return 0
+    return int(db.scalar(sa.text(f'SELECT count(*) FROM "{schema}"."{name}" WHERE {where}')) or 0)
+
+
+def view_rows(engine: sa.Engine, schema: str, view: View) -> int:
+    """Rows a view shows now."""
+    with engine.connect() as db:
+        return count(db, schema, view.name)
+
+
+def bad_keys(engine: sa.Engine, schema: str, stream: Stream) -> int:
+    """Rows whose key is empty, or stands in another row too: 0 unless someone meddled."""
+    keys = ", ".join(f'"{k}"' for k in stream.key)
+    empty = " OR ".join(f'"{k}" IS NULL OR "{k}" = \'\'' for k in stream.key)
+    table = f'"{schema}"."{stream.name}"'
+    with engine.connect() as db:
+        return int(
+            db.scalar(
+                sa.text(
+                    f"SELECT (SELECT count(*) FROM {table} WHERE {empty}) + (SELECT count(*) FROM "
+                    f"(SELECT 1 FROM {table} GROUP BY {keys} HAVING count(*) > 1) twice)"
+                )
+            )
+            or 0
+        )
+
+
+def dangling(engine: sa.Engine, schema: str, stream: Stream, reference: Reference) -> int:
+    """Live rows that name a row the other table does not have."""
+    with engine.connect() as db:
+        if count(db, schema, reference.stream) == 0:
+            return count(db, schema, stream.name, f'"{reference.column}" IS NOT NULL')
+        return int(
+            db.scalar(
+                sa.text(
+                    f'SELECT count(*) FROM "{schema}"."{stream.name}" t '
+                    f'WHERE t._deleted_at IS NULL AND t."{reference.column}" IS NOT NULL '
+                    f'AND NOT EXISTS (SELECT FROM "{schema}"."{reference.stream}" o '
+                    f'WHERE o."{reference.to}" = t."{reference.column}")'
+                )
+            )
+            or 0
+        )
+
+
+def weekly_spend(
+    engine: sa.Engine, schema: str, weeks: int = 12
+) -> list[tuple[date, str | None, object]]:
+    """Week (its Monday), currency and sum of card transactions that are no payments, newest last."""
+    with engine.connect() as db:
+        rows = db.execute(
+            sa.text(
+                "SELECT date_trunc('week', posted_at_date)::date AS week, amount_currency, "
+                f'sum(amount) FROM "{schema}".card_transactions '
+                "WHERE _deleted_at IS NULL AND type IS DISTINCT FROM 'COLLECTION' "
+                "AND posted_at_date > current_date - 7 * :weeks AND posted_at_date <= current_date "
+                "GROUP BY 1, 2 ORDER BY 1, 2"
+            ),
+            {"weeks": weeks},
+        )
+        return [(r[0], r[1], r[2]) for r in rows]
+
+
+def live_keys(engine: sa.Engine, schema: str, stream: str, column: str) -> list[str]:
+    """The values of a key column in the live rows of a table, in order."""
+    with engine.connect() as db:
+        return list(
+            db.scalars(
+                sa.text(
+                    f'SELECT "{column}" FROM "{schema}"."{stream}" '
+                    "WHERE _deleted_at IS NULL ORDER BY 1"
+                )
+            )
+        )
+
+
+def record(engine: sa.Engine, rows: Iterable[Mapping[str, object]]) -> None:
+    """Adds to the log of runs: one row per stream (see `run_streams`)."""
+    with engine.begin() as db:
+        db.execute(sa.insert(run_streams), [dict(row) for row in rows])
+
+
+def finished_in(engine: sa.Engine, run_id: str) -> set[str]:
+    """Streams that an earlier attempt of this run has already finished."""
+    with engine.connect() as db:
+        return set(
+            db.scalars(
+                sa.select(run_streams.c.stream).where(
+                    run_streams.c.run_id == run_id, run_streams.c.state == "finished"
+                )
+            )
+        )

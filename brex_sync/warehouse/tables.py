@@ -1,0 +1,157 @@
+"""Declarations turned into tables, views and comments."""
+
+import hashlib
+from collections.abc import Iterable
+from importlib.resources import files
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateColumn, SetColumnComment
+
+from brex_sync.streams.declare import Field, Kind, Stream, View
+from brex_sync.warehouse.internal import internal_metadata
+
+_TYPES: dict[Kind, sa.types.TypeEngine[object]] = {
+    Kind.TEXT: sa.Text(),
+    Kind.INTEGER: sa.BigInteger(),
+    Kind.BOOLEAN: sa.Boolean(),
+    Kind.DATE: sa.Date(),
+    Kind.TIMESTAMP: sa.DateTime(timezone=True),
+    Kind.DECIMAL: sa.Numeric(),
+    Kind.JSON: JSONB(none_as_null=True),
+}
+
+
+class TableMismatch(Exception):
+    """A table in the warehouse is not what the declaration says, in a way that no run may mend."""
+
+
+def table_of(stream: Stream, schema: str) -> sa.Table:
+    """The table of a stream, with the columns every table has."""
+    columns = [
+        sa.Column(f.name, _TYPES[f.kind], primary_key=f.name in stream.key, comment=f.description)
+        for f in stream.fields()
+    ]
+    housekeeping = (
+        sa.Column("_raw", JSONB(), nullable=False, comment="The item as Brex sent it."),
+        sa.Column(
+            "_first_seen_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When the row was first stored here.",
+        ),
+        sa.Column(
+            "_changed_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            index=True,
+            comment="When the row last changed here, its deletion included.",
+        ),
+        sa.Column(
+            "_deleted_at",
+            sa.DateTime(timezone=True),
+            comment="When Brex was found not to list the row any more; null while it does.",
+        ),
+    )
+    table = sa.Table(
+        stream.name,
+        sa.MetaData(),
+        *columns,
+        *housekeeping,
+        schema=schema,
+        comment=f"{stream.description} Source: GET {stream.path}.",
+    )
+    if stream.window is not None:
+        slice_columns = [stream.per.into] if stream.per else []
+        sa.Index(
+            f"ix_{stream.name}_{stream.window.column}",
+            *(table.c[name] for name in (*slice_columns, stream.window.column)),
+        )
+    return table
+
+
+def prepare(
+    engine: sa.Engine, schema: str, streams: Iterable[Stream], views: Iterable[View]
+) -> None:
+    """Makes the connection's schema fit the declarations: creates what is missing, adds columns.
+
+    Nothing is dropped or retyped, and where all is as declared no lock is taken.
+
+    Raises:
+        TableMismatch: a column exists with another type than declared.
+    """
+    streams, views = list(streams), list(views)
+    wanted = fingerprint(streams, views)
+    with engine.begin() as db:
+        db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
+        db.execute(sa.schema.CreateSchema("brex_sync", if_not_exists=True))
+        internal_metadata.create_all(db)
+        if _fingerprint_of(db, schema) == wanted:
+            return
+        db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+        for stream in streams:
+            _fit(db, table_of(stream, schema))
+        for view in views:
+            _replace(db, view, schema)
+        db.execute(
+            sa.text(f'COMMENT ON SCHEMA "{schema}" IS :c'.replace(":c", _literal(db, wanted)))
+        )
+
+
+def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
+    """Names the declared state of a schema, so that an up-to-date one is left alone."""
+    declared = repr((list(streams), list(views), [statement(v) for v in views]))
+    return f"Brex, synced by brex_sync ({hashlib.sha256(declared.encode()).hexdigest()[:16]})"
+
+
+def statement(view: View) -> str:
+    """The view's SELECT, in which {schema} stands for the connection's schema."""
+    return files("brex_sync.warehouse").joinpath(f"sql/{view.name}.sql").read_text()
+
+
+def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
+    found: str | None = db.scalar(
+        sa.text(
+            "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"
+        ),
+        {"schema": schema},
+    )
+    return found
+
+
+def _fit(db: sa.Connection, table: sa.Table) -> None:
+    inspector = sa.inspect(db)
+    if not inspector.has_table(table.name, schema=table.schema):
+        table.create(db)
+        return
+    present = {c["name"]: c["type"] for c in inspector.get_columns(table.name, table.schema)}
+    name = f'"{table.schema}"."{table.name}"'
+    for column in table.columns:
+        if column.name not in present:
+            ddl = CreateColumn(column).compile(dialect=db.dialect)
+            db.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {ddl}")
+        elif not isinstance(present[column.name], type(column.type)):
+            raise TableMismatch(
+                f"{name}.{column.name} is {present[column.name]} in the warehouse and "
+                f"{column.type.compile(db.dialect)} in this version. Rename or drop the column, "
+                "or sync into another connection name; nothing was changed."
+            )
+        db.execute(SetColumnComment(column))
+    db.execute(sa.schema.SetTableComment(table))
+
+
+def _replace(db: sa.Connection, view: View, schema: str) -> None:
+    name = f'"{schema}"."{view.name}"'
+    db.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+    db.exec_driver_sql(f"CREATE VIEW {name} AS {statement(view).replace('{schema}', schema)}")
+    db.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_literal(db, view.description)}")
+    for field in view.fields:
+        _comment(db, f'{name}."{field.name}"', field)
+
+
+def _comment(db: sa.Connection, column: str, field: Field) -> None:
+    db.exec_driver_sql(f"COMMENT ON COLUMN {column} IS {_literal(db, field.description)}")
+
+
+def _literal(db: sa.Connection, text: str) -> str:
+    return str(sa.literal(text).compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))
