@@ -1,21 +1,78 @@
 """The parts put together for whoever runs them: the command line and Dagster alike."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.embedded import EmbeddedPostgres, Server
+from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox.server import bind, running_on
+from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
 from brex_sync.sync.listing import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
+
+
+@contextmanager
+def databases(
+    settings: Settings, *, dagster: bool = False
+) -> Iterator[tuple[Settings, Server | None]]:
+    """The settings with the warehouse filled in, by an embedded server where none is set.
+
+    So is Dagster's storage, if that is asked for. Yields the server too, None where it isn't
+    needed; it runs for as long as the block does.
+
+    Raises:
+        EmbeddedPostgresError: it cannot be started.
+    """
+    if settings.database_url and (settings.dagster_url or not dagster):
+        yield settings, None
+        return
+    embedded = EmbeddedPostgres(
+        settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
+    )
+    with embedded as server:
+        urls = {
+            "database_url": settings.database_url or SecretStr(server.url("brex")),
+            "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
+        }
+        yield settings.model_copy(update=urls), server
+
+
+@contextmanager
+def sandbox_if_needed(settings: Settings, connection: Connection) -> Iterator[None]:
+    """Runs the sandbox in this process while the block does, if it is wanted and isn't running."""
+    url = urlsplit(connection.api_url)
+    ours = (url.hostname, url.port) == ("127.0.0.1", settings.sandbox_port)
+    if connection.configuration is not Configuration.SANDBOX or not ours or _listens(url.port or 0):
+        yield
+        return
+    app = create_app(World(today=sandbox_day(settings)))
+    with running_on(app, bind(settings.sandbox_port)):
+        yield
+
+
+def sandbox_day(settings: Settings) -> date:
+    """The day on which the sandbox's history ends: the first it was used in this home."""
+    note = settings.home / "sandbox-day"
+    try:
+        return date.fromisoformat(note.read_text().strip())
+    except (OSError, ValueError):
+        today = datetime.now(UTC).date()
+        settings.home.mkdir(parents=True, exist_ok=True)
+        note.write_text(today.isoformat())
+        return today
 
 
 def open_engine(settings: Settings) -> sa.Engine:
@@ -26,21 +83,9 @@ def open_engine(settings: Settings) -> sa.Engine:
     """
     if settings.database_url is None:
         raise SettingsError(
-            "BREX_SYNC_DATABASE_URL is not set; it is set for you by `brex-sync up`"
+            "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
     return open_warehouse(settings.database_url.get_secret_value())
-
-
-def options_for(
-    settings: Settings, *, full: bool, accept_deletions: bool, stream: Stream
-) -> Options:
-    """How far back to read one stream, by the settings and what was asked for."""
-    days = settings.overlap_days.get(stream.name)
-    return Options(
-        full=full,
-        overlap=None if days is None else timedelta(days=days),
-        accept_deletions=accept_deletions,
-    )
 
 
 def _silent(report: StreamReport) -> None:
@@ -63,14 +108,17 @@ async def open_sync(
         SettingsError: no warehouse is set.
     """
     engine = open_engine(settings)
-    limiter = RateLimiter(settings.requests_per_minute)
-    endpoint = Endpoint(connection.api_url, lambda: connection.token)
 
     def options_of(stream: Stream) -> Options:
-        return options_for(settings, full=full, accept_deletions=accept_deletions, stream=stream)
+        days = settings.overlap_days.get(stream.name)
+        overlap = None if days is None else timedelta(days=days)
+        return Options(full=full, overlap=overlap, accept_deletions=accept_deletions)
 
     try:
-        async with BrexClient(endpoint, limiter) as client:
+        async with BrexClient(
+            Endpoint(connection.api_url, lambda: connection.token),
+            RateLimiter(settings.requests_per_minute),
+        ) as client:
             yield Sync(
                 connection.name,
                 client,
@@ -81,3 +129,9 @@ async def open_sync(
             )
     finally:
         engine.dispose()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -17,7 +17,7 @@ DEFAULT_NAME = "brex"
 FILE = "connections.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
-_SANDBOX_TOKEN = "bxt_sandbox"
+_SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
 _KNOWN = {"configuration", "api_url", "api_key_env"}
 
 

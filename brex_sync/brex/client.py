@@ -137,7 +137,7 @@ class BrexClient:
         raise classify(fault, f"GET {path}")
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next attempt; a rate limit holds back all streams of the connection."""
+        """Seconds before the next attempt; a rate limit holds back every stream."""
         error = state.outcome.exception() if state.outcome else None
         backoff = wait_random_exponential(self._patience.first, self._patience.longest)(state)
         asked = error.retry_after if isinstance(error, Transient) else None

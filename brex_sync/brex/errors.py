@@ -17,7 +17,7 @@ class BrexError(Exception):
 
 
 class Transient(BrexError):
-    """May pass by itself: worth asking again. `retry_after` is in seconds, None if Brex said none."""
+    """May pass by itself: worth asking again. `retry_after` is in seconds, if Brex said so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -65,7 +65,6 @@ class Cluster:
 
         Raises EmbeddedPostgresError where initdb fails.
         """
-        self._discard_unfinished()
         partial = self.link.with_name(f"{self.link.name}.new-{secrets.token_hex(4)}")
         if self.account.can_enter(self.link.parent):
             self.account.make_folder(partial)
@@ -76,6 +75,18 @@ class Cluster:
             self.account.make_folder(elsewhere)
         self._initdb(partial.resolve(), password)
         partial.rename(self.link)
+
+    def discard_unfinished(self) -> None:
+        """Remove what a killed start left.
+
+        Its initdb may outlive it for a moment and then fails by itself; what it still wrote is
+        removed by the next start. A link to anywhere that is not ours is left alone.
+        """
+        for partial in self.link.parent.glob(f"{self.link.name}.new-*"):
+            if partial.resolve().parent in (partial.parent.resolve(), self.shared):
+                shutil.rmtree(partial.resolve(), ignore_errors=True)
+            if not partial.exists():
+                partial.unlink(missing_ok=True)
 
     def check_version(self) -> None:
         """Raise EmbeddedPostgresError where other programs made the data than are to run it."""
@@ -108,13 +119,6 @@ class Cluster:
             raise EmbeddedPostgresError(_initdb_failure(data, done.stdout))
         include = f"include = '{SETTINGS_FILE}'\n"
         self.account.write(data / "postgresql.conf", include, append=True)
-
-    def _discard_unfinished(self) -> None:
-        """Remove what a killed start left; a leftover initdb then fails by itself."""
-        for partial in self.link.parent.glob(f"{self.link.name}.new-*"):
-            shutil.rmtree(partial.resolve(), ignore_errors=True)
-            if partial.is_symlink():
-                partial.unlink()
 
 
 def _check_passwd_entry() -> None:

@@ -107,6 +107,7 @@ class EmbeddedPostgres:
 
     def _bring_up(self) -> Server:
         self._cluster = cluster = self._find_cluster()
+        cluster.discard_unfinished()
         if cluster.exists:
             cluster.check_version()
         credentials = self._credentials(cluster)

@@ -35,13 +35,14 @@ class Account:
         `text` is what it reads; what it prints, errors too, goes to `output`. Raises OSError
         where it cannot be run.
         """
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - every caller names the program itself
             [str(word) for word in command],
             check=False,
             input=text,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             cwd="/",
             env=_environment(),
             umask=0o077,

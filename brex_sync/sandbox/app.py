@@ -132,9 +132,8 @@ class Sandbox:
         key = request.path_params.get("id")
         collection = self.world.collection(endpoint.collection)
         if endpoint.shape is Shape.ITEM:
-            rows = collection.rows()
-            item = collection.get(key) if key else (collection.items() or [None])[0]
-            if item is None or (rows is None and key is None):
+            item = collection.get(key) if key else next(iter(collection.items()), None)
+            if item is None:
                 raise Refusal(404, "NOT_FOUND", f"No {endpoint.collection} with this id")
             return msgspec.json.encode(item)
         if endpoint.per_parent and key not in collection.parents():

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Fault:
-    """One way to misbehave: on paths like `path` (a glob), after `after` good answers, `times` times.
+    """A way to misbehave: on paths like `path` (a glob), after `after` good answers, `times` times.
 
     `times` None means from then on.
     """

@@ -28,6 +28,7 @@ def bind(port: int, host: str = HOST) -> socket.socket:
     except OSError:
         listener.close()
         raise PortTaken(f"port {port} is in use; choose another with --port") from None
+    listener.listen()
     return listener
 
 
@@ -45,7 +46,13 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
     """Serves from a thread on a free port while the block runs; yields the URL."""
-    listener = bind(0)
+    with running_on(app, bind(0)) as url:
+        yield url
+
+
+@contextmanager
+def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
+    """Serves from a thread on a socket of `bind` while the block runs; yields the URL."""
     server = _server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

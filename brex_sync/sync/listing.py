@@ -264,7 +264,7 @@ class ListSync:
     async def _list_again(
         self, lease: Lease, window: Window, compared: Comparison
     ) -> tuple[tuple[str, ...], str | None]:
-        """Reads full listings until one has every row the one before had: then none slipped past."""
+        """Lists all until a listing has every row the one before had: then none slipped past."""
         earlier = window if window.since is None else None
         missing = compared.missing
         for _ in range(LISTINGS):

@@ -76,10 +76,7 @@ def normalise(stream: Stream, raw: Sequence[bytes], parent: str | None = None) -
         columns = {stream.per.into: [parent] * len(items), **columns}
     rows = pd.DataFrame(
         {
-            **{
-                f.name: pd.Series(columns[f.name], dtype=DTYPES[f.kind])  # type: ignore[call-overload]
-                for f in stream.fields()
-            },
+            **{f.name: pd.Series(columns[f.name], dtype=DTYPES[f.kind]) for f in stream.fields()},
             RAW: pd.Series(texts, dtype="string"),
         }
     )

@@ -49,7 +49,7 @@ def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Wi
         ),
         lease.slice.key | {"earlier": earlier.number, "later": later.number},
     )
-    return gone == 0
+    return bool(gone == 0)
 
 
 def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld: int) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import psycopg
 import sqlalchemy as sa
@@ -49,8 +51,12 @@ def to_rows(frame: pd.DataFrame) -> Rows:
     The one place where pandas' missing values end: a NaN would become the text 'NaN', or a number
     that no sum survives.
     """
-    columns = [frame[name].to_numpy(dtype=object, na_value=None) for name in frame.columns]
+    columns = [_values(frame[name]) for name in frame.columns]
     return list(zip(*columns, strict=True))
+
+
+def _values(column: "pd.Series[Any]") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    return column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
 
 
 def commit_page(

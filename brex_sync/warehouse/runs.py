@@ -119,7 +119,7 @@ def dangling(engine: sa.Engine, schema: str, stream: Stream, reference: Referenc
 def weekly_spend(
     engine: sa.Engine, schema: str, weeks: int = 12
 ) -> list[tuple[date, str | None, object]]:
-    """Week (its Monday), currency and sum of card transactions that are no payments, newest last."""
+    """Week (its Monday), currency and sum of card spend, payments left out, newest last."""
     with engine.connect() as db:
         rows = db.execute(
             sa.text(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -11,7 +12,7 @@ from sqlalchemy.schema import CreateColumn, SetColumnComment
 from brex_sync.streams.declare import Field, Kind, Stream, View
 from brex_sync.warehouse.internal import internal_metadata
 
-_TYPES: dict[Kind, sa.types.TypeEngine[object]] = {
+_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
     Kind.INTEGER: sa.BigInteger(),
     Kind.BOOLEAN: sa.Boolean(),

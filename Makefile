@@ -1,0 +1,52 @@
+# Two commands do everything: `make up` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet install
+export PIP_NO_INPUT := 1
+
+.PHONY: up test lint browser-test crash-test bench lock clean
+
+up: $(VENV)/run.done  ## install, start everything, sync
+	@$(BIN)/brex-sync up
+
+test: $(VENV)/dev.done  ## install, check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -n 2 --dist loadfile -m "not crash and not browser"
+
+crash-test: $(VENV)/dev.done  ## kill a sync at many moments, and look
+	$(BIN)/pytest -m crash
+
+browser-test: $(VENV)/browser.done  ## click through the UI in Chromium
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq chromium; \
+		else echo "browser-test needs Chromium: apt-get install chromium" >&2; exit 1; fi
+	$(BIN)/pytest -m browser
+
+bench: $(VENV)/bench.done  ## measure, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+lock:  ## resolve setup.py into requirements/*.lock (needs uv)
+	requirements/lock.sh
+
+clean:  ## forget the virtual environment; data in BREX_SYNC_HOME stays
+	rm -rf $(VENV)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "brex-sync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "this Python lacks venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.done: requirements/%.lock setup.py | $(VENV)/bin/pip
+	@echo "Installing the locked dependencies ($*), once; this takes a minute or two …"
+	@$(PIP) --require-hashes -r requirements/$*.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@

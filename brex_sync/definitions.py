@@ -1,0 +1,29 @@
+"""What Dagster loads: nothing but assembly. Touches neither the database nor the network."""
+
+import dagster as dg
+
+from brex_sync.connections import load_connections
+from brex_sync.orchestration import jobs
+from brex_sync.orchestration.assets import connection_assets
+from brex_sync.settings import load_settings
+
+
+def build() -> dg.Definitions:
+    """The assets, job, schedule and sensor of every connection, and the nightly pruning."""
+    settings = load_settings()
+    connections = load_connections(settings)
+    tables = {c.name: connection_assets(settings, c) for c in connections}
+    prune = jobs.prune_job(settings)
+    return dg.Definitions(
+        assets=list(tables.values()),
+        jobs=[*(jobs.sync_job(c, tables[c.name]) for c in connections), prune],
+        schedules=[
+            *(jobs.schedule(settings, c) for c in connections),
+            jobs.prune_schedule(prune),
+        ],
+        sensors=[jobs.first_sync(settings, c) for c in connections],
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build()

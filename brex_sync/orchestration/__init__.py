@@ -1,0 +1,1 @@
+"""Dagster's door to the engine: assets, checks, schedules and sensors. The only place with it."""

@@ -1,0 +1,119 @@
+"""What the command line shows: progress while it goes, tables at the end."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from brex_sync.sync import listing
+from brex_sync.sync.report import Report, StreamReport
+from brex_sync.warehouse.runs import StreamStatus
+
+COLUMNS = ("fetched", "inserted", "updated", "unchanged", "deleted", "quarantined", "requests")
+
+
+@contextmanager
+def progress(console: Console, streams: Iterable[str]) -> Iterator[listing.Progress]:
+    """A bar per stream on a terminal, a line per page otherwise; yields what to tell it by."""
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} rows"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    with bars:
+        tasks = {name: bars.add_task(name, total=None) for name in streams}
+
+        def show(report: StreamReport) -> None:
+            if report.stream not in tasks:
+                tasks[report.stream] = bars.add_task(report.stream, total=None)
+            ended = report.error is not None or report.synced_through is not None
+            total = max(report.fetched, 1) if ended else None
+            done = total if ended else report.fetched
+            bars.update(tasks[report.stream], completed=done, total=total)
+
+        yield show
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The table at the end of a sync, and below it what went wrong."""
+    table = _table(report.connection)
+    for name in (*COLUMNS, "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("synced through", no_wrap=True)
+    for stream in report.streams.values():
+        counts = stream.counts()
+        table.add_row(
+            stream.stream,
+            *(f"{counts[name]:,}" for name in COLUMNS),
+            f"{stream.seconds:.1f}",
+            str(stream.synced_through or "failed"),
+        )
+    console.print(table, soft_wrap=True)
+    for stream in report.streams.values():
+        for sentence in (stream.error, stream.doubt):
+            if sentence:
+                console.print(f"{stream.stream}: {sentence}", style="red", highlight=False)
+
+
+def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]) -> None:
+    """How each stream of a connection stands."""
+    table = _table(connection)
+    for name in ("last synced (UTC)", "through"):
+        table.add_column(name, no_wrap=True)
+    for name in ("live rows", "quarantined"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.stream,
+            _minute(row.synced_at),
+            str(row.synced_through or "-"),
+            f"{row.live:,}",
+            f"{row.quarantined:,}",
+            _state(row),
+        )
+    console.print(table, soft_wrap=True)
+
+
+def _lines(console: Console) -> listing.Progress:
+    printed: dict[str, tuple[int, int]] = {}
+
+    def show(report: StreamReport) -> None:
+        reached = (report.fetched, report.requests)
+        if printed.get(report.stream) != reached:
+            printed[report.stream] = reached
+            line = f"{report.stream}: {report.fetched:,} rows fetched, {report.requests} requests"
+            console.print(line, highlight=False)
+
+    return show
+
+
+def _table(connection: str) -> Table:
+    """A table whose first column are streams, as wide as it needs, whatever the terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"Connection {connection}")
+    table.title_justify = "left"
+    table.add_column("stream", no_wrap=True)
+    return table
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
+
+
+def _state(row: StreamStatus) -> str:
+    if row.synced_at is None:
+        return "never synced"
+    if row.behind:
+        return "a window is unfinished"
+    if row.withheld:
+        return f"{row.withheld} missing rows not marked as deleted"
+    return "quarantine to look at" if row.quarantined else "well"
