@@ -12,6 +12,8 @@ from brex_sync.sync import listing
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse.runs import StreamStatus
 
+WIDTH = 132
+"""Characters a table may take: a line that a narrow terminal wraps still says everything."""
 COLUMNS = ("fetched", "inserted", "updated", "unchanged", "deleted", "quarantined", "requests")
 
 
@@ -57,7 +59,7 @@ def print_report(console: Console, report: Report) -> None:
             f"{stream.seconds:.1f}",
             str(stream.synced_through or "failed"),
         )
-    console.print(table, soft_wrap=True)
+    console.print(table, width=max(WIDTH, console.width), crop=False)
     for stream in report.streams.values():
         for sentence in (stream.error, stream.doubt):
             if sentence:
@@ -81,7 +83,7 @@ def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]
             f"{row.quarantined:,}",
             _state(row),
         )
-    console.print(table, soft_wrap=True)
+    console.print(table, width=max(WIDTH, console.width), crop=False)
 
 
 def _lines(console: Console) -> listing.Progress:

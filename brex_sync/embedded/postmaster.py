@@ -16,6 +16,7 @@ from brex_sync.embedded.credentials import HOST
 from brex_sync.embedded.errors import DISK_FULL, EmbeddedPostgresError
 
 WAIT = 120.0  # seconds, for a start that recovers from a crash, or for a stop
+EXIT_WAIT = 10.0  # seconds, from the end of the stop to the end of the process
 ORPHANS_WAIT = 15.0  # seconds, for the children of a killed server to notice
 LOG_SIZE = 5_000_000  # bytes, from which the log is set aside
 PORTS_TRIED = 200
@@ -66,12 +67,19 @@ def start_postmaster(cluster: Cluster, port: int, log: Path) -> str | None:
 
 
 def stop_postmaster(cluster: Cluster) -> None:
-    """Stop the server, if it runs; raises EmbeddedPostgresError where it does not stop."""
-    if not find_postmaster(cluster.data):
+    """Stop the server, if it runs, and wait until its process, and so its port, is gone.
+
+    Raises EmbeddedPostgresError where it does not stop.
+    """
+    running = find_postmaster(cluster.data)
+    if not running:
         return
     done = _pg_ctl(cluster, "stop", "-m", "fast")
-    if done.returncode and find_postmaster(cluster.data):
-        raise EmbeddedPostgresError(f"Postgres on {cluster.data} did not stop: {done.stdout}")
+    deadline = time.monotonic() + EXIT_WAIT
+    while _is_alive(running.pid):
+        if time.monotonic() > deadline:
+            raise EmbeddedPostgresError(f"Postgres on {cluster.data} did not stop: {done.stdout}")
+        time.sleep(0.005)
 
 
 def free_port(first: int) -> int:
@@ -102,12 +110,18 @@ def trim_log(log: Path) -> None:
 
 def _is_postgres_on(pid: int, data: Path) -> bool:
     try:
-        process = psutil.Process(pid)
-        running = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        command = process.cmdline()
+        command = psutil.Process(pid).cmdline()
     except (psutil.Error, ValueError):
         return False
-    return running and Path(command[0]).name == "postgres" and str(data) in command
+    return bool(command) and Path(command[0]).name == "postgres" and str(data) in command
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process has yet to end; one that nobody collected has ended."""
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
+        return False
 
 
 def _try_start(cluster: Cluster, log: Path) -> str | None:

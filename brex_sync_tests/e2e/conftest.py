@@ -1,0 +1,107 @@
+"""Everything that `make up` starts, started once for these tests."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+READY = 150.0
+RUN = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Up:
+    """A running `brex-sync up`."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    url: str
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=30).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def run_status(self, run_id: str) -> str:
+        query = "query($id: ID!){runOrError(runId: $id){... on Run{status}}}"
+        return self.graphql(query, id=run_id)["runOrError"].get("status", "")
+
+    def await_run(self, run_id: str) -> str:
+        deadline = time.monotonic() + RUN
+        while time.monotonic() < deadline:
+            if (status := self.run_status(run_id)) in ("SUCCESS", "FAILURE", "CANCELED"):
+                return status
+            time.sleep(1)
+        raise AssertionError(f"run {run_id} did not end")
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        host, port, database, user, password = (
+            (self.home / "pgpass").read_text().strip().splitlines()[0].split(":")
+        )
+        with psycopg.connect(
+            host=host, port=port, user=user, password=password, dbname="brex"
+        ) as db:
+            assert database in ("*", "brex")
+            return db.execute(query).fetchall()
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "BREX_SYNC_HOME": str(home),
+        "BREX_SYNC_PG_PORT": str(free_port()),
+        "BREX_SYNC_SANDBOX_PORT": str(free_port()),
+    }
+    for name in ("BREX_API_KEY", "BREX_CONFIGURATION", "BREX_SYNC_DATABASE_URL"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "brex_sync", "up", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def stop(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    return output
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("up") / "home"
+    process = start(home, "--port", str(free_port()))
+    assert process.stdout is not None
+    lines: list[str] = []
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline:
+        lines.append(line := process.stdout.readline())
+        if "Ctrl-C stops everything" in line or not line:
+            break
+    told = "".join(lines)
+    url = re.search(r"http://127\.0\.0\.1:\d+", told)
+    assert url is not None, told
+    try:
+        yield Up(process, home, url[0])
+    finally:
+        stop(process)
