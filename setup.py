@@ -42,7 +42,7 @@ LINT = [
 setup(
     name="brex-sync",
     version="0.1.0",
-    description="A company's Brex account in Postgres: complete, exact, and kept current by Dagster.",
+    description="A company's Brex account in Postgres: complete, exact, kept current by Dagster.",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["brex_sync", "brex_sync.*"]),

@@ -3,13 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from brex_sync_tests.e2e.conftest import Up, up
 from brex_sync_tests.e2e.test_up import first_run
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="installed by make browser-test")
 
 __all__ = ["up"]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -26,43 +25,56 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def page(up: Up) -> Iterator["sync_api.Page"]:
+def page(up: Up) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
     up.await_run(first_run(up))
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         yield context.new_page()
         browser.close()
 
 
-def look(page: "sync_api.Page", name: str) -> None:
+def look(page: Any, name: str) -> None:
     page.wait_for_timeout(2500)
     page.screenshot(path=IMAGES / f"{name}.png")
 
 
-def test_the_asset_graph_shows_tables_and_views(page: "sync_api.Page", up: Up) -> None:
-    page.goto(f"{up.url}/locations/brex_sync/jobs/brex_sync")
-    page.get_by_text("card_transactions").first.wait_for(timeout=60_000)
+def test_the_asset_graph_shows_tables_and_views(page: Any, up: Up) -> None:
+    page.goto(f"{up.url}/asset-groups")
+    for group in ("transactions", "team", "accounts"):
+        box = page.get_by_text(group, exact=True).last
+        box.wait_for(timeout=60_000)
+        box.dblclick()
+        page.wait_for_timeout(2500)
     look(page, "graph")
-    for name in ("users", "cards", "accounts", "transactions"):
+    for name in ("card_transactions", "cash_transactions", "cards"):
         assert page.get_by_text(name, exact=True).count() > 0, name
 
 
-def test_the_first_run_is_green(page: "sync_api.Page", up: Up) -> None:
+def test_transactions_show_a_picture_of_spend(page: Any, up: Up) -> None:
+    page.goto(f"{up.url}/assets/brex/card_transactions?view=events")
+    page.get_by_text("[Show Markdown]").first.click(timeout=60_000)
+    look(page, "spend")
+    assert "█" in page.content()
+
+
+def test_the_first_run_is_green(page: Any, up: Up) -> None:
     page.goto(f"{up.url}/runs/{first_run(up)}")
     page.get_by_text("Success").first.wait_for(timeout=60_000)
     look(page, "run")
 
 
-def test_a_table_shows_rows_columns_and_spend(page: "sync_api.Page", up: Up) -> None:
+def test_a_table_shows_rows_columns_and_spend(page: Any, up: Up) -> None:
     page.goto(f"{up.url}/assets/brex/transactions")
     page.get_by_text("Card and cash transactions together").first.wait_for(timeout=60_000)
     look(page, "transactions")
     assert page.get_by_text("posted_at_date").count() > 0
 
 
-def test_checks_are_shown_as_passed(page: "sync_api.Page", up: Up) -> None:
+def test_checks_are_shown_as_passed(page: Any, up: Up) -> None:
     page.goto(f"{up.url}/assets/brex/card_transactions?view=checks")
     page.get_by_text("rows_match_the_api").first.wait_for(timeout=60_000)
     look(page, "checks")

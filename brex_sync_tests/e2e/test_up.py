@@ -21,7 +21,16 @@ mutation($params: ExecutionParams!) {
   }
 }
 """
-TABLES = ["users", "cards", "card_accounts", "cash_accounts", "card_transactions", "cash_transactions", "accounts", "transactions"]
+TABLES = [
+    "users",
+    "cards",
+    "card_accounts",
+    "cash_accounts",
+    "card_transactions",
+    "cash_transactions",
+    "accounts",
+    "transactions",
+]
 pytestmark = [pytest.mark.timeout(400)]
 
 
