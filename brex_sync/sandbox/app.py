@@ -7,12 +7,15 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -138,10 +141,12 @@ class Sandbox:
             return msgspec.json.encode(item)
         if endpoint.per_parent and key not in collection.parents():
             raise Refusal(404, "NOT_FOUND", "No such parent")
-        rows = _select(endpoint, request, collection.rows(key if endpoint.per_parent else None))
+        rows, count = _select(
+            endpoint, request, collection.rows(key if endpoint.per_parent else None)
+        )
         if endpoint.shape is Shape.ARRAY:
-            return b"[" + b",".join(rows.bodies) + b"]"
-        return _page(endpoint, rows, cursor, limit)
+            return b"[" + b",".join(rows.bodies[:count]) + b"]"
+        return _page(endpoint, rows, count, cursor, limit)
 
 
 def create_app(
@@ -193,12 +198,15 @@ async def _steer(sandbox: Sandbox, request: Request) -> Response:
     elif what == "edit":
         change: dict[str, Any] = await request.json()
         collection = sandbox.world.collection(change["collection"])
-        if "add" in change:
-            collection.add(change["add"], change.get("parent"))
-        elif "delete" in change:
-            collection.delete(change["delete"])
-        else:
-            collection.edit(change["edit"], **change["changes"])
+        try:
+            if "add" in change:
+                collection.add(change["add"], change.get("parent"))
+            elif "delete" in change:
+                collection.delete(change["delete"])
+            else:
+                collection.edit(change["edit"], **change["changes"])
+        except KeyError as error:
+            return JSONResponse({"message": f"there is no {error}"}, 404)
     else:
         return JSONResponse({"message": "requests, faults or edit"}, 404)
     return JSONResponse({"done": True})
@@ -213,23 +221,21 @@ def _limit(endpoint: Endpoint, request: Request) -> int:
     return max(1, limit)
 
 
-def _select(endpoint: Endpoint, request: Request, rows: Rows) -> Rows:
-    """The rows that the request's filters leave."""
+def _select(endpoint: Endpoint, request: Request, rows: Rows) -> tuple[Rows, int]:
+    """The rows that the request's filters leave: so many, from the start."""
     query = request.query_params
     unknown = set(query.getlist("expand[]")) - endpoint.expand
     if unknown:
         raise Refusal(400, "BAD_REQUEST", f"Unsupported entity expansion: {sorted(unknown)[0]}")
-    since = query.get(endpoint.since) if endpoint.since else None
-    if since:
-        n = rows.since(since)
-        rows = Rows(rows.ids[:n], rows.dates[:n], rows.bodies[:n])
+    since = _moment(query, endpoint.since)
+    until = _moment(query, endpoint.until)
+    count = rows.since(since) if since else len(rows.ids)
     wanted = {f: query.getlist(p) for p, f in endpoint.filters if query.getlist(p)}
     hides = endpoint.collection == "users" and "status" not in wanted
-    if not wanted and not hides and not (endpoint.until and query.get(endpoint.until)):
-        return rows
-    until = query.get(endpoint.until) if endpoint.until else None
+    if not wanted and not hides and not until:
+        return rows, count
     kept = Rows()
-    for key, day, body in zip(rows.ids, rows.dates, rows.bodies, strict=True):
+    for key, day, body in islice(zip(rows.ids, rows.dates, rows.bodies, strict=True), count):
         item = msgspec.json.decode(body)
         if (until and day > until) or (hides and item.get("status") in HIDDEN):
             continue
@@ -237,7 +243,19 @@ def _select(endpoint: Endpoint, request: Request, rows: Rows) -> Rows:
             kept.ids.append(key)
             kept.dates.append(day)
             kept.bodies.append(body)
-    return kept
+    return kept, len(kept.ids)
+
+
+def _moment(query: QueryParams, parameter: str | None) -> str | None:
+    """A filter's date or date-time as sent, with or without a zone; anything else is refused."""
+    moment = query.get(parameter) if parameter else None
+    if not moment:
+        return None
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        raise Refusal(400, "BAD_REQUEST", f"{parameter} is invalid") from None
+    return moment
 
 
 def _matches(item: Item, path: str, values: list[str]) -> bool:
@@ -248,18 +266,20 @@ def _matches(item: Item, path: str, values: list[str]) -> bool:
     return bool(wanted & set(found)) if isinstance(found, list) else str(found) in wanted
 
 
-def _page(endpoint: Endpoint, rows: Rows, cursor: str | None, limit: int) -> bytes:
+def _page(endpoint: Endpoint, rows: Rows, count: int, cursor: str | None, limit: int) -> bytes:
     offset = 0
     if cursor is not None:
         limit, offset = _position(cursor)
-    items = b",".join(rows.bodies[offset : offset + limit])
+        if not 0 < limit <= endpoint.maximum:
+            raise Refusal(400, "BAD_REQUEST", "Invalid cursor")
+    items = b",".join(rows.bodies[offset : min(offset + limit, count)])
     end = offset + limit
-    more = end < len(rows.bodies)
+    more = end < count
     following = _cursor(limit, end).encode() if more else b""
     tail = b'"next_cursor":"' + following + b'"' if more else b'"next_cursor":null'
     if endpoint.shape is Shape.RECORDS:
         tail += b',"has_next_page":' + (b"true" if more else b"false")
-        tail += b',"total_count":%d' % len(rows.bodies)
+        tail += b',"total_count":%d' % count
     return b'{"items":[' + items + b"]," + tail + b"}"
 
 

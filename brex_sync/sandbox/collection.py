@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 Item = dict[str, Any]
+SECONDS = len("2026-11-24T12:00:00")
 encode = msgspec.json.Encoder().encode
 
 
@@ -19,9 +20,13 @@ class Rows:
     dates: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
-    def since(self, day: str) -> int:
-        """How many rows, from the start, are dated `day` (`YYYY-MM-DD…`) or later."""
-        return bisect_right(self.dates, _descending(day), key=_descending)
+    def since(self, moment: str) -> int:
+        """How many rows, from the start, are dated `moment` or later, as exactly as they are dated.
+
+        A row with a date is compared by its day, one with a time to the second.
+        """
+        precision = min(len(self.dates[0]), SECONDS) if self.dates else 0
+        return bisect_right(self.dates, _descending(moment[:precision]), key=_descending)
 
 
 class Collection:
@@ -112,4 +117,4 @@ class Collection:
 
 def _descending(day: str) -> str:
     """A text that sorts the other way round, for bisecting a list of newest first."""
-    return "".join(chr(0x7F - ord(c)) for c in day[:10])
+    return "".join(chr(0x7F - ord(c)) for c in day[:SECONDS])

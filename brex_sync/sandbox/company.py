@@ -192,7 +192,10 @@ def _payments(world: "World", rng: random.Random) -> None:
             "brex_account_id": None,
             "last_four": "4411",
             "available_balance": None,
-            "current_balance": {"amount": 1_250_000, "as_of_date": world.today.isoformat()},
+            "current_balance": {
+                "amount": _usd(1_250_000),
+                "as_of_date": world.today.isoformat(),
+            },
         }
     )
 
@@ -221,8 +224,12 @@ def _travel(world: "World", rng: random.Random) -> None:
                 "id": trip,
                 "name": f"Offsite {i}",
                 "booker_user_id": f"cuuser_{i:05d}",
-                "status": "CONFIRMED",
-                "traveler": {"type": "EMPLOYEE", "name": "Zoë", "user_id": f"cuuser_{i:05d}"},
+                "status": "UPCOMING",
+                "traveler": {
+                    "type": "EMPLOYEE",
+                    "name": {"first_name": "Zoë", "last_name": "Chen"},
+                    "user_id": f"cuuser_{i:05d}",
+                },
                 "starts_at": _moment(day + timedelta(days=9)),
                 "ends_at": None,
             }
@@ -252,7 +259,7 @@ def _accounting(world: "World", rng: random.Random) -> None:
             {
                 "id": f"accr_{i:05d}",
                 "amount": amount,
-                "type": "CARD_EXPENSE",
+                "type": "CARD_EXPENSE_POST",
                 "review_status": rng.choice(("PREPARE", "REVIEW", "READY_FOR_EXPORT", "EXPORTED")),
                 "source_id": None,
                 "source_type": "CARD",

@@ -115,8 +115,11 @@ ENDPOINTS = (
     _expenses("/v1/expenses", "expenses"),
     _expenses("/v1/expenses/card", "expenses"),
     _item("/v1/expenses/{id}", "expenses", "expenses.card.readonly"),
+    _item("/v1/expenses/card/{id}", "expenses", "expenses.card.readonly"),
     Endpoint("/v2/budgets", "budgets", "budgets.readonly"),
     _item("/v2/budgets/{id}", "budgets", "budgets.readonly"),
+    _item("/v1/budgets/{id}", "budgets_v1", "budgets.readonly"),
+    _item("/v1/budget_programs/{id}", "budget_programs", "budgets.readonly"),
     Endpoint(
         "/v2/spend_limits",
         "spend_limits",
@@ -155,6 +158,10 @@ ENDPOINTS = (
         filters=(("ids", "id"), ("review_status", "review_status"),
                  ("source_type", "source_type")),
     ),
+    _item("/v1/referrals/{id}", "referrals", "https://onboarding.brexapis.com/referrals"),
+    _item("/v1/fields/{id}", "fields", "fields.read"),
+    _item("/v3/accounting/records/{id}", "accounting_records", "accounting.record.read"),
     Endpoint("/v1/webhooks", "webhooks", "openid"),
+    _item("/v1/webhooks/{id}", "webhooks", "openid"),
     Endpoint("/v1/webhooks/secrets", "webhook_secrets", "openid", Shape.ARRAY),
 )  # fmt: skip

@@ -1,0 +1,180 @@
+"""A real Postgres, and a rig that syncs a simulated Brex into it."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+
+from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.embedded import EmbeddedPostgres
+from brex_sync.sandbox import Faults, World, create_app
+from brex_sync.streams import STREAMS, VIEWS, Stream
+from brex_sync.sync.listing import Options
+from brex_sync.sync.report import Report
+from brex_sync.sync.run import Sync
+from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.tables import prepare
+
+BREX_URL = "http://brex.test"
+SHORT = Patience(deadline=1, attempts=3, total=10, first=0.01, longest=0.05)
+settings.register_profile(
+    "here",
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("here")
+_numbers = count()
+
+
+def streams_in_pages(limit: int | None = None) -> list[Stream]:
+    """All streams, those that take a page limit with this one."""
+    if limit is None:
+        return list(STREAMS.values())
+    return [
+        replace(s, paging=replace(s.paging, limit=limit)) if s.paging.limit else s
+        for s in STREAMS.values()
+    ]
+
+
+def _unchanged(app: Any) -> Any:
+    return app
+
+
+@dataclass
+class Rig:
+    """A world, how it misbehaves, and a warehouse to sync it into."""
+
+    engine: sa.Engine
+    world: World
+    faults: Faults = field(default_factory=Faults)
+    later: timedelta = timedelta()
+    wrap: Callable[[Any], Any] = _unchanged
+    token: str = "bxt_sandbox"
+    app: Any = None
+
+    def __post_init__(self) -> None:
+        self.app = create_app(self.world, faults=self.faults)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+    @property
+    def requests(self) -> list[Any]:
+        return self.app.state.requests
+
+    def asked(self, path: str) -> list[Any]:
+        """The requests to `path` that were answered with 200."""
+        return [r for r in self.requests if r.path == path and r.status == 200]
+
+    async def run(self, *names: str, pages: int | None = None, **kw: Any) -> Report:
+        """Syncs the streams named, or all; keywords of `Options`, and engine and progress."""
+        engine = kw.pop("engine", self.engine)
+        extra = {"progress": kw.pop("progress")} if "progress" in kw else {}
+        patience = kw.pop("patience", SHORT)
+        options = Options(**kw)
+        streams = [s for s in streams_in_pages(pages) if not names or s.name in names]
+        async with BrexClient(
+            Endpoint(BREX_URL, lambda: self.token),
+            RateLimiter(),
+            patience,
+            transport=httpx.ASGITransport(self.wrap(self.app)),
+        ) as client:
+            sync = Sync(
+                "brex", client, engine, options_of=lambda _: options, clock=self.now, **extra
+            )
+            return await sync.run(streams)
+
+    def sync(self, *names: str, **kw: Any) -> Report:
+        return asyncio.run(self.run(*names, **kw))
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as db:
+            return [tuple(r) for r in db.execute(sa.text(statement), values)]
+
+    def one(self, statement: str, **values: Any) -> Any:
+        """The only value of the only row."""
+        ((value,),) = self.rows(statement, **values)
+        return value
+
+    def live(self, table: str = "card_transactions") -> set[str]:
+        return {r[0] for r in self.rows(f"SELECT id FROM brex.{table} WHERE _deleted_at IS NULL")}
+
+    def gone(self, table: str = "card_transactions") -> set[str]:
+        found = self.rows(f"SELECT id FROM brex.{table} WHERE _deleted_at IS NOT NULL")
+        return {r[0] for r in found}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Any]:
+    """A Postgres for this process's tests, faster than safe, gone afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="brex-sync-tests-"))
+    home.chmod(0o711)
+    try:
+        with EmbeddedPostgres(home, port=55000) as running:
+            with psycopg.connect(running.url("postgres"), autocommit=True) as db:
+                db.execute("ALTER SYSTEM SET fsync = off")
+                db.execute("ALTER SYSTEM SET synchronous_commit = off")
+                db.execute("SELECT pg_reload_conf()")
+                db.execute("CREATE DATABASE prepared")
+            warehouse = open_warehouse(running.url("prepared"))
+            prepare(warehouse, "brex", STREAMS.values(), VIEWS.values())
+            warehouse.dispose()
+            yield running
+    finally:
+        shutil.rmtree(home.joinpath("postgres").resolve(), ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def new_database(server: Any) -> Iterator[Callable[[], str]]:
+    """Makes fresh databases with the tables of a connection `brex`, dropped after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"t{next(_numbers)}"
+        with psycopg.connect(server.url("postgres"), autocommit=True) as db:
+            db.execute(f"CREATE DATABASE {name} TEMPLATE prepared")
+        made.append(name)
+        return str(server.url(name))
+
+    yield make
+    with psycopg.connect(server.url("postgres"), autocommit=True) as db:
+        for name in made:
+            db.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    opened = open_warehouse(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def rig(engine: sa.Engine) -> Rig:
+    """An empty world, for precise tests."""
+    return Rig(engine, World.empty())
+
+
+@pytest.fixture
+def company(engine: sa.Engine) -> Rig:
+    """A company with 300 card transactions and everything else."""
+    return Rig(engine, World(card_transactions=300))

@@ -1,0 +1,184 @@
+"""Odd values survive exactly; what cannot be stored is set aside alone."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from brex_sync_tests.engine.items import card, cash_account, day, paid, person, spend, spent
+from brex_sync_tests.engine.truth import assert_equal
+
+MONEY = [
+    (2**63 - 1, "USD", Decimal("92233720368547758.07")),
+    (-(2**63) + 1, "USD", Decimal("-92233720368547758.07")),
+    (-(2**63), "JPY", Decimal("-9223372036854775808")),
+    (2**53 + 1, "USD", Decimal("90071992547409.93")),
+    (0, "USD", Decimal("0")),
+    (-5, "USD", Decimal("-0.05")),
+    (1234, "JPY", Decimal("1234")),
+    (1234, "KWD", Decimal("1.234")),
+    (1234, None, Decimal("12.34")),
+    (None, None, None),
+    (7, "???", None),
+]
+
+
+def add(rig: Any, key: str, **changes: Any) -> None:
+    item = spent(key, day(rig.world, 1)) | changes
+    rig.world.collection("card_transactions").add(item)
+
+
+def test_money_is_exact_to_the_last_unit_even_beside_nulls(rig: Any) -> None:
+    for i, (minor, currency, _) in enumerate(MONEY):
+        rig.world.collection("card_transactions").add(
+            spent(f"m{i:02d}", day(rig.world, 1), minor, currency)
+        )
+    assert rig.sync("card_transactions").finished
+    found = rig.rows(
+        "SELECT amount_minor, amount_currency, amount FROM brex.card_transactions ORDER BY id"
+    )
+    assert found == MONEY
+    assert rig.rows(
+        "SELECT pg_typeof(amount)::text, pg_typeof(amount_minor)::text "
+        "FROM brex.card_transactions LIMIT 1"
+    ) == [("numeric", "bigint")]
+
+
+def test_missing_values_are_null_and_never_the_text_nan(rig: Any) -> None:
+    add(rig, "a", type=None, merchant=None, description=None, initiated_at_date=None)
+    add(rig, "b")
+    rig.sync("card_transactions")
+    assert rig.rows(
+        "SELECT type, merchant_mcc, description, initiated_at_date, expense_id, card_metadata "
+        "FROM brex.card_transactions WHERE id = 'a'"
+    ) == [(None,) * 6]
+
+
+def test_nul_and_lone_surrogates_are_replaced_and_counted_and_nothing_else(rig: Any) -> None:
+    item = spent("odd", day(rig.world, 1))
+    text = json.dumps(item).replace("about odd", "a\\u0000b\\ud800c\\ud83d\\ude00\\\\u0000\\t\\r")
+    rig.world.collection("card_transactions").add_raw("odd", day(rig.world, 1), text.encode())
+    report = rig.sync("card_transactions")
+    assert report.streams["card_transactions"].cleaned == 2
+    description, raw = rig.rows("SELECT description, _raw FROM brex.card_transactions")[0]
+    assert description == raw["description"] == "a\ufffdb\ufffdc😀\\u0000\t\r"
+
+
+@pytest.mark.parametrize("text", ["", "NaN", "null", "\\N", "\t", "'; DROP", " x ", "東京", "\\."])
+def test_texts_are_not_altered(rig: Any, text: str) -> None:
+    add(rig, "a", description=text)
+    rig.sync("card_transactions")
+    assert rig.one("SELECT description FROM brex.card_transactions") == text
+
+
+def test_unknown_fields_are_kept_raw_and_told_and_new_enum_values_are_no_error(rig: Any) -> None:
+    add(rig, "a", type="TELEPORT", novelty={"deep": 1})
+    add(rig, "b", merchant={"mcc": "1", "logo": "x"})
+    report = rig.sync("card_transactions").streams["card_transactions"]
+    assert report.error is None
+    assert report.unknown == {"novelty", "merchant.logo"}
+    assert rig.rows("SELECT type, _raw->'novelty'->'deep' FROM brex.card_transactions") == [
+        ("PURCHASE", None),
+        ("TELEPORT", 1),
+    ] or rig.one("SELECT count(*) FROM brex.card_transactions WHERE type = 'TELEPORT'") == 1
+
+
+BAD: list[dict[str, Any]] = [
+    {"posted_at_date": "yesterday"},
+    {"amount": {"amount": 1.5, "currency": "USD"}},
+    {"amount": {"amount": 2**63, "currency": "USD"}},
+    {"amount": 12},
+    {"description": ["no text"]},
+    {"merchant": {"mcc": 5812}},
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_a_bad_row_is_set_aside_alone_and_comes_back_when_repaired(rig: Any, bad: Any) -> None:
+    spend(rig, 5)
+    truth = rig.world.collection("card_transactions")
+    item = spent("bad", day(rig.world, 0))
+    truth.add_raw("bad", day(rig.world, 0), json.dumps(item | bad).encode())
+    report = rig.sync("card_transactions").streams["card_transactions"]
+    assert report.quarantined == 1
+    assert len(rig.live()) == 5
+    ((key, reason, raw),) = rig.rows("SELECT key, reason, raw FROM brex_sync.quarantine")
+    assert key == "bad"
+    assert next(iter(bad)) in reason
+    assert json.loads(raw) == item | bad
+    truth.delete("bad")
+    truth.add(item)
+    rig.later = timedelta(minutes=1)
+    rig.sync("card_transactions")
+    assert rig.rows("SELECT key FROM brex_sync.quarantine") == []
+    assert_equal(rig, "card_transactions")
+
+
+def test_a_bad_row_stays_set_aside_though_our_clock_is_ahead_of_the_databases(rig: Any) -> None:
+    rig.later = timedelta(minutes=5)
+    item = spent("bad", day(rig.world, 0)) | {"amount": "much"}
+    rig.world.collection("card_transactions").add(item)
+    rig.sync("card_transactions")
+    assert rig.rows("SELECT key FROM brex_sync.quarantine") == [("bad",)]
+
+
+def test_a_row_that_turns_bad_keeps_its_old_content_and_is_not_marked_deleted(rig: Any) -> None:
+    spend(rig, 5)
+    rig.sync("card_transactions")
+    rig.world.collection("card_transactions").edit("t0002", amount="much")
+    rig.sync("card_transactions")
+    assert "t0002" in rig.live()
+
+
+def test_bank_numbers_are_cut_everywhere(rig: Any) -> None:
+    account = cash_account("acc")
+    broken = cash_account("broken") | {"primary": "perhaps"}
+    rig.world.collection("cash_accounts").add(account)
+    rig.world.collection("cash_accounts").add(broken)
+    rig.sync("cash_accounts")
+    assert rig.rows("SELECT account_number, routing_number FROM brex.cash_accounts") == [
+        ("9012", "5349")
+    ]
+    held = rig.rows("SELECT _raw::text FROM brex.cash_accounts")
+    held += rig.rows("SELECT raw FROM brex_sync.quarantine")
+    assert len(held) == 2
+    assert not any("6789012" in text or "1121145349" in text for (text,) in held)
+    assert "123456789012" not in str(held)
+    assert "121145349" not in str(held)
+
+
+def test_the_view_names_cardholder_and_card_and_leaves_deleted_rows_out(rig: Any) -> None:
+    rig.world.collection("users").add(person("u1"))
+    rig.world.collection("cards").add(card("c1", "u1"))
+    rig.world.collection("cash_accounts").add(cash_account("acc"))
+    rig.world.collection("cash_transactions").add(paid("p", day(rig.world, 1)), "acc")
+    add(rig, "a", card_id="c1")
+    add(rig, "b", card_id="unknown")
+    add(rig, "c")
+    assert rig.sync().finished
+    rig.world.collection("card_transactions").delete("c")
+    rig.sync()
+    assert rig.rows(
+        "SELECT account_kind, id, cardholder, card_name, card_last_four, cash_account_id "
+        "FROM brex.transactions ORDER BY id"
+    ) == [
+        ("card", "a", "Zoë u1", "Travel", "0042", None),
+        ("card", "b", None, None, None, None),
+        ("cash", "p", None, None, None, "acc"),
+    ]
+    assert rig.rows("SELECT account_kind, id, account_number FROM brex.accounts") == [
+        ("cash", "acc", "9012")
+    ]
+
+
+def test_every_table_view_and_column_says_what_it_is(rig: Any) -> None:
+    rig.sync("users")
+    without = rig.rows(
+        "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+        "LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT attisdropped "
+        "WHERE n.nspname = 'brex' AND relkind IN ('r', 'v') AND (obj_description(c.oid) IS NULL "
+        "OR col_description(c.oid, a.attnum) IS NULL)"
+    )
+    assert without == []
