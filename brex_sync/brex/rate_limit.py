@@ -55,7 +55,7 @@ class RateLimiter:
 
     def _wait(self) -> float:
         now = self._clock()
-        while self._answered and self._answered[0] <= now - self._period:
+        while self._answered and self._answered[0] + self._period <= now:
             self._answered.popleft()
         paused = self._paused_until - now
         if self._in_flight + len(self._answered) < self._requests:

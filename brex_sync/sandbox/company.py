@@ -244,7 +244,14 @@ def _travel(world: "World", rng: random.Random) -> None:
                     "type": "LODGING",
                     "status": "CONFIRMED",
                     "source": "BREX_TRAVEL",
-                    "booking_data": {},
+                    "booking_data": {
+                        "type": "LODGING",
+                        "lodging_details": {"display_name": "Hotel Krone"},
+                        "reservation_details": {
+                            "check_in_time": {"local_time": "2026-04-01T15:00:00"},
+                            "checkout_time": {"local_time": "2026-04-03T11:00:00"},
+                        },
+                    },
                 }
                 | stamps,
                 trip,

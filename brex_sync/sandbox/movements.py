@@ -105,7 +105,7 @@ def _card_transaction(
     elif chance < 0.04:
         item |= {"type": "REFUND", "amount": {"amount": -amount, "currency": "USD"}}
     elif chance < 0.05:
-        del item["initiated_at_date"], item["card_metadata"]
+        del item["card_metadata"]
     elif chance < 0.055:
         item["type"] = None
     return item

@@ -74,7 +74,7 @@ class ListSync:
             window, comparison = await self._walk(lease, unfinished)
             number = window.number
             state = plan.after(state, window)
-            if stream.window is None or self.options.full:
+            if stream.window is None:
                 await self._settle(lease, window, comparison)
                 return window.opened_at.date()
         span = plan.next_range(stream, state, began, self.options.overlap)

@@ -88,6 +88,7 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
     items: list[Item] = []
     texts: list[str] = []
     rejected: list[Rejected] = []
+    masked = stream.masked
     for text in raw:
         try:
             item = msgspec.json.decode(text)
@@ -97,10 +98,10 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
         if not isinstance(item, dict):
             rejected.append(Rejected(None, "expected a JSON object", _unread(stream, text)))
             continue
-        for column in stream.masked:
+        for column in masked:
             _cut(item, column.keys)
         items.append(item)
-        texts.append(_encode(item).decode() if stream.masked else text.decode())
+        texts.append(_encode(item).decode() if masked else text.decode())
     return items, texts, rejected
 
 
@@ -136,9 +137,10 @@ def _columns(stream: Stream, items: list[Item]) -> tuple[dict[str, Values], dict
 
 
 def _pick(items: list[Item], column: Column) -> Values:
-    found: Values = items
-    for key in column.keys:
-        found = [v.get(key) if isinstance(v, dict) else None for v in found]
+    first, *deeper = column.keys
+    found = [item.get(first) for item in items]
+    for key in deeper:
+        found = [v.get(key) if type(v) is dict else None for v in found]
     return found
 
 

@@ -23,13 +23,14 @@ class Range:
 
 
 def resumable(stream: Stream, state: State, now: datetime, *, full: bool) -> Window | None:
-    """The unfinished window to go on with, if there is one worth it."""
+    """The unfinished window to go on with, if there is one worth it.
+
+    Who asks for a full listing gets one that begins now.
+    """
     window = state.window
-    if window is None or window.pages == 0:
+    if window is None or window.pages == 0 or full:
         return None
     fresh = now - window.opened_at <= RESUMABLE
-    if full:
-        return window if window.scope is Scope.FULL and fresh else None
     return window if stream.window is not None or fresh else None
 
 

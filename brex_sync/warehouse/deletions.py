@@ -31,7 +31,10 @@ def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
     )
     held = db.scalar(sa.text(f"SELECT count(*) FROM {table} t WHERE {scope}"), values)
     missing = db.scalars(
-        sa.text(f"SELECT {key} FROM {table} t WHERE {scope} AND {key} NOT IN ({noted}) ORDER BY 1"),
+        sa.text(
+            f"SELECT {key} FROM {table} t WHERE {scope} "
+            f"AND NOT EXISTS (SELECT FROM ({noted}) l(k) WHERE l.k = {key}) ORDER BY 1"
+        ),
         values | {"number": window.number},
     )
     return Comparison(int(listed or 0), int(held or 0), tuple(missing))
@@ -82,7 +85,7 @@ def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
     db.execute(
         sa.delete(quarantine).where(
             same,
-            quarantine.c.last_seen_at < window.opened_at,
+            quarantine.c.window_number.is_distinct_from(window.number),
             sa.or_(quarantine.c.key.in_(keys), sa.literal(window.since is None)),
         )
     )

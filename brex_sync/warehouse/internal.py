@@ -66,6 +66,7 @@ quarantine = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True, comment="Of the raw text."),
     sa.Column("key", sa.Text, comment="The row's key, where it could be read."),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("window_number", _count, comment="The window that last set it aside."),
     sa.Column("raw", sa.Text, nullable=False, comment="The item as Brex sent it, masked."),
     sa.Column("first_seen_at", _when, nullable=False, server_default=sa.func.now()),
     sa.Column("last_seen_at", _when, nullable=False, server_default=sa.func.now()),

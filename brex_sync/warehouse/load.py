@@ -95,7 +95,7 @@ def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
     with engine.begin() as db:
         checkpoints.committed(db, lease)
         counts, bad = _merge_sound(db, lease, staged.rows)
-        _set_aside(db, lease, (*staged.rejects, *bad))
+        _set_aside(db, lease, None, (*staged.rejects, *bad))
         return counts
 
 
@@ -108,8 +108,8 @@ def _commit(
 ) -> Window:
     counts, bad = _merge_sound(db, lease, staged.rows)
     rejects = (*staged.rejects, *bad)
-    _set_aside(db, lease, rejects)
-    keys = [key_text(lease.slice.stream, row) for row in staged.rows]
+    _set_aside(db, lease, window.number, rejects)
+    keys = key_texts(lease.slice.stream, staged.rows)
     keys += [reject.key for reject in staged.rejects if reject.key is not None]
     db.execute(
         sa.insert(listed_keys).values(
@@ -125,19 +125,16 @@ def _commit(
     return window
 
 
-def key_text(stream: Stream, row: Sequence[object]) -> str:
-    """The row's own key (without its parent's) as one text."""
-    return KEY_SEPARATOR.join(str(row[i]) for i in _own_key_positions(stream))
+def key_texts(stream: Stream, rows: Rows) -> list[str]:
+    """Each row's own key (without its parent's) as one text."""
+    names = [f.name for f in stream.fields()]
+    positions = [names.index(k) for k in own_key(stream)]
+    return [KEY_SEPARATOR.join(str(row[i]) for i in positions) for row in rows]
 
 
 def own_key(stream: Stream) -> tuple[str, ...]:
     """The key columns without the parent's."""
     return tuple(k for k in stream.key if stream.per is None or k != stream.per.into)
-
-
-def _own_key_positions(stream: Stream) -> tuple[int, ...]:
-    names = [f.name for f in stream.fields()]
-    return tuple(names.index(k) for k in own_key(stream))
 
 
 def _merge_sound(db: sa.Connection, lease: Lease, rows: Rows) -> tuple[Counts, list[Reject]]:
@@ -151,7 +148,7 @@ def _merge_sound(db: sa.Connection, lease: Lease, rows: Rows) -> tuple[Counts, l
         if len(rows) == 1:
             reason = str(error.orig).partition("\n")[0]
             raw = str(rows[0][-1])
-            return Counts(), [Reject(key_text(lease.slice.stream, rows[0]), reason, raw)]
+            return Counts(), [Reject(key_texts(lease.slice.stream, rows)[0], reason, raw)]
     middle = len(rows) // 2
     left, bad_left = _merge_sound(db, lease, rows[:middle])
     right, bad_right = _merge_sound(db, lease, rows[middle:])
@@ -230,16 +227,27 @@ def _list(names: Iterable[str], of: str | None = None) -> str:
     return ", ".join(f'{prefix}"{name}"' for name in names)
 
 
-def _set_aside(db: sa.Connection, lease: Lease, rejects: Sequence[Reject]) -> None:
+def _set_aside(
+    db: sa.Connection, lease: Lease, number: int | None, rejects: Sequence[Reject]
+) -> None:
     for reject in rejects:
         digest = sha256(reject.raw.encode()).hexdigest()
         row = insert(quarantine).values(
-            **lease.slice.key, digest=digest, key=reject.key, reason=reject.reason, raw=reject.raw
+            **lease.slice.key,
+            digest=digest,
+            key=reject.key,
+            reason=reject.reason,
+            raw=reject.raw,
+            window_number=number,
         )
         db.execute(
             row.on_conflict_do_update(
                 index_elements=list(quarantine.primary_key),
-                set_={"last_seen_at": sa.func.now(), "reason": reject.reason},
+                set_={
+                    "last_seen_at": sa.func.now(),
+                    "reason": reject.reason,
+                    "window_number": number,
+                },
             )
         )
 

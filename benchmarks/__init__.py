@@ -1,0 +1,1 @@
+"""How fast, how frugal: measured side by side, in one run, on one machine."""

@@ -1,0 +1,152 @@
+"""The ways to bring card transactions from the sandbox into Postgres that are compared.
+
+Run as `python -m benchmarks.contenders NAME API_URL DATABASE_URL`: prints seconds and peak memory
+(MB) of this process, as JSON.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+
+import httpx
+import psycopg
+
+from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.streams import STREAMS
+from brex_sync.sync.run import Sync
+from brex_sync.warehouse.database import open_warehouse
+
+TOKEN = "bxt_sandbox"
+PATH = "/v2/transactions/card/primary"
+COLUMNS = (
+    "id text PRIMARY KEY, type text, description text, amount numeric, amount_minor bigint, "
+    "amount_currency text, initiated_at_date date, posted_at_date date, card_id text, "
+    "merchant_raw_descriptor text, merchant_mcc text, merchant_country text, expense_id text, "
+    "card_transaction_operation_reference_id text, card_metadata jsonb, _raw jsonb"
+)
+
+
+def ours(api: str, database: str) -> dict[str, object]:
+    """The engine: checkpoints, upsert, quarantine, deletions and all."""
+
+    async def run() -> dict[str, object]:
+        engine = open_warehouse(database)
+        async with BrexClient(Endpoint(api, lambda: TOKEN), RateLimiter(100_000)) as client:
+            report = await Sync("brex", client, engine).run([STREAMS["card_transactions"]])
+        engine.dispose()
+        [stream] = report.streams.values()
+        if stream.error:
+            raise SystemExit(stream.error)
+        return dict(stream.counts())
+
+    return asyncio.run(run())
+
+
+def bare(api: str, database: str) -> dict[str, object]:
+    """A loop as one writes it by hand: fetch, parse, COPY; no upsert, no state, no checks."""
+    rows = 0
+    params = {"limit": "1000"}
+    with psycopg.connect(database) as db, httpx.Client(base_url=api) as http:
+        db.execute(f"DROP TABLE IF EXISTS bare; CREATE TABLE bare ({COLUMNS})")
+        db.commit()
+        while True:
+            answer = http.get(PATH, params=params, headers={"Authorization": f"Bearer {TOKEN}"})
+            page = json.loads(answer.content)
+            with db.cursor().copy("COPY bare FROM STDIN") as copy:
+                for item in page["items"]:
+                    copy.write_row(bare_row(item))
+            db.commit()
+            rows += len(page["items"])
+            if not page.get("next_cursor"):
+                return {"fetched": rows}
+            params["cursor"] = page["next_cursor"]
+
+
+def bare_row(item: dict[str, object]) -> tuple[object, ...]:
+    """The same columns as ours."""
+    from decimal import Decimal
+
+    amount = item.get("amount") or {}
+    merchant = item.get("merchant") or {}
+    metadata = item.get("card_metadata")
+    minor, currency = amount.get("amount"), amount.get("currency")
+    places = {"JPY": 0, "KWD": 3}.get(currency or "USD", 2)
+    return (
+        item["id"],
+        item.get("type"),
+        item.get("description"),
+        None if minor is None else Decimal(minor).scaleb(-places),
+        minor,
+        currency,
+        item.get("initiated_at_date"),
+        item.get("posted_at_date"),
+        item.get("card_id"),
+        merchant.get("raw_descriptor"),
+        merchant.get("mcc"),
+        merchant.get("country"),
+        item.get("expense_id"),
+        item.get("card_transaction_operation_reference_id"),
+        None if metadata is None else json.dumps(metadata),
+        json.dumps(item),
+    )
+
+
+def dlt_rest_api(api: str, database: str) -> dict[str, object]:
+    """dlt's rest_api source, merging on the id, as its documentation has it."""
+    import dlt
+    from dlt.sources.rest_api import rest_api_source
+
+    source = rest_api_source(
+        {
+            "client": {
+                "base_url": api,
+                "auth": {"type": "bearer", "token": TOKEN},
+                "paginator": {
+                    "type": "cursor",
+                    "cursor_path": "next_cursor",
+                    "cursor_param": "cursor",
+                },
+            },
+            "resources": [
+                {
+                    "name": "card_transactions",
+                    "primary_key": "id",
+                    "write_disposition": "merge",
+                    "endpoint": {
+                        "path": PATH.lstrip("/"),
+                        "params": {"limit": 1000},
+                        "data_selector": "items",
+                    },
+                }
+            ],
+        }
+    )
+    pipeline = dlt.pipeline(
+        pipeline_name="bench",
+        pipelines_dir=sys.argv[4],
+        destination=dlt.destinations.postgres(database),
+        dataset_name="dlt_brex",
+        progress=None,
+    )
+    pipeline.run(source)
+    return {"fetched": pipeline.last_trace.last_normalize_info.row_counts["card_transactions"]}
+
+
+CONTENDERS = {"ours": ours, "bare": bare, "dlt": dlt_rest_api}
+
+
+def main() -> None:
+    """Runs one contender in this process."""
+    began = time.perf_counter()
+    counts = CONTENDERS[sys.argv[1]](sys.argv[2], sys.argv[3])
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_mb = peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb, "counts": counts}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The sandbox behaves like Brex where it matters, and is the same every time."""
+
+import asyncio
+import base64
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox.app import TOKEN, Access
+
+DAY = date(2026, 3, 10)
+CARDS = "/v2/transactions/card/primary"
+
+
+def get(app: Any, path: str, token: str | None = TOKEN, **kw: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://brex.test", headers=headers
+        ) as client:
+            return await client.request(kw.pop("method", "GET"), path, **kw)
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(today=DAY, card_transactions=250)
+
+
+@pytest.fixture
+def app(world: World) -> Any:
+    return create_app(world)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
+    first, second, other = (World(s, DAY, card_transactions=50) for s in (7, 7, 8))
+    bodies = [w.collection("card_transactions").rows().bodies for w in (first, second, other)]
+    assert bodies[0] == bodies[1]
+    assert bodies[0] != bodies[2]
+
+
+def test_lists_come_in_envelopes_and_card_accounts_as_an_array(app: Any) -> None:
+    assert set(get(app, CARDS).json()) == {"items", "next_cursor"}
+    assert isinstance(get(app, "/v2/accounts/card").json(), list)
+    assert get(app, CARDS).headers["X-Brex-Trace-Id"]
+
+
+def test_pages_follow_each_other_by_offset_and_cover_the_list(app: Any, world: World) -> None:
+    seen, cursor = [], None
+    while True:
+        params = {"limit": "60"} | ({"cursor": cursor} if cursor else {})
+        answer = get(app, CARDS, params=params).json()
+        seen += [item["id"] for item in answer["items"]]
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            break
+        assert json.loads(base64.b64decode(cursor))["offset"] == len(seen)
+    assert seen == world.collection("card_transactions").rows().ids
+
+
+def test_a_new_row_shifts_the_pages_after_it() -> None:
+    world = World(today=DAY, card_transactions=20)
+    app = create_app(world)
+    first = get(app, CARDS, params={"limit": "5"}).json()
+    newest = first["items"][0] | {"id": "new"}
+    world.collection("card_transactions").add(newest)
+    again = get(app, CARDS, params={"limit": "5", "cursor": first["next_cursor"]}).json()
+    assert again["items"][0]["id"] == first["items"][-1]["id"]
+
+
+def test_limits_are_enforced(app: Any) -> None:
+    assert len(get(app, CARDS).json()["items"]) == 100
+    assert get(app, CARDS, params={"limit": "1001"}).status_code == 400
+    assert "cursor" in get(app, CARDS, params={"cursor": "!"}).json()["message"]
+
+
+def test_the_date_filter_is_inclusive(app: Any) -> None:
+    since = (DAY - timedelta(10)).isoformat()
+    params = {"posted_at_start": f"{since}T00:00:00Z", "limit": "1000"}
+    items = get(app, CARDS, params=params).json()["items"]
+    assert items
+    assert min(i["posted_at_date"] for i in items) == since
+
+
+def test_users_who_left_are_listed_only_when_asked_for(app: Any) -> None:
+    plain = get(app, "/v2/users", params={"limit": "1000"}).json()["items"]
+    hidden = get(app, "/v2/users", params={"status[]": ["DELETED", "ARCHIVED"]}).json()["items"]
+    assert not {u["status"] for u in plain} & {"DELETED", "ARCHIVED"}
+    assert len(hidden) == 3
+    assert len(plain) + len(hidden) == 64
+
+
+def test_credentials_are_refused_as_brex_refuses_them(world: World) -> None:
+    tokens = {"some": Access(frozenset({"users.readonly"})), "norole": Access(roles=False)}
+    app = create_app(world, tokens=tokens)
+    assert get(app, "/v2/users", token=None).status_code == 401
+    assert "Token" in get(app, "/v2/users", token="other").json()["message"]
+    assert get(app, "/v2/users", token="some").status_code == 200
+    assert "scope" in get(app, "/v2/cards", token="some").json()["message"]
+    assert get(app, "/v2/accounts/cash", token="norole").status_code == 401
+
+
+def test_the_rate_limit_answers_429_with_retry_after(world: World) -> None:
+    app = create_app(world, rate_limit=2)
+    answers = [get(app, "/v2/users/me") for _ in range(3)]
+    assert [a.status_code for a in answers] == [200, 200, 429]
+    assert 0 < int(answers[2].headers["Retry-After"]) <= 60
+
+
+def test_a_live_world_grows_with_its_clock() -> None:
+    now = [datetime(2026, 3, 10, 12, tzinfo=UTC)]
+    world = World(today=DAY, card_transactions=10, live=True, clock=lambda: now[0])
+    app = create_app(world)
+    assert len(get(app, CARDS).json()["items"]) == 10
+    now[0] += timedelta(seconds=16)
+    assert len(get(app, CARDS).json()["items"]) == 13
+
+
+def test_faults_and_the_truth_can_be_steered_from_outside() -> None:
+    app = create_app(World(today=DAY, card_transactions=5))
+    fault = {"kind": "status", "status": 503}
+    get(app, "/_sandbox/faults", method="POST", json=fault)
+    assert [get(app, CARDS).status_code for _ in range(2)] == [503, 200]
+    key = get(app, CARDS).json()["items"][0]["id"]
+    change = {"collection": "card_transactions", "edit": key, "changes": {"description": "new"}}
+    get(app, "/_sandbox/edit", method="POST", json=change)
+    assert get(app, CARDS).json()["items"][0]["description"] == "new"
+    removal = {"collection": "users", "delete": "cuuser_00001"}
+    get(app, "/_sandbox/edit", method="POST", json=removal)
+    assert get(app, "/v2/users/cuuser_00001").status_code == 404
+    assert get(app, "/_sandbox/requests").json()[0]["status"] == 503

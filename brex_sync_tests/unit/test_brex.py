@@ -1,0 +1,136 @@
+"""Reading answers, telling faults apart, and staying below the rate limit."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brex_sync.brex import errors
+from brex_sync.brex.errors import Fault, UnusableAnswer, classify
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.strict_json import clean, read_item, read_page
+
+PIECES = st.sampled_from(
+    ["\\u0000", "\\\\u0000", "\\ud83d\\ude00", "\\ud83d", "\\uDE00", "\\uD83D\\uDE00", "a", "\\n",
+     "\\\\", "\\u00e9", "é", '\\"', "\\ud83d\\ud83d\\ude00"]
+)  # fmt: skip
+
+
+def naively(text: str) -> str:
+    """What a JSON reader sees, with NUL and surrogates left without a partner replaced."""
+    return re.sub("[\ud800-\udfff\0]", "\ufffd", json.loads(text))
+
+
+@given(st.lists(PIECES).map("".join))
+def test_only_nul_and_lone_surrogates_are_replaced(inside: str) -> None:
+    text = f'"{inside}"'
+    cleaned, number = clean(text.encode())
+    seen = json.loads(cleaned)
+    assert seen == naively(text)
+    assert number == seen.count("\ufffd")
+    if number == 0:
+        assert cleaned == text.encode()
+
+
+def test_raw_surrogates_are_replaced_and_other_bytes_are_refused() -> None:
+    assert clean('"\ud800"'.encode("utf-8", "surrogatepass")) == ('"\ufffd"'.encode(), 1)
+    with pytest.raises(UnusableAnswer):
+        clean(b'"\xff"')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"<html></html>", b"{}", b'{"next_cursor":null}', b'{"items":null}', b"[]", b"null",
+        b'{"items":{}}', b'{"items":[NaN]}', b'{"items":[{"a":Infinity}]}', b'{"items":[1',
+        b'{"items":[]} x', b'{"items":[],"next_cursor":5}',
+    ],
+)  # fmt: skip
+def test_what_is_no_page_is_never_an_end_of_data(body: bytes) -> None:
+    with pytest.raises(UnusableAnswer):
+        read_page(body, envelope=True)
+
+
+def test_pages_arrays_and_items_are_read() -> None:
+    page = read_page(
+        b'{"items":[{"a":9007199254740993}, {}],"next_cursor":"c","x":1}', envelope=True
+    )
+    assert (page.items, page.next_cursor) == ((b'{"a":9007199254740993}', b"{}"), "c")
+    assert read_page(b'{"items":[],"next_cursor":""}', envelope=True).next_cursor is None
+    assert read_page(b"[{}]", envelope=False).items == (b"{}",)
+    assert read_item(b'{"id":1}').items == (b'{"id":1}',)
+    for body in (b"[]", b"", b"null"):
+        with pytest.raises(UnusableAnswer):
+            read_item(body)
+    with pytest.raises(UnusableAnswer):
+        read_page(b'{"items":[]}', envelope=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (429, "slow down", errors.RateLimited),
+        (500, "", errors.ServerFault),
+        (503, "token", errors.ServerFault),
+        (401, "", errors.CredentialRefused),
+        (403, "Invalid or Revoked Token", errors.CredentialRefused),
+        (403, "Missing required scope", errors.NotAllowed),
+        (401, "Must be cash admin", errors.NotAllowed),
+        (404, "none", errors.NotFound),
+        (400, "limit must be less than or equal to 100", errors.PageTooLarge),
+        (400, "Invalid cursor", errors.CursorRefused),
+        (400, "bad", errors.Refused),
+        (302, "", errors.Refused),
+    ],
+)
+def test_faults_are_told_apart(status: int, message: str, kind: type[Exception]) -> None:
+    body = json.dumps({"message": message}).encode() if message else b""
+    error = classify(Fault(status, body, "trace-1", 3.0), "GET /x")
+    assert type(error) is kind
+    assert f"GET /x answered {status}" in str(error)
+    assert "trace-1" in str(error)
+    if isinstance(error, errors.Transient):
+        assert error.retry_after == 3.0
+    if isinstance(error, errors.PageTooLarge):
+        assert error.allowed == 100
+
+
+async def _through(limiter: RateLimiter, clock: list[float], times: list[float]) -> None:
+    async with limiter.slot():
+        times.append(clock[0])
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=40), st.integers(1, 5))
+def test_no_window_ever_holds_more_than_the_limit(gaps: list[float], most: int) -> None:
+    clock, times = [0.0], list[float]()
+
+    class Virtual(RateLimiter):
+        async def _sleep(self, seconds: float) -> None:
+            clock[0] += seconds
+
+    async def main() -> None:
+        limiter = Virtual(most, 1.0, lambda: clock[0])
+        for gap in gaps:
+            clock[0] += gap
+            await _through(limiter, clock, times)
+
+    asyncio.run(main())
+    for i, at in enumerate(times[most:]):
+        assert at - times[i] >= 1.0 - 1e-9
+
+
+def test_a_pause_holds_everybody_back() -> None:
+    clock, times = [0.0], list[float]()
+
+    class Virtual(RateLimiter):
+        async def _sleep(self, seconds: float) -> None:
+            clock[0] += seconds
+
+    limiter = Virtual(10, 1.0, lambda: clock[0])
+    limiter.pause(7)
+    limiter.pause(3)
+    asyncio.run(_through(limiter, clock, times))
+    assert times == [7.0]

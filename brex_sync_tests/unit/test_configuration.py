@@ -1,0 +1,158 @@
+"""Declarations, settings, connections and URLs: what is refused, and in which words."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brex_sync.connections import find, load_connections
+from brex_sync.settings import Configuration, SettingsError, load_settings
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams.declare import Column, Kind, Stream, money, text
+from brex_sync.warehouse.database import with_driver
+
+SECRET = "bxt_very_secret"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in [n for n in os.environ if n.startswith(("BREX_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("id", "id"),
+        ("merchant.mcc", "merchant_mcc"),
+        ("displayName", "display_name"),
+        ("a.bC.d", "a_b_c_d"),
+    ],
+)
+def test_a_columns_name_follows_from_its_path(path: str, name: str) -> None:
+    assert Column(path, Kind.TEXT, "").name == name
+
+
+def test_money_takes_three_columns() -> None:
+    assert [(f.name, f.kind) for f in money("a.b", "x").fields()] == [
+        ("a_b", Kind.DECIMAL),
+        ("a_b_minor", Kind.INTEGER),
+        ("a_b_currency", Kind.TEXT),
+    ]
+
+
+def stream(*columns: Column, **changes: Any) -> Stream:
+    plain = {"name": "s", "description": "", "group": "g", "path": "/s", "scope": "s"}
+    return Stream(columns=columns, **(plain | changes))
+
+
+def test_columns_declared_twice_and_missing_keys_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"declared twice.*a_b"):
+        stream(text("id", ""), text("a.b", ""), text("aB", ""))
+    with pytest.raises(ValueError, match="amount_currency"):
+        stream(text("id", ""), money("amount", ""), text("amount_currency", ""))
+    with pytest.raises(ValueError, match="key columns not declared"):
+        stream(text("name", ""))
+
+
+def test_every_declared_thing_is_described_and_every_reference_leads_somewhere() -> None:
+    for declared in STREAMS.values():
+        assert declared.description
+        assert all(f.description for f in declared.fields())
+        for reference in declared.references:
+            assert reference.to in {f.name for f in STREAMS[reference.stream].fields()}
+        assert "/pan" not in declared.path
+    for view in VIEWS.values():
+        assert set(view.sources) <= set(STREAMS)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:p@h/d", "postgresql://u:p@h/d", "postgresql+psycopg2://u:p@h/d"]
+)
+def test_every_spelling_of_a_postgres_url_is_understood(url: str) -> None:
+    found = with_driver(url, "psycopg")
+    assert found.render_as_string(hide_password=False) == "postgresql+psycopg://u:p@h/d"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "", "h/d"])
+def test_other_urls_are_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="expected a URL") as refused:
+        with_driver(url, "psycopg")
+    assert "secret" not in str(refused.value)
+
+
+def test_without_any_setting_the_sandbox_is_meant() -> None:
+    (connection,) = load_connections(load_settings())
+    assert (connection.name, connection.configuration) == ("brex", Configuration.SANDBOX)
+
+
+def test_a_key_alone_means_brex_itself_and_is_never_shown(monkeypatch: Any) -> None:
+    monkeypatch.setenv("BREX_API_KEY", SECRET)
+    (connection,) = load_connections(load_settings())
+    assert (connection.api_url, connection.token) == ("https://api.brex.com", SECRET)
+    assert SECRET not in repr(connection) + repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BREX_CONFIGURATION", "nonsense"),
+        ("BREX_SYNC_REQUESTS_PER_MINUTE", "1001"),
+        ("BREX_SYNC_SCHEDULE", "hourly"),
+        ("BREX_SYNC_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
+        ("BREX_SYNC_RETENTION_DAYS", "0"),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not(
+    monkeypatch: Any, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable) as refused:
+        load_settings()
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["Brex", "1a", "a-b", "public", "pg_x", "brex_sync", "a_history", "a" * 41, 'a"b']
+)
+def test_names_that_cannot_be_schemas_are_refused(tmp_path: Path, name: str) -> None:
+    quoted = name.replace('"', '\\"')
+    (tmp_path / "connections.yaml").write_text(
+        f'connections:\n  "{quoted}": {{configuration: sandbox}}\n'
+    )
+    with pytest.raises(SettingsError, match="connection name"):
+        load_connections(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("connections: [", "not YAML"),
+        ("[]", "expected a map"),
+        ("connections: {}", "expected a map"),
+        ("connections: {a: {key: x}}", "may have only"),
+        ("connections: {a: {configuration: x}}", "must be one of"),
+        ("connections: {a: {api_key_env: NO_SUCH_KEY}}", "NO_SUCH_KEY is not set"),
+    ],
+)
+def test_a_connections_file_that_is_wrong_says_how(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "connections.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=said):
+        load_connections(load_settings())
+
+
+def test_connections_are_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections: {one: {configuration: sandbox}, two: {configuration: sandbox}}"
+    )
+    assert find(load_settings(), None).name == "one"
+    assert find(load_settings(), "two").name == "two"
+    with pytest.raises(SettingsError, match="one, two"):
+        find(load_settings(), "three")

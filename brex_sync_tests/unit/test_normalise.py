@@ -1,0 +1,148 @@
+"""Items become rows exactly, or are set aside with the reason."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brex_sync.streams import STREAMS
+from brex_sync.sync import money
+from brex_sync.sync.normalise import normalise
+from brex_sync.warehouse.load import to_rows
+
+CARDS, CASH = STREAMS["card_transactions"], STREAMS["cash_accounts"]
+TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+INT64 = st.integers(-(2**63), 2**63 - 1)
+ITEMS = st.fixed_dictionaries(
+    {"id": st.text("abc", min_size=1)},
+    optional={
+        "description": TEXTS,
+        "type": TEXTS,
+        "posted_at_date": st.none() | st.dates().map(date.isoformat),
+        "amount": st.none()
+        | st.fixed_dictionaries(
+            {"amount": st.none() | INT64},
+            optional={"currency": st.sampled_from([None, "USD", "JPY", "KWD", "XXX", "?"])},
+        ),
+        "merchant": st.none() | st.fixed_dictionaries({}, optional={"mcc": TEXTS}),
+    },
+)
+
+
+def rows_of(stream: Any, *items: Any) -> list[dict[str, Any]]:
+    frame = normalise(stream, [json.dumps(i).encode() for i in items]).rows
+    return [dict(zip(frame.columns, row, strict=True)) for row in to_rows(frame)]
+
+
+@given(st.lists(ITEMS, max_size=6))
+def test_every_value_survives_exactly(items: list[dict[str, Any]]) -> None:
+    raw = [json.dumps(item).encode() for item in items]
+    frame = normalise(CARDS, raw)
+    assert frame.rejected == ()
+    assert not any(pd.api.types.is_float_dtype(d) for d in frame.rows.dtypes)
+    rows = [dict(zip(frame.rows.columns, r, strict=True)) for r in to_rows(frame.rows)]
+    assert len(rows) == len(items)
+    for item, row, text in zip(items, rows, raw, strict=True):
+        amount = item.get("amount") or {}
+        posted = item.get("posted_at_date")
+        assert row["id"] == item["id"]
+        assert row["description"] == item.get("description")
+        assert row["type"] == item.get("type")
+        assert row["merchant_mcc"] == (item.get("merchant") or {}).get("mcc")
+        assert row["posted_at_date"] == (posted and date.fromisoformat(posted))
+        assert row["amount_minor"] == amount.get("amount")
+        assert row["amount_currency"] == amount.get("currency")
+        assert row["_raw"] == text.decode()
+        assert not any(isinstance(v, float) for v in row.values())
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "major"),
+    [
+        (1234, "USD", "12.34"),
+        (1234, None, "12.34"),
+        (1234, "JPY", "1234"),
+        (1234, "KWD", "1.234"),
+        (2**63 - 1, "USD", "92233720368547758.07"),
+        (-(2**63), "KWD", "-9223372036854775.808"),
+        (2**53 + 1, "USD", "90071992547409.93"),
+    ],
+)
+def test_major_units_follow_the_currencys_exponent(
+    minor: int, currency: str | None, major: str
+) -> None:
+    assert money.major(minor, currency) == Decimal(major)
+    assert str(money.major(minor, currency)) == major
+
+
+def test_an_unknown_currency_has_no_major_units() -> None:
+    assert money.major(5, "???") is None
+    assert money.major(None, "USD") is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"posted_at_date": "20260310"}, "posted_at_date: expected date"),
+        ({"posted_at_date": "2026-03-10T00:00:00Z"}, "posted_at_date: expected date"),
+        ({"posted_at_date": 5}, "posted_at_date: expected date"),
+        ({"amount": {"amount": 1.0}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": True}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": "1"}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": 2**63}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": -(2**63) - 1}}, "amount.amount: expected integer"),
+        ({"amount": 5}, "amount: expected money"),
+        ({"description": 5}, "description: expected text"),
+        ({"id": ""}, "id: missing"),
+        ({"id": None}, "id: missing"),
+    ],
+)
+def test_a_wrong_type_rejects_its_row_alone_with_the_reason(bad: Any, reason: str) -> None:
+    items = [{"id": "a"}, {"id": "b"} | bad, {"id": "c"}]
+    frame = normalise(CARDS, [json.dumps(i).encode() for i in items])
+    assert list(frame.rows["id"]) == ["a", "c"]
+    (rejected,) = frame.rejected
+    assert rejected.reason.startswith(reason)
+    assert json.loads(rejected.raw) == items[1]
+
+
+def test_bank_numbers_are_cut_in_the_column_in_raw_and_in_rejected_rows() -> None:
+    numbers = {"account_number": "123456789012", "routing_number": 987654321}
+    (row,) = rows_of(CASH, {"id": "a"} | numbers)
+    assert (row["account_number"], row["routing_number"]) == ("9012", "4321")
+    assert json.loads(row["_raw"])["account_number"] == "9012"
+    rejected = normalise(CASH, [json.dumps({"id": 1} | numbers).encode(), b'["123456789012"]'])
+    assert len(rejected.rejected) == 2
+    assert not any("89012" in r.raw + r.reason for r in rejected.rejected)
+
+
+def test_unknown_fields_are_named_by_their_path_and_the_newest_date_is_seen() -> None:
+    items = [
+        {"id": "a", "posted_at_date": "2026-01-02", "new": 1, "merchant": {"x": {"y": 1}}},
+        {"id": "b", "posted_at_date": "2025-01-02", "card_metadata": {"free": "map"}},
+    ]
+    frame = normalise(CARDS, [json.dumps(i).encode() for i in items])
+    assert frame.unknown == {"new", "merchant.x"}
+    assert frame.newest == date(2026, 1, 2)
+    assert normalise(CARDS, []).newest is None
+
+
+def test_every_kind_of_missing_value_becomes_none() -> None:
+    frame = pd.DataFrame(
+        {
+            "text": pd.Series(["a", None, pd.NA], dtype="string"),
+            "whole": pd.Series([2**53 + 1, None, pd.NA], dtype="Int64"),
+            "truth": pd.Series([True, None, pd.NA], dtype="boolean"),
+            "thing": pd.Series([timedelta(1), None, None], dtype="object"),
+        }
+    )
+    assert to_rows(frame) == [("a", 2**53 + 1, True, timedelta(1)), (None,) * 4, (None,) * 4]
+    assert type(to_rows(frame)[0][1]) is int
+    odd = pd.DataFrame({"x": pd.Series([np.nan, pd.NaT, pd.NA], dtype="object")})
+    assert to_rows(odd) == [(None,), (None,), (None,)]

@@ -1,0 +1,99 @@
+"""What to read, decided from what is known."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from brex_sync.streams import STREAMS
+from brex_sync.sync import plan
+from brex_sync.warehouse.checkpoints import Scope, State, Window
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+TODAY = NOW.date()
+CARDS, USERS = STREAMS["card_transactions"], STREAMS["users"]
+KNOWN = State(1, watermark=TODAY, wide_at=NOW, full_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("old", "newest", "reached"),
+    [
+        (None, None, None),
+        (None, TODAY, TODAY),
+        (TODAY, None, TODAY),
+        (TODAY, TODAY - timedelta(1), TODAY),
+        (TODAY - timedelta(1), TODAY, TODAY),
+        (TODAY, TODAY + timedelta(400), TODAY),
+        (None, TODAY + timedelta(1), TODAY),
+    ],
+)
+def test_the_watermark_never_goes_back_nor_beyond_the_day_the_run_began(
+    old: date | None, newest: date | None, reached: date | None
+) -> None:
+    assert plan.watermark(old, newest, NOW) == reached
+
+
+@pytest.mark.parametrize(
+    ("state", "scope", "back"),
+    [
+        (State(1), Scope.FULL, None),
+        (KNOWN, Scope.OVERLAP, 14),
+        (replace(KNOWN, full_at=None), Scope.FULL, None),
+        (replace(KNOWN, watermark=None), Scope.FULL, None),
+        (replace(KNOWN, wide_at=NOW - timedelta(7)), Scope.WIDE, 90),
+        (replace(KNOWN, wide_at=NOW - timedelta(6.9)), Scope.OVERLAP, 14),
+        (replace(KNOWN, full_at=NOW - timedelta(30)), Scope.FULL, None),
+        (replace(KNOWN, full_at=NOW - timedelta(29.9)), Scope.OVERLAP, 14),
+    ],
+)
+def test_each_range_is_read_when_it_is_due(state: State, scope: Scope, back: int | None) -> None:
+    since = None if back is None else TODAY - timedelta(back)
+    assert plan.next_range(CARDS, state, NOW, None) == plan.Range(scope, since)
+
+
+def test_another_overlap_replaces_the_declared_one_and_never_narrows_a_wide_window() -> None:
+    range_ = plan.next_range(CARDS, KNOWN, NOW, timedelta(200))
+    assert range_.since == TODAY - timedelta(200)
+    due = replace(KNOWN, wide_at=None)
+    assert plan.next_range(CARDS, due, NOW, timedelta(200)).since == TODAY - timedelta(200)
+    assert plan.next_range(CARDS, KNOWN, NOW, timedelta(10**6)).since == date.min
+
+
+def test_lists_without_a_filter_are_always_read_whole() -> None:
+    assert plan.next_range(USERS, KNOWN, NOW, None) == plan.Range(Scope.FULL, None)
+
+
+@pytest.mark.parametrize(
+    ("missing", "held", "doubted"),
+    [(10, 10, False), (11, 549, True), (11, 550, False), (11, 11, True), (0, 0, False)],
+)
+def test_the_guard_wants_more_than_ten_rows_and_more_than_two_percent(
+    missing: int, held: int, doubted: bool
+) -> None:
+    assert plan.shrank_too_much(missing, held) is doubted
+
+
+def test_only_a_fresh_walk_through_an_unfiltered_list_is_gone_on_with() -> None:
+    old = Window(1, Scope.FULL, None, NOW - timedelta(minutes=16), 10, pages=1)
+    fresh = replace(old, opened_at=NOW - timedelta(minutes=15))
+    for stream, window, full, expected in [
+        (USERS, old, False, None),
+        (USERS, fresh, False, fresh),
+        (CARDS, old, False, old),
+        (CARDS, old, True, None),
+        (CARDS, fresh, True, None),
+        (CARDS, replace(fresh, scope=Scope.WIDE), False, replace(fresh, scope=Scope.WIDE)),
+        (CARDS, replace(fresh, pages=0), False, None),
+    ]:
+        state = State(1, window=window)
+        assert plan.resumable(stream, state, NOW, full=full) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "then"),
+    [(1000, 100, 100), (1000, None, 500), (1000, 2000, 500), (1, None, None), (None, 5, None)],
+)
+def test_pages_get_smaller_until_there_are_none_smaller(
+    limit: int | None, allowed: int | None, then: int | None
+) -> None:
+    assert plan.smaller_page(limit, allowed) == then
