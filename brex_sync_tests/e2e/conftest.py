@@ -18,6 +18,8 @@ import pytest
 
 READY = 150.0
 RUN = 120.0
+NEVER_IN_A_TEST = "0 0 29 2 *"
+"""A schedule that would start a run at the full hour, in the middle of a test, is no help."""
 
 
 def free_port() -> int:
@@ -69,6 +71,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
         "BREX_SYNC_HOME": str(home),
         "BREX_SYNC_PG_PORT": str(free_port()),
         "BREX_SYNC_SANDBOX_PORT": str(free_port()),
+        "BREX_SYNC_SCHEDULE": NEVER_IN_A_TEST,
     }
     for name in ("BREX_API_KEY", "BREX_CONFIGURATION", "BREX_SYNC_DATABASE_URL"):
         environment.pop(name, None)
