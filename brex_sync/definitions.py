@@ -3,8 +3,10 @@
 import dagster as dg
 
 from brex_sync.connections import load_connections
-from brex_sync.orchestration import jobs
 from brex_sync.orchestration.assets import connection_assets
+from brex_sync.orchestration.pruning import prune_job, prune_schedule
+from brex_sync.orchestration.schedules import schedule, sync_job
+from brex_sync.orchestration.sensors import first_sync
 from brex_sync.settings import load_settings
 
 
@@ -13,15 +15,12 @@ def build() -> dg.Definitions:
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
-    prune = jobs.prune_job(settings)
+    prune = prune_job(settings)
     return dg.Definitions(
         assets=list(tables.values()),
-        jobs=[*(jobs.sync_job(c, tables[c.name]) for c in connections), prune],
-        schedules=[
-            *(jobs.schedule(settings, c) for c in connections),
-            jobs.prune_schedule(prune),
-        ],
-        sensors=[jobs.first_sync(settings, c) for c in connections],
+        jobs=[*(sync_job(c, tables[c.name]) for c in connections), prune],
+        schedules=[*(schedule(settings, c) for c in connections), prune_schedule(prune)],
+        sensors=[first_sync(settings, c) for c in connections],
         executor=dg.in_process_executor,
     )
 

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from pydantic import Field
 
 from brex_sync.app import open_engine, open_sync
 from brex_sync.connections import Connection
-from brex_sync.orchestration import checks, metadata
+from brex_sync.orchestration import checks, faults, freshness, metadata
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream, View
@@ -18,87 +19,77 @@ from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse import runs
 
 OWNERS = ["team:finance-data"]
-FRESHNESS = dg.FreshnessPolicy.time_window(
-    fail_window=timedelta(hours=6), warn_window=timedelta(hours=2)
-)
 PICTURED = "transactions"
 """Tables of this group show spend over the last weeks."""
+
+Result = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 class SyncConfig(dg.Config):
     """What a person may choose in the launchpad."""
 
-    full: bool = False
-    """Read every list from its beginning, instead of from the watermark less the overlap."""
-    accept_deletions: bool = False
-    """Mark rows missing at Brex as deleted, however many they are."""
-
-
-def job_name(connection: Connection) -> str:
-    """The job that syncs a connection."""
-    return f"{connection.name}_sync"
+    full: bool = Field(
+        default=False,
+        description="Read every list from its beginning, instead of from the watermark less the "
+        "overlap.",
+    )
+    accept_deletions: bool = Field(
+        default=False,
+        description="Mark rows missing at Brex as deleted, however many they are.",
+    )
 
 
 def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDefinition:
     """The assets of one connection, under its name, as one subsettable step."""
-
-    def key(name: str) -> dg.AssetKey:
-        return dg.AssetKey([connection.name, name])
-
-    declared: list[Stream | View] = [*STREAMS.values(), *VIEWS.values()]
+    tables: list[Stream | View] = [*STREAMS.values(), *VIEWS.values()]
+    fresh = freshness.policy(settings.schedule)
 
     @dg.multi_asset(
         name=f"{connection.name}_tables",
-        specs=[_spec(connection, table) for table in declared],
-        check_specs=[c for s in STREAMS.values() for c in checks.specs(key(s.name), s)],
+        specs=[_spec(connection, table, fresh) for table in tables],
+        check_specs=[
+            spec
+            for stream in STREAMS.values()
+            for spec in checks.specs(_key(connection, stream.name), stream)
+        ],
         can_subset=True,
         pool=f"brex_{connection.name}",
     )
-    def tables(
-        context: dg.AssetExecutionContext, config: SyncConfig
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        names = {asset.path[-1] for asset in context.selected_asset_keys}
-        wanted = [stream for stream in STREAMS.values() if stream.name in names]
-        report = _sync(context, settings, connection, config, wanted)
+    def sync_tables(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Result]:
+        selected = {asset.path[-1] for asset in context.selected_asset_keys}
+        try:
+            report = _sync(context, settings, connection, config, selected)
+        except faults.EXPECTED as error:
+            raise dg.Failure(f"Nothing was synced. {faults.sentence(error)}") from None
         engine = open_engine(settings)
         try:
-            for stream in wanted:
-                done = report.streams.get(stream.name, StreamReport(stream.name))
-                if done.finished:
-                    yield _table_result(engine, connection, key(stream.name), stream, done)
-            for view in VIEWS.values():
-                if view.name in names and not _failed(report, view):
-                    yield _view_result(engine, connection, key(view.name), view)
+            yield from Results(engine, connection, context, report).of(selected)
         finally:
             engine.dispose()
-        if report.failed:
-            told = "\n".join(f"{s.stream}: {s.error}" for s in report.failed)
-            raise dg.Failure(
-                f"{len(report.failed)} of {len(report.streams)} streams were not read to their "
-                f"end; the others stand.\n{told}"
-            )
+        _raise_if_any_failed(report)
 
-    return tables
+    return sync_tables
 
 
-def _spec(connection: Connection, table: Stream | View) -> dg.AssetSpec:
-    sources: list[str] = []
+def _key(connection: Connection, name: str) -> dg.AssetKey:
+    return dg.AssetKey([connection.name, name])
+
+
+def _spec(connection: Connection, table: Stream | View, fresh: dg.FreshnessPolicy) -> dg.AssetSpec:
+    sources: tuple[str, ...] = ()
     if isinstance(table, View):
-        sources = list(table.sources)
+        sources = table.sources
     elif table.per is not None:
-        sources = [table.per.stream]
+        sources = (table.per.stream,)
     return dg.AssetSpec(
-        key=[connection.name, table.name],
-        deps=[dg.AssetKey([connection.name, source]) for source in sources],
+        key=_key(connection, table.name),
+        deps=[_key(connection, source) for source in sources],
         description=table.description,
         group_name=table.group,
         kinds={"postgres", "view"} if isinstance(table, View) else {"postgres", "brex"},
         owners=OWNERS,
-        freshness_policy=FRESHNESS,
-        metadata={
-            "dagster/column_schema": metadata.column_schema(table),
-            "dagster/table_name": f"{connection.name}.{table.name}",
-        },
+        freshness_policy=fresh,
+        metadata=metadata.declared(connection.name, table),
     )
 
 
@@ -107,15 +98,12 @@ def _sync(
     settings: Settings,
     connection: Connection,
     config: SyncConfig,
-    streams: list[Stream],
+    selected: set[str],
 ) -> Report:
-    """Syncs the streams, less those that an earlier attempt of an automatic retry finished."""
-    run_id = context.run.root_run_id or context.run.run_id
-    if "dagster/retry_number" in context.run.tags:
-        engine = open_engine(settings)
-        finished = runs.finished_in(engine, run_id)
-        engine.dispose()
-        streams = [stream for stream in streams if stream.name not in finished]
+    """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
+    run_id = context.run.get_root_run_id() or context.run.run_id
+    done = _finished_before(context, settings, run_id)
+    streams = [stream for name, stream in STREAMS.items() if name in selected - done]
 
     def progress(report: StreamReport) -> None:
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")
@@ -138,32 +126,75 @@ def _sync(
     return report
 
 
-def _failed(report: Report, view: View) -> bool:
-    return any(s.stream in view.sources for s in report.failed)
+def _finished_before(
+    context: dg.AssetExecutionContext, settings: Settings, run_id: str
+) -> set[str]:
+    """Streams an earlier attempt finished, if Dagster retries a run that crashed."""
+    if "dagster/retry_number" not in context.run.tags:
+        return set()
+    engine = open_engine(settings)
+    try:
+        return runs.finished_in(engine, run_id)
+    finally:
+        engine.dispose()
 
 
-def _table_result(
-    engine: sa.Engine,
-    connection: Connection,
-    key: dg.AssetKey,
-    stream: Stream,
-    report: StreamReport,
-) -> dg.MaterializeResult[None]:
-    live = runs.status(engine, connection.name, stream).live
-    shown = dict(metadata.of_report(report, live))
-    if stream.group == PICTURED:
-        shown["spend"] = metadata.spend_picture(runs.weekly_spend(engine, connection.name))
-    return dg.MaterializeResult(
-        asset_key=key,
-        metadata=shown,
-        check_results=list(checks.results(engine, connection.name, key, stream, report)),
-    )
+def _raise_if_any_failed(report: Report) -> None:
+    if report.failed:
+        told = "\n".join(f"{s.stream}: {s.error}" for s in report.failed)
+        raise dg.Failure(
+            f"{len(report.failed)} of {len(report.streams)} streams were not read to their end; "
+            f"the others stand.\n{told}"
+        )
 
 
-def _view_result(
-    engine: sa.Engine, connection: Connection, key: dg.AssetKey, view: View
-) -> dg.MaterializeResult[None]:
-    shown: dict[str, Any] = {"dagster/row_count": runs.view_rows(engine, connection.name, view)}
-    if view.group == PICTURED:
-        shown["spend"] = metadata.spend_picture(runs.weekly_spend(engine, connection.name))
-    return dg.MaterializeResult(asset_key=key, metadata=shown)
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a run tells Dagster about the assets and checks it was asked for."""
+
+    engine: sa.Engine
+    connection: Connection
+    context: dg.AssetExecutionContext
+    report: Report
+
+    def of(self, selected: set[str]) -> Iterator[Result]:
+        """Results of what was selected and synced, and of checks selected by themselves."""
+        failed = {stream.stream for stream in self.report.failed}
+        for stream in STREAMS.values():
+            if stream.name not in selected:
+                yield from self._checks(stream)
+            elif stream.name not in failed:
+                yield self._table(stream)
+        for view in VIEWS.values():
+            if view.name in selected and not failed & set(view.sources):
+                yield self._view(view)
+
+    def _table(self, stream: Stream) -> dg.MaterializeResult[None]:
+        report = self.report.streams.get(stream.name, StreamReport(stream.name))
+        status = runs.status(self.engine, self.connection.name, stream)
+        return dg.MaterializeResult(
+            asset_key=_key(self.connection, stream.name),
+            metadata=metadata.of_report(report, status) | self._picture(stream),
+            check_results=list(self._checks(stream, report.doubt)),
+        )
+
+    def _view(self, view: View) -> dg.MaterializeResult[None]:
+        rows = runs.view_rows(self.engine, self.connection.name, view)
+        return dg.MaterializeResult(
+            asset_key=_key(self.connection, view.name),
+            metadata={"dagster/row_count": rows} | self._picture(view),
+        )
+
+    def _checks(self, stream: Stream, doubt: str | None = None) -> Iterator[dg.AssetCheckResult]:
+        key = _key(self.connection, stream.name)
+        wanted = self.context.selected_asset_check_keys
+        names = {check.name for check in wanted if check.asset_key == key}
+        if names:
+            yield from checks.results(self.engine, self.connection.name, key, stream, names, doubt)
+
+    def _picture(self, table: Stream | View) -> dict[str, Any]:
+        if table.group != PICTURED:
+            return {}
+        return {
+            "spend": metadata.spend_picture(runs.weekly_spend(self.engine, self.connection.name))
+        }

@@ -1,13 +1,13 @@
 """What must hold of every table after a sync, asked of the warehouse itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import dagster as dg
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.report import StreamReport
 from brex_sync.warehouse import runs
+from brex_sync.warehouse.runs import StreamStatus
 
 KEYS = "keys_are_unique_and_present"
 QUARANTINE = "nothing_is_quarantined"
@@ -34,45 +34,67 @@ def specs(key: dg.AssetKey, stream: Stream) -> Iterator[dg.AssetCheckSpec]:
 
 
 def results(
-    engine: sa.Engine, schema: str, key: dg.AssetKey, stream: Stream, report: StreamReport
+    engine: sa.Engine,
+    schema: str,
+    key: dg.AssetKey,
+    stream: Stream,
+    names: Set[str],
+    doubt: str | None = None,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The checks' answers after a sync."""
+    """The answers to the checks in `names`; `doubt` is why missing rows were not marked."""
     status = runs.status(engine, schema, stream)
-    bad = runs.bad_keys(engine, schema, stream)
-    yield dg.AssetCheckResult(
+    if KEYS in names:
+        yield _keys(key, runs.bad_keys(engine, schema, stream))
+    if QUARANTINE in names:
+        yield _quarantine(key, status)
+    if COUNTS in names:
+        yield _counts(key, status, doubt)
+    if REFERENCES in names:
+        unknown = {
+            f"{reference.column} without {reference.stream}": runs.dangling(
+                engine, schema, stream, reference
+            )
+            for reference in stream.references
+        }
+        yield _references(key, unknown)
+
+
+def _keys(key: dg.AssetKey, bad: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
         check_name=KEYS, asset_key=key, passed=bad == 0, metadata={"bad_keys": bad}
     )
-    yield dg.AssetCheckResult(
+
+
+def _quarantine(key: dg.AssetKey, status: StreamStatus) -> dg.AssetCheckResult:
+    told = "See brex_sync.quarantine for the rows and reasons." if status.quarantined else None
+    return dg.AssetCheckResult(
         check_name=QUARANTINE,
         asset_key=key,
         passed=status.quarantined == 0,
-        description="See brex_sync.quarantine for the rows and reasons."
-        if status.quarantined
-        else None,
+        description=told,
         metadata={"quarantined": status.quarantined},
     )
-    yield dg.AssetCheckResult(
+
+
+def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
         check_name=COUNTS,
         asset_key=key,
         passed=status.listed == status.held and status.withheld == 0,
-        description=report.doubt,
+        description=doubt,
         metadata={
             "listed_by_brex": status.listed,
             "held_here": status.held,
             "not_marked_as_deleted": status.withheld,
         },
     )
-    if stream.references:
-        dangling = {
-            f"{reference.column} without {reference.stream}": runs.dangling(
-                engine, schema, stream, reference
-            )
-            for reference in stream.references
-        }
-        yield dg.AssetCheckResult(
-            check_name=REFERENCES,
-            asset_key=key,
-            passed=not any(dangling.values()),
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata=dangling,
-        )
+
+
+def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=REFERENCES,
+        asset_key=key,
+        passed=not any(unknown.values()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=dict(unknown),
+    )

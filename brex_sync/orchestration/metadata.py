@@ -1,43 +1,60 @@
 """What the UI shows about a table, before and after a sync."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from brex_sync.streams.declare import Field, Stream, View
+from brex_sync.streams.declare import Kind, Stream, View
 from brex_sync.sync.report import StreamReport
+from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.tables import table_of
 
-HOUSEKEEPING = (
-    dg.TableColumn("_raw", "jsonb", "The item as Brex sent it."),
-    dg.TableColumn("_first_seen_at", "timestamptz", "When the row was first stored here."),
-    dg.TableColumn("_changed_at", "timestamptz", "When the row last changed here."),
-    dg.TableColumn("_deleted_at", "timestamptz", "When Brex was found to list it no more."),
-)
+_POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 BAR = 24
 """Characters of the longest bar in the picture of spend."""
 
 
+def declared(connection: str, table: Stream | View) -> dict[str, Any]:
+    """What is known of a table before any sync: where it lies, and its columns."""
+    known: dict[str, Any] = {
+        "dagster/table_name": f"{connection}.{table.name}",
+        "dagster/column_schema": column_schema(table),
+    }
+    if isinstance(table, Stream):
+        known["brex_endpoint"] = f"GET {table.path}"
+        known["brex_scope"] = table.scope
+    return known
+
+
 def column_schema(table: Stream | View) -> dg.TableSchema:
-    """The columns with types and descriptions, as the declaration has them."""
+    """The columns with types and descriptions, as the warehouse has them."""
     if isinstance(table, View):
-        return dg.TableSchema([_column(f, False) for f in table.fields])
-    columns = [_column(f, f.name in table.key) for f in table.fields()]
-    return dg.TableSchema([*columns, *HOUSEKEEPING])
+        return dg.TableSchema(
+            [dg.TableColumn(f.name, f.kind.value, f.description) for f in table.fields]
+        )
+    return dg.TableSchema([_column(c) for c in table_of(table, schema="").columns])
 
 
-def _column(field: Field, key: bool) -> dg.TableColumn:
-    constraints = dg.TableColumnConstraints(nullable=not key)
-    return dg.TableColumn(field.name, field.kind.value, field.description, constraints)
+def _column(column: sa.Column[Any]) -> dg.TableColumn:
+    kind = column.type.compile(_POSTGRES).lower()
+    return dg.TableColumn(
+        column.name,
+        kind.replace("timestamp with time zone", Kind.TIMESTAMP),
+        column.comment,
+        dg.TableColumnConstraints(nullable=bool(column.nullable)),
+    )
 
 
-def of_report(report: StreamReport, live: int) -> Mapping[str, Any]:
-    """What a sync did to a stream, of which `live` rows are here now."""
-    metadata: dict[str, Any] = {"dagster/row_count": live, **report.counts()}
-    if report.synced_through:
-        metadata["synced_through"] = report.synced_through.isoformat()
+def of_report(report: StreamReport, status: StreamStatus) -> dict[str, Any]:
+    """What a sync did to a stream, and how that stands now."""
+    metadata: dict[str, Any] = {"dagster/row_count": status.live, **report.counts()}
+    if through := report.synced_through or status.synced_through:
+        metadata["synced_through"] = through.isoformat()
     if report.doubt:
         metadata["doubt"] = report.doubt
     if report.cleaned:

@@ -1,0 +1,22 @@
+"""Errors as one sentence, for people who read a run page and not a traceback."""
+
+import sqlalchemy as sa
+
+from brex_sync.settings import SettingsError
+from brex_sync.warehouse.tables import TableMismatch
+
+EXPECTED = (SettingsError, TableMismatch, sa.exc.SQLAlchemyError)
+"""What keeps a run from starting, and is for an operator to mend."""
+
+
+def sentence(error: Exception) -> str:
+    """The first line of what went wrong, without the statement that met it."""
+    if isinstance(error, sa.exc.DBAPIError):
+        return f"Postgres: {_first_line(error.orig)}"
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        return f"Postgres: {_first_line(error)}"
+    return str(error)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,42 @@
+"""The sensor that starts a connection's first sync."""
+
+import dagster as dg
+
+from brex_sync.app import open_engine
+from brex_sync.connections import Connection
+from brex_sync.orchestration import faults
+from brex_sync.orchestration.schedules import job_name
+from brex_sync.settings import Settings
+from brex_sync.streams import STREAMS
+from brex_sync.warehouse import runs
+
+
+def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinition:
+    """Starts the first sync of a connection at once, and never again."""
+
+    @dg.sensor(
+        name=f"{connection.name}_first_sync",
+        job_name=job_name(connection),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts the first sync of {connection.name} without waiting for its schedule.",
+    )
+    def sensor() -> dg.RunRequest | dg.SkipReason:
+        try:
+            synced = _was_begun(settings, connection)
+        except faults.EXPECTED as error:
+            return dg.SkipReason(faults.sentence(error))
+        if synced:
+            return dg.SkipReason(f"{connection.name} has been synced before")
+        return dg.RunRequest(run_key=f"first sync of {connection.name}")
+
+    return sensor
+
+
+def _was_begun(settings: Settings, connection: Connection) -> bool:
+    engine = open_engine(settings)
+    try:
+        known = [runs.status(engine, connection.name, stream) for stream in STREAMS.values()]
+    finally:
+        engine.dispose()
+    return any(status.synced_at or status.behind for status in known)

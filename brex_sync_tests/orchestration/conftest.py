@@ -1,0 +1,115 @@
+"""Definitions built in a clean environment, and runs of them in this process."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+
+from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.settings import load_settings
+from brex_sync.sync.listing import Options
+from brex_sync.sync.run import Sync
+from brex_sync_tests.conftest import BREX_URL, SHORT, Rig
+
+Build = Callable[..., dg.Definitions]
+Execute = Callable[..., dg.ExecuteInProcessResult]
+CheckAlone = Callable[[str, str], dg.AssetCheckEvaluation]
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in [n for n in os.environ if n.startswith(("BREX_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Builds the definitions as Dagster would, with these environment variables."""
+
+    def build_with(**environment: str) -> dg.Definitions:
+        from brex_sync import definitions
+
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        load_settings.cache_clear()
+        return definitions.build()
+
+    return build_with
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
+    """Runs sync from `company`'s Brex instead of the network; what each was asked for, last."""
+    asked: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def open_sync(
+        settings: Any,
+        connection: Any,
+        *,
+        progress: Any,
+        run_id: str,
+        full: bool,
+        accept_deletions: bool,
+    ) -> AsyncIterator[Sync]:
+        asked.update(run_id=run_id, full=full, accept_deletions=accept_deletions)
+        options = Options(full=full, accept_deletions=accept_deletions)
+        async with BrexClient(
+            Endpoint(BREX_URL, lambda: company.token),
+            RateLimiter(),
+            SHORT,
+            transport=httpx.ASGITransport(company.app),
+        ) as client:
+            yield Sync(
+                connection.name,
+                client,
+                company.engine,
+                options_of=lambda _: options,
+                progress=progress,
+                run_id=run_id,
+            )
+
+    monkeypatch.setattr("brex_sync.orchestration.assets.open_sync", open_sync)
+    return asked
+
+
+@pytest.fixture
+def execute(build: Build, asked: dict[str, Any], database_url: str) -> Execute:
+    """Runs the assets of `brex` named, or all of them; keywords go to the execution."""
+
+    def run(*names: str, **kw: Any) -> dg.ExecuteInProcessResult:
+        repository = build(BREX_SYNC_DATABASE_URL=database_url).get_repository_def()
+        selection = [dg.AssetKey(["brex", name]) for name in names]
+        return repository.get_job("brex_sync").execute_in_process(
+            asset_selection=selection or None, raise_on_error=False, **kw
+        )
+
+    return run
+
+
+@pytest.fixture
+def check_alone(build: Build, asked: dict[str, Any], database_url: str) -> CheckAlone:
+    """Runs one check of a table of `brex`, and nothing else."""
+
+    def run(table: str, check: str) -> dg.AssetCheckEvaluation:
+        assets = build(BREX_SYNC_DATABASE_URL=database_url).assets or []
+        key = dg.AssetCheckKey(dg.AssetKey(["brex", table]), check)
+        result = dg.materialize(
+            [a for a in assets if isinstance(a, dg.AssetsDefinition)],
+            selection=dg.AssetSelection.checks(key),
+        )
+        [evaluation] = result.get_asset_check_evaluations()
+        return evaluation
+
+    return run

@@ -1,0 +1,153 @@
+"""What Dagster is told before anything has run."""
+
+import socket
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from brex_sync.orchestration import checks, freshness
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync_tests.orchestration.conftest import Build
+
+TABLES = {**STREAMS, **VIEWS}
+HOUSEKEEPING = {
+    "_raw": "jsonb",
+    "_first_seen_at": "timestamptz",
+    "_changed_at": "timestamptz",
+    "_deleted_at": "timestamptz",
+}
+
+
+def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.path[-1]: spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def test_loading_touches_neither_database_nor_network(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(sa, "create_engine", refuse)
+    definitions = build(BREX_SYNC_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_every_stream_and_view_is_an_asset_of_its_connection(build: Build) -> None:
+    keys = {tuple(spec.key.path) for spec in build().resolve_all_asset_specs()}
+    assert keys == {("brex", name) for name in TABLES}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_asset_says_what_it_is(build: Build, name: str) -> None:
+    spec = specs(build())[name]
+    assert spec.description == TABLES[name].description
+    assert spec.group_name == TABLES[name].group
+    assert spec.owners == ["team:finance-data"]
+    assert spec.kinds == {"postgres", "view" if name in VIEWS else "brex"}
+    assert spec.metadata["dagster/table_name"] == f"brex.{name}"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_assets_columns_are_those_declared_all_described(build: Build, name: str) -> None:
+    columns = specs(build())[name].metadata["dagster/column_schema"].columns
+    declared = TABLES[name].fields() if name in STREAMS else TABLES[name].fields
+    expected = {field.name: field.kind.value for field in declared}
+    expected |= HOUSEKEEPING if name in STREAMS else {}
+    assert {column.name: column.type for column in columns} == expected
+    assert all(column.description for column in columns)
+
+
+def test_key_columns_are_never_null(build: Build) -> None:
+    columns = specs(build())["cash_transactions"].metadata["dagster/column_schema"].columns
+    firm = {column.name for column in columns if not column.constraints.nullable}
+    assert firm == {"cash_account_id", "id", "_raw", "_first_seen_at", "_changed_at"}
+
+
+def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
+    deps = {
+        name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs(build()).items()
+    }
+    expected: dict[str, set[str]] = {name: set() for name in STREAMS}
+    expected["cash_transactions"] = {"cash_accounts"}
+    assert deps == expected | {name: set(view.sources) for name, view in VIEWS.items()}
+
+
+def test_every_stream_has_its_checks_and_views_have_none(build: Build) -> None:
+    found: dict[str, set[str]] = {}
+    for key in build().resolve_asset_graph().asset_check_keys:
+        found.setdefault(key.asset_key.path[-1], set()).add(key.name)
+    always = {checks.KEYS, checks.QUARANTINE, checks.COUNTS}
+    assert found == {
+        name: always | ({checks.REFERENCES} if stream.references else set())
+        for name, stream in STREAMS.items()
+    }
+
+
+def test_one_step_in_one_process_syncs_a_connection(build: Build) -> None:
+    job = build().resolve_job_def("brex_sync")
+    assert [node.name for node in job.nodes] == ["brex_tables"]
+    assert job.executor_def.name == "in_process"
+    assert job.nodes[0].definition.pool == "brex_brex"
+    assert job.run_tags["dagster/retry_strategy"] == "FROM_ASSET_FAILURE"
+
+
+def test_the_launchpad_explains_its_choices(build: Build) -> None:
+    [assets] = [a for a in build().assets or [] if isinstance(a, dg.AssetsDefinition)]
+    fields = assets.op.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert {name: field.default_value for name, field in fields.items()} == {
+        "full": False,
+        "accept_deletions": False,
+    }
+    assert all(field.description for field in fields.values())
+
+
+def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
+    repository = build(BREX_SYNC_SCHEDULE="*/20 * * * *").get_repository_def()
+    schedules = {s.name: s for s in repository.schedule_defs}
+    assert set(schedules) == {"brex_schedule", "prune_runs_schedule"}
+    assert schedules["brex_schedule"].cron_schedule == "*/20 * * * *"
+    assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
+    [sensor] = repository.sensor_defs
+    assert sensor.name == "brex_first_sync"
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 30
+
+
+def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections: {one: {configuration: sandbox}, two: {configuration: sandbox}}"
+    )
+    repository = build().get_repository_def()
+    assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
+    assert {"one_sync", "two_sync"} <= set(repository.job_names)
+    assert {s.name for s in repository.sensor_defs} == {"one_first_sync", "two_first_sync"}
+
+
+@pytest.mark.parametrize(
+    ("cron", "gap"),
+    [
+        ("0 * * * *", timedelta(hours=1)),
+        ("0 6 * * *", timedelta(days=1)),
+        ("0 9-17 * * 1-5", timedelta(days=2, hours=16)),
+        ("* 8-18 * * 1-5", timedelta(days=2, hours=13, minutes=1)),
+    ],
+)
+def test_freshness_knows_nights_and_weekends(cron: str, gap: timedelta) -> None:
+    assert freshness.longest_gap(cron) == gap
+
+
+@pytest.mark.parametrize(
+    ("cron", "warn", "fail"),
+    [("0 * * * *", 2, 3), ("*/5 * * * *", 2, 3), ("0 */6 * * *", 12, 18)],
+)
+def test_tables_are_late_after_two_gaps_and_stale_after_three(
+    cron: str, warn: int, fail: int
+) -> None:
+    assert freshness.policy(cron) == dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=fail), warn_window=timedelta(hours=warn)
+    )

@@ -1,0 +1,155 @@
+"""Runs of the assets in this process, from the sandbox into a real Postgres."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from brex_sync.orchestration import checks
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync_tests.conftest import Rig
+from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
+
+CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=403)
+
+
+def made(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """The metadata of every asset materialized, by its name."""
+    return {
+        event.asset_key.path[-1]: {
+            label: value.value for label, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    [step] = [e for e in result.all_events if e.is_step_failure]
+    assert step.step_failure_data.user_failure_data is not None, step.step_failure_data.error
+    return str(step.step_failure_data.user_failure_data.description)
+
+
+def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, company: Rig) -> None:
+    result = execute()
+    assert result.success
+    shown = made(result)
+    assert set(shown) == set(STREAMS) | set(VIEWS)
+    card = shown["card_transactions"]
+    assert card["dagster/row_count"] == card["fetched"] == card["inserted"] == 300
+    assert (card["updated"], card["unchanged"], card["deleted"], card["quarantined"]) == (0,) * 4
+    assert card["requests"] >= 1
+    assert card["seconds"] > 0
+    assert card["synced_through"] == company.now().date().isoformat()
+    assert "█" in card["spend"]
+    assert "spend" not in shown["users"]
+    found = result.get_asset_check_evaluations()
+    assert len(found) == 3 * len(STREAMS) + sum(bool(s.references) for s in STREAMS.values())
+    assert all(check.passed for check in found), [c for c in found if not c.passed]
+
+
+def test_a_second_run_finds_everything_unchanged(execute: Execute) -> None:
+    execute()
+    users = made(execute("users"))["users"]
+    assert users["fetched"] == users["unchanged"] == users["dagster/row_count"] > 0
+
+
+def test_a_view_alone_is_counted_and_nothing_is_read(execute: Execute, company: Rig) -> None:
+    result = execute("transactions")
+    assert result.success
+    assert made(result)["transactions"]["dagster/row_count"] == 0
+    assert not company.requests
+
+
+def test_streams_that_finished_stand_and_the_failed_are_named(
+    execute: Execute, company: Rig
+) -> None:
+    company.faults.add(CARDS_BROKEN)
+    result = execute()
+    assert not result.success
+    assert set(made(result)) == (set(STREAMS) | set(VIEWS)) - {"cards", "transactions"}
+    told = failure(result)
+    assert told.startswith("1 of 6 streams were not read to their end; the others stand.\ncards: ")
+    assert "Traceback" not in told
+
+
+def test_an_unreachable_warehouse_is_told_in_a_sentence(
+    execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "brex_sync.orchestration.assets.open_sync", _refuses("BREX_SYNC_DATABASE_URL is not set")
+    )
+    assert failure(execute()) == "Nothing was synced. BREX_SYNC_DATABASE_URL is not set"
+
+
+def _refuses(message: str) -> Any:
+    from brex_sync.settings import SettingsError
+
+    def open_sync(*_: Any, **__: Any) -> Any:
+        raise SettingsError(message)
+
+    return open_sync
+
+
+def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str, Any]) -> None:
+    config = {"full": True, "accept_deletions": True}
+    result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
+    assert result.success
+    assert asked == {"run_id": result.run_id, **config}
+
+
+def test_a_retry_after_a_crash_takes_up_only_what_is_unfinished(
+    execute: Execute, company: Rig, asked: dict[str, Any]
+) -> None:
+    first = execute("users").run_id
+    company.requests.clear()
+    tags = {"dagster/retry_number": "1", "dagster/root_run_id": first}
+    shown = made(_retry(execute, tags))
+    assert set(shown) == {"users", "cards"}
+    assert shown["users"]["dagster/row_count"] > 0
+    assert shown["users"]["synced_through"]
+    assert asked["run_id"] == first
+    assert {request.path for request in company.requests} == {"/v2/cards"}
+
+
+def _retry(execute: Execute, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    return execute("users", "cards", tags=tags)
+
+
+def test_missing_rows_in_doubt_fail_the_check_with_the_reason(
+    execute: Execute, check_alone: CheckAlone, company: Rig
+) -> None:
+    execute("users")
+    with company.engine.begin() as db:
+        db.exec_driver_sql("UPDATE brex_sync.checkpoints SET withheld = 7 WHERE stream = 'users'")
+    check = check_alone("users", checks.COUNTS)
+    assert not check.passed
+    assert check.metadata["not_marked_as_deleted"].value == 7
+
+
+def test_a_check_alone_reads_nothing_from_brex(
+    execute: Execute, check_alone: CheckAlone, company: Rig
+) -> None:
+    execute("users")
+    company.requests.clear()
+    check = check_alone("users", checks.KEYS)
+    assert check.passed
+    assert not company.requests
+
+
+def test_the_first_sync_is_asked_for_once(
+    execute: Execute, build: Build, database_url: str
+) -> None:
+    sensor = (
+        build(BREX_SYNC_DATABASE_URL=database_url)
+        .get_repository_def()
+        .get_sensor_def("brex_first_sync")
+    )
+    asked = sensor(dg.build_sensor_context())
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.run_key == "first sync of brex"
+    execute("users")
+    answer = sensor(dg.build_sensor_context())
+    assert isinstance(answer, dg.SkipReason)
+    assert "synced before" in str(answer.skip_message)
