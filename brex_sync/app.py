@@ -18,7 +18,7 @@ from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.listing import Options, Progress
+from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from brex_sync.sync import listing
+from brex_sync.sync import reading
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse.runs import StreamStatus
 
@@ -18,7 +18,7 @@ COLUMNS = ("fetched", "inserted", "updated", "unchanged", "deleted", "quarantine
 
 
 @contextmanager
-def progress(console: Console, streams: Iterable[str]) -> Iterator[listing.Progress]:
+def progress(console: Console, streams: Iterable[str]) -> Iterator[reading.Progress]:
     """A bar per stream on a terminal, a line per page otherwise; yields what to tell it by."""
     if not console.is_terminal:
         yield _lines(console)
@@ -86,7 +86,7 @@ def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]
     console.print(table, width=max(WIDTH, console.width), crop=False)
 
 
-def _lines(console: Console) -> listing.Progress:
+def _lines(console: Console) -> reading.Progress:
     printed: dict[str, tuple[int, int]] = {}
 
     def show(report: StreamReport) -> None:

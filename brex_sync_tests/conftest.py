@@ -21,7 +21,7 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World, create_app
 from brex_sync.streams import STREAMS, VIEWS, Stream
-from brex_sync.sync.listing import Options
+from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, StrEnum
 
+KEY_SEPARATOR = "\x1f"
+"""Between the parts of a key that is written as one text."""
+
 
 class Kind(StrEnum):
     """What a column holds; the value is its Postgres type, except for money, which takes three."""
@@ -235,6 +238,11 @@ class Stream:
             yield Field(self.per.into, Kind.TEXT, f"The row of {self.per.stream} this belongs to.")
         for column in self.columns:
             yield from column.fields()
+
+    @property
+    def own_key(self) -> tuple[str, ...]:
+        """The key columns that the API's rows hold, without the parent's."""
+        return tuple(k for k in self.key if self.per is None or k != self.per.into)
 
     @property
     def masked(self) -> tuple[Column, ...]:

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pandas as pd
 
-from brex_sync.streams.declare import Column, Kind, Stream
+from brex_sync.streams.declare import KEY_SEPARATOR, Column, Kind, Stream
 from brex_sync.sync import money
+from brex_sync.sync.records import follow, read_records
 
 Item = dict[str, Any]
 Values = list[Any]
+Follow = Callable[[Sequence[Any], str], Values]
 
 INT64 = range(-(2**63), 2**63)
 DTYPES: dict[Kind, str] = {
@@ -36,6 +38,7 @@ LAST = 4
 """Characters kept of a bank number."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode_one = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,25 @@ class Frame:
 
 def normalise(stream: Stream, raw: Sequence[bytes], parent: str | None = None) -> Frame:
     """The items of one page as a frame; `parent` is stored with streams that are per parent."""
+    return _as_declared(stream, raw, parent) or _item_by_item(stream, raw, parent)
+
+
+def _as_declared(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Frame | None:
+    """The frame of a page in which every item is as declared; None for any other page."""
+    records = None if stream.masked else read_records(stream.columns, raw)
+    if records is None:
+        return None
+    columns, broken = _columns(stream, records, follow)
+    if broken:
+        return None
+    texts = [text.decode() for text in raw]
+    return _frame(stream, columns, texts, parent)
+
+
+def _item_by_item(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Frame:
+    """The frame of any page: bank numbers are cut, what does not fit is rejected."""
     items, texts, rejected = _decode(stream, raw)
-    columns, broken = _columns(stream, items)
+    columns, broken = _columns(stream, items, _follow)
     if broken:
         rejected += [
             Rejected(_key(stream, items[i]), reason, texts[i]) for i, reason in broken.items()
@@ -72,15 +92,26 @@ def normalise(stream: Stream, raw: Sequence[bytes], parent: str | None = None) -
         sound = [i for i in range(len(items)) if i not in broken]
         items, texts = [items[i] for i in sound], [texts[i] for i in sound]
         columns = {name: [values[i] for i in sound] for name, values in columns.items()}
+    return _frame(stream, columns, texts, parent, tuple(rejected), _unknown(stream, items))
+
+
+def _frame(
+    stream: Stream,
+    columns: dict[str, Values],
+    texts: list[str],
+    parent: str | None,
+    rejected: tuple[Rejected, ...] = (),
+    unknown: frozenset[str] = frozenset(),
+) -> Frame:
     if stream.per is not None:
-        columns = {stream.per.into: [parent] * len(items), **columns}
-    rows = pd.DataFrame(
-        {
-            **{f.name: pd.Series(columns[f.name], dtype=DTYPES[f.kind]) for f in stream.fields()},
-            RAW: pd.Series(texts, dtype="string"),
-        }
-    )
-    return Frame(rows, tuple(rejected), _unknown(stream, items), _newest(stream, columns))
+        columns = {stream.per.into: [parent] * len(texts), **columns}
+    arrays = {f.name: _array(columns[f.name], f.kind) for f in stream.fields()}
+    rows = pd.DataFrame({**arrays, RAW: _array(texts, Kind.JSON)}, copy=False)
+    return Frame(rows, rejected, unknown, _newest(stream, columns))
+
+
+def _array(values: Values, kind: Kind) -> Any:
+    return pd.array(values, dtype=cast(Any, DTYPES[kind]))
 
 
 def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str], list[Rejected]]:
@@ -91,8 +122,8 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
     masked = stream.masked
     for text in raw:
         try:
-            item = msgspec.json.decode(text)
-        except msgspec.ValidationError as error:
+            item = _decode_one(text)
+        except (msgspec.DecodeError, RecursionError) as error:
             rejected.append(Rejected(None, str(error), _unread(stream, text)))
             continue
         if not isinstance(item, dict):
@@ -119,14 +150,21 @@ def _cut(item: Item, keys: Sequence[str]) -> None:
         item[last] = str(item[last])[-LAST:]
 
 
-def _columns(stream: Stream, items: list[Item]) -> tuple[dict[str, Values], dict[int, str]]:
-    """Values by physical column, and for each row that does not fit the first reason."""
+def _columns(
+    stream: Stream, items: Sequence[Any], follow: Follow
+) -> tuple[dict[str, Values], dict[int, str]]:
+    """Values by physical column, and for each row that does not fit the first reason.
+
+    `follow` gives the values under a key of every item.
+    """
     columns: dict[str, Values] = {}
     broken: dict[int, str] = {}
     for column in stream.columns:
-        values = _pick(items, column)
+        values = list(items)
+        for key in column.keys:
+            values = follow(values, key)
         if column.kind is Kind.MONEY:
-            columns |= _money(column, values, broken)
+            columns |= _money(column, values, follow, broken)
         else:
             columns[column.name] = _read(column.path, column.kind, values, broken)
         if column.name in stream.key:
@@ -136,20 +174,17 @@ def _columns(stream: Stream, items: list[Item]) -> tuple[dict[str, Values], dict
     return columns, broken
 
 
-def _pick(items: list[Item], column: Column) -> Values:
-    first, *deeper = column.keys
-    found = [item.get(first) for item in items]
-    for key in deeper:
-        found = [v.get(key) if type(v) is dict else None for v in found]
-    return found
+def _follow(items: Sequence[Any], key: str) -> Values:
+    return [item.get(key) if type(item) is dict else None for item in items]
 
 
-def _money(column: Column, values: Values, broken: dict[int, str]) -> dict[str, Values]:
+def _money(
+    column: Column, values: Values, follow: Follow, broken: dict[int, str]
+) -> dict[str, Values]:
     for i, value in enumerate(values):
-        if value is not None and not isinstance(value, dict):
+        if value is not None and not isinstance(value, (dict, msgspec.Struct)):
             broken.setdefault(i, f"{column.path}: expected money, got {_told(value)}")
-    amounts = [v.get("amount") if isinstance(v, dict) else None for v in values]
-    codes = [v.get("currency") if isinstance(v, dict) else None for v in values]
+    amounts, codes = follow(values, "amount"), follow(values, "currency")
     minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, broken)
     currency = _read(f"{column.path}.currency", Kind.TEXT, codes, broken)
     return {
@@ -221,7 +256,7 @@ _READERS: dict[Kind, tuple[set[type], Callable[[Any], Any] | None]] = {
     Kind.DATE: ({str, _NONE}, _date),
     Kind.TIMESTAMP: ({str, _NONE}, _moment),
     Kind.DECIMAL: ({int, Decimal, _NONE}, Decimal),
-    Kind.JSON: ({dict, list, str, int, float, bool, _NONE}, _json),
+    Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _json),
 }
 
 
@@ -230,10 +265,9 @@ def _key(stream: Stream, item: Item) -> str | None:
     parts = [
         value
         for column in stream.columns
-        if column.name in stream.key and isinstance(value := _pick([item], column)[0], str)
+        if column.name in stream.key and isinstance(value := item.get(column.path), str)
     ]
-    own = [name for name in stream.key if stream.per is None or name != stream.per.into]
-    return "\x1f".join(parts) if len(parts) == len(own) else None
+    return KEY_SEPARATOR.join(parts) if len(parts) == len(stream.own_key) else None
 
 
 def _unknown(stream: Stream, items: list[Item]) -> frozenset[str]:

@@ -14,7 +14,8 @@ from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.brex.errors import BrexError
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.listing import Clock, ListSync, Options, Progress
+from brex_sync.sync.listing import sync_list
+from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.warehouse import runs
 from brex_sync.warehouse.checkpoints import Fenced, Slice
@@ -117,16 +118,18 @@ class Sync:
 
         async def one(parent: str | None) -> date:
             async with places:
-                return await ListSync(
-                    self.client,
-                    self.engine,
-                    Slice(self.connection, stream, parent),
-                    self.options_of(stream),
-                    self.clock,
-                    report,
-                    self.progress,
-                    meter,
-                ).run()
+                return await sync_list(
+                    Reading(
+                        self.client,
+                        self.engine,
+                        Slice(self.connection, stream, parent),
+                        self.options_of(stream),
+                        self.clock,
+                        report,
+                        self.progress,
+                        meter,
+                    )
+                )
 
         try:
             ends = await asyncio.gather(*map(one, parents), return_exceptions=True)

@@ -57,6 +57,14 @@ class Counts:
             self.quarantined + other.quarantined,
         )
 
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.fetched - other.fetched,
+            self.inserted - other.inserted,
+            self.updated - other.updated,
+            self.quarantined - other.quarantined,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -128,22 +136,12 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
         return Lease(slice_, _state(db.execute(take).one()))
 
 
-def begin_window(
-    engine: sa.Engine,
-    lease: Lease,
-    *,
-    number: int,
-    scope: Scope,
-    since: date | None,
-    opened_at: datetime,
-    limit: int | None,
-) -> Window:
+def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
     """Starts a walk from the first page; an unfinished one is given up.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    window = Window(number, scope, since, opened_at, limit)
     with engine.begin() as db:
         _advance(db, lease, {"window_open": True, **_window_values(window)})
     return window

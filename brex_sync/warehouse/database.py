@@ -1,5 +1,8 @@
 """Connections to the warehouse."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -37,9 +40,22 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
     )
 
 
-def driver_of(connection: sa.Connection) -> psycopg.Connection[tuple[object, ...]]:
-    """The psycopg connection below SQLAlchemy's, for COPY."""
-    driver = connection.connection.driver_connection
+@contextmanager
+def driver_cursor(db: sa.Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
+    """A cursor of the psycopg connection below SQLAlchemy's, for COPY.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the driver's errors, as SQLAlchemy raises them.
+    """
+    driver = db.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
         raise TypeError("the warehouse is reached through psycopg")
-    return driver
+    try:
+        with driver.cursor() as cursor:
+            yield cursor
+    except psycopg.Error as error:
+        if driver.broken:
+            db.invalidate(error)
+        raise sa.exc.DBAPIError.instance(
+            None, None, error, psycopg.Error, connection_invalidated=driver.broken
+        ) from error

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from brex_sync.streams.declare import KEY_SEPARATOR
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Lease, Window
 from brex_sync.warehouse.internal import listed_keys, quarantine
-from brex_sync.warehouse.load import KEY_SEPARATOR, own_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
 def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str, object]]:
     """Table, key expression, condition and its values for the live rows a window covers."""
     stream = lease.slice.stream
-    parts = ", ".join(f't."{name}"' for name in own_key(stream))
+    parts = ", ".join(f't."{name}"' for name in stream.own_key)
     key = f"concat_ws('{KEY_SEPARATOR}', {parts})"
     conditions = ["t._deleted_at IS NULL"]
     values: dict[str, object] = dict(lease.slice.key)

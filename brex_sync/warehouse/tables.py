@@ -39,6 +39,7 @@ def table_of(stream: Stream, schema: str) -> sa.Table:
             "_first_seen_at",
             sa.DateTime(timezone=True),
             nullable=False,
+            server_default=sa.func.now(),
             comment="When the row was first stored here.",
         ),
         sa.Column(
@@ -46,6 +47,7 @@ def table_of(stream: Stream, schema: str) -> sa.Table:
             sa.DateTime(timezone=True),
             nullable=False,
             index=True,
+            server_default=sa.func.now(),
             comment="When the row last changed here, its deletion included.",
         ),
         sa.Column(

@@ -7,9 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from brex_sync.brex.strict_json import Page
 from brex_sync.streams import STREAMS
+from brex_sync.sync.walking import prepare
 from brex_sync.warehouse import checkpoints, load
-from brex_sync.warehouse.checkpoints import Fenced, Scope, Slice
+from brex_sync.warehouse.checkpoints import Fenced, Scope, Slice, Window
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.engine.items import spend
 from brex_sync_tests.engine.truth import assert_equal
@@ -88,22 +90,15 @@ def test_a_run_that_was_taken_over_commits_nothing_when_it_wakes(rig: Any) -> No
     slice_ = Slice("brex", STREAMS["card_transactions"])
     paused = checkpoints.open_lease(rig.engine, slice_)
     window = checkpoints.begin_window(
-        rig.engine,
-        paused,
-        number=paused.state.last_number + 1,
-        scope=Scope.FULL,
-        since=None,
-        opened_at=rig.now(),
-        limit=10,
+        rig.engine, paused, Window(paused.state.last_number + 1, Scope.FULL, None, rig.now(), 10)
     )
     checkpoints.open_lease(rig.engine, slice_)
     before = rig.rows("SELECT * FROM brex_sync.checkpoints")
-    width = len([*STREAMS["card_transactions"].fields()]) + 1
-    row = ("intruder", *[None] * (width - 2), '{"id":"intruder"}')
+    _, intruder = prepare(slice_.stream, Page((b'{"id":"intruder"}',), None), None)
     with pytest.raises(Fenced):
-        load.commit_page(rig.engine, paused, window, load.Staged([row], (), None))
+        load.commit_pages(rig.engine, paused, window, intruder)
     with pytest.raises(Fenced):
-        load.store_item(rig.engine, paused, load.Staged([row], (), None))
+        load.store_item(rig.engine, paused, intruder)
     assert "intruder" not in rig.live()
     assert rig.rows("SELECT * FROM brex_sync.checkpoints") == before
 
@@ -138,18 +133,9 @@ def test_a_page_the_server_committed_though_the_answer_was_lost_is_not_done_twic
     rig: Any,
 ) -> None:
     lease = checkpoints.open_lease(rig.engine, Slice("brex", STREAMS["card_transactions"]))
-    window = checkpoints.begin_window(
-        rig.engine,
-        lease,
-        number=1,
-        scope=Scope.FULL,
-        since=None,
-        opened_at=rig.now(),
-        limit=10,
-    )
-    width = len([*STREAMS["card_transactions"].fields()]) + 1
-    staged = load.Staged([("a", *[None] * (width - 2), '{"id":"a"}')], (), None)
+    window = checkpoints.begin_window(rig.engine, lease, Window(1, Scope.FULL, None, rig.now(), 10))
+    _, staged = prepare(lease.slice.stream, Page((b'{"id":"a"}',), None), None)
     after = replace(window, pages=1)
-    first = load.commit_page(rig.engine, lease, after, staged)
-    assert load.commit_page(rig.engine, lease, after, staged) == first
+    first = load.commit_pages(rig.engine, lease, after, staged)
+    assert load.commit_pages(rig.engine, lease, after, staged) == first
     assert first.counts.inserted == 1

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brex_sync.brex.strict_json import Page
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync.normalise import normalise
 from brex_sync.sync.report import StreamReport
+from brex_sync.sync.walking import prepare
 from brex_sync.warehouse import checkpoints, load
-from brex_sync.warehouse.checkpoints import Fenced, Scope, Slice
+from brex_sync.warehouse.checkpoints import Fenced, Scope, Slice, Window
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import spent
@@ -72,13 +73,12 @@ def test_a_run_that_was_taken_over_commits_nothing(rig: Rig) -> None:
     stream = STREAMS["users"]
     slept = checkpoints.open_lease(rig.engine, Slice("brex", stream))
     window = checkpoints.begin_window(
-        rig.engine, slept, number=1, scope=Scope.FULL, since=None, opened_at=rig.now(), limit=1000
+        rig.engine, slept, Window(1, Scope.FULL, None, rig.now(), 1000)
     )
     checkpoints.open_lease(rig.engine, Slice("brex", stream))
-    frame = normalise(stream, [b'{"id":"u1","first_name":"A"}'])
-    staged = load.Staged(load.to_rows(frame.rows), (), None)
+    _, staged = prepare(stream, Page((b'{"id":"u1","first_name":"A"}',), None), None)
     with pytest.raises(Fenced):
-        load.commit_page(rig.engine, slept, window, staged)
+        load.commit_pages(rig.engine, slept, window, staged)
     assert rig.live("users") == set()
 
 
@@ -100,7 +100,7 @@ def test_no_reader_ever_sees_a_checkpoint_ahead_of_the_data(company: Rig) -> Non
                 )
             )
 
-    company.sync("card_transactions", pages=20, progress=look)
+    company.sync("card_transactions", pages=5, progress=look)
     reader.dispose()
     assert len(seen) > 10
     assert all(claimed <= held for claimed, held in seen)

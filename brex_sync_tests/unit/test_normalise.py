@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brex_sync.sandbox import World
 from brex_sync.streams import STREAMS
 from brex_sync.sync import money
-from brex_sync.sync.normalise import normalise
-from brex_sync.warehouse.load import to_rows
+from brex_sync.sync.normalise import _as_declared, _item_by_item, normalise
+from brex_sync.warehouse.staging import plain
 
 CARDS, CASH = STREAMS["card_transactions"], STREAMS["cash_accounts"]
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -35,9 +36,14 @@ ITEMS = st.fixed_dictionaries(
 )
 
 
+def values(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, as plain values by column."""
+    columns = [plain(frame[name]) for name in frame.columns]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def rows_of(stream: Any, *items: Any) -> list[dict[str, Any]]:
-    frame = normalise(stream, [json.dumps(i).encode() for i in items]).rows
-    return [dict(zip(frame.columns, row, strict=True)) for row in to_rows(frame)]
+    return values(normalise(stream, [json.dumps(i).encode() for i in items]).rows)
 
 
 @given(st.lists(ITEMS, max_size=6))
@@ -46,7 +52,7 @@ def test_every_value_survives_exactly(items: list[dict[str, Any]]) -> None:
     frame = normalise(CARDS, raw)
     assert frame.rejected == ()
     assert not any(pd.api.types.is_float_dtype(d) for d in frame.rows.dtypes)
-    rows = [dict(zip(frame.rows.columns, r, strict=True)) for r in to_rows(frame.rows)]
+    rows = values(frame.rows)
     assert len(rows) == len(items)
     for item, row, text in zip(items, rows, raw, strict=True):
         amount = item.get("amount") or {}
@@ -142,7 +148,37 @@ def test_every_kind_of_missing_value_becomes_none() -> None:
             "thing": pd.Series([timedelta(1), None, None], dtype="object"),
         }
     )
-    assert to_rows(frame) == [("a", 2**53 + 1, True, timedelta(1)), (None,) * 4, (None,) * 4]
-    assert type(to_rows(frame)[0][1]) is int
+    rows = [tuple(row.values()) for row in values(frame)]
+    assert rows == [("a", 2**53 + 1, True, timedelta(1)), (None,) * 4, (None,) * 4]
+    assert type(rows[0][1]) is int
     odd = pd.DataFrame({"x": pd.Series([np.nan, pd.NaT, pd.NA], dtype="object")})
-    assert to_rows(odd) == [(None,), (None,), (None,)]
+    assert list(plain(odd["x"])) == [None, None, None]
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("2026-01-02"),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["amount", "currency", "mcc", "new"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+FIELDS = [*dict.fromkeys(column.keys[0] for column in CARDS.columns), "novelty"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=5), max_size=3))
+def test_the_quick_way_gives_what_the_patient_way_gives_or_nothing(items: list[Any]) -> None:
+    raw = [json.dumps({"id": str(i)} | item).encode() for i, item in enumerate(items)]
+    quick, patient = _as_declared(CARDS, raw, None), _item_by_item(CARDS, raw, None)
+    if quick is None:
+        assert patient.rejected or patient.unknown
+    else:
+        assert (quick.rejected, quick.unknown, quick.newest) == ((), frozenset(), patient.newest)
+        assert patient.rejected == ()
+        assert values(quick.rows) == values(patient.rows)
+        assert list(quick.rows.dtypes) == list(patient.rows.dtypes)
+
+
+def test_a_page_as_declared_goes_the_quick_way() -> None:
+    items = World(card_transactions=50).collection("card_transactions").rows().bodies
+    assert _as_declared(CARDS, items, None) is not None

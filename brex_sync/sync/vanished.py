@@ -1,0 +1,104 @@
+"""Rows that are here and were not listed: gone, or only not seen? No live row is ever marked."""
+
+import asyncio
+from dataclasses import replace
+
+from brex_sync.brex.errors import NotFound
+from brex_sync.brex.paging import fetch_item
+from brex_sync.sync import plan
+from brex_sync.sync.reading import Reading
+from brex_sync.sync.walking import begin_window, prepare, walk_window
+from brex_sync.warehouse import deletions, load
+from brex_sync.warehouse.checkpoints import Lease, Scope, Window
+from brex_sync.warehouse.deletions import Comparison
+
+LISTINGS = 3
+"""How many full listings may be read to prove that missing rows are gone."""
+
+
+async def settle(reading: Reading, lease: Lease, window: Window, compared: Comparison) -> None:
+    """Marks those of the missing rows that are gone for certain, and counts the others.
+
+    Raises:
+        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: the proof could not be had.
+    """
+    gone: tuple[str, ...] = ()
+    doubt = _doubt(reading, window, compared)
+    if compared.missing and doubt is None:
+        gone, doubt = await _confirm(reading, lease, window, compared)
+    withheld = len(compared.missing) if doubt else 0
+    await asyncio.to_thread(deletions.mark_deleted, reading.engine, lease, gone, withheld)
+    report = reading.report
+    report.doubt = doubt or report.doubt
+    report.withheld += withheld
+    report.deleted += len(gone)
+    reading.progress(report)
+
+
+def _doubt(reading: Reading, window: Window, compared: Comparison) -> str | None:
+    """Why the missing rows must not be called deleted, if there is a reason."""
+    missing = len(compared.missing)
+    if missing and window.counts.quarantined:
+        return (
+            f"{missing} rows are missing and {window.counts.quarantined} could not be read; "
+            "they may be the same"
+        )
+    if reading.options.accept_deletions or not plan.shrank_too_much(missing, compared.held):
+        return None
+    return (
+        f"{missing} of {compared.held} rows are missing at once, more than the guard allows; "
+        "if they are really gone, run brex-sync sync --full --accept-deletions"
+    )
+
+
+async def _confirm(
+    reading: Reading, lease: Lease, window: Window, compared: Comparison
+) -> tuple[tuple[str, ...], str | None]:
+    """Which of the missing rows are gone for certain, or why that can't be told."""
+    if reading.slice.stream.item_path is not None:
+        return await _ask_for(reading, lease, compared.missing), None
+    if window.since is None and window.pages == 1:
+        return compared.missing, None
+    return await _list_again(reading, lease, window, compared)
+
+
+async def _ask_for(reading: Reading, lease: Lease, missing: tuple[str, ...]) -> tuple[str, ...]:
+    """Asks for each missing row by its id; those Brex still has are stored as it shows them."""
+    stream, parent = reading.slice.stream, reading.slice.parent
+    gone: list[str] = []
+    for key in missing:
+        try:
+            page = await fetch_item(reading.client, stream, key, reading.meter)
+        except NotFound:
+            gone.append(key)
+            continue
+        _, staged = prepare(stream, page, parent)
+        counts = await asyncio.to_thread(load.store_item, reading.engine, lease, staged)
+        reading.tell(replace(counts, fetched=1))
+    reading.report.requests = reading.meter.requests
+    return tuple(gone)
+
+
+async def _list_again(
+    reading: Reading, lease: Lease, window: Window, compared: Comparison
+) -> tuple[tuple[str, ...], str | None]:
+    """Lists all until a listing has every row the one before had: then none slipped past."""
+    earlier = window if window.since is None else None
+    missing = compared.missing
+    everything = plan.Range(Scope.FULL, None)
+    for _ in range(LISTINGS):
+        begun = await begin_window(reading, lease, window.number + 1, everything, reading.clock())
+        later, compared = await walk_window(reading, lease, begun)
+        if doubt := _doubt(reading, later, compared):
+            return (), doubt
+        if later.pages == 1:
+            return compared.missing, None
+        if earlier is not None and await asyncio.to_thread(_stable, reading, lease, earlier, later):
+            return tuple(set(missing) & set(compared.missing)), None
+        earlier, window, missing = later, later, compared.missing
+    return (), "the list kept changing while it was read"
+
+
+def _stable(reading: Reading, lease: Lease, earlier: Window, later: Window) -> bool:
+    with reading.engine.connect() as db:
+        return deletions.all_listed_again(db, lease, earlier, later)

@@ -1,0 +1,176 @@
+"""One window read to its end: fetched, normalised and loaded side by side."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from brex_sync.brex.errors import CursorRefused, PageTooLarge
+from brex_sync.brex.paging import Listing, list_path, walk
+from brex_sync.brex.strict_json import Page
+from brex_sync.streams.declare import Stream
+from brex_sync.sync import plan
+from brex_sync.sync.batches import in_batches
+from brex_sync.sync.normalise import Frame, normalise
+from brex_sync.sync.reading import Reading
+from brex_sync.warehouse import checkpoints, deletions, load
+from brex_sync.warehouse.checkpoints import Lease, Window
+from brex_sync.warehouse.deletions import Comparison
+from brex_sync.warehouse.staging import Reject, Staged, stage, together
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3
+"""How often one window may begin anew because Brex refused its cursor or its page size."""
+PAGES_AHEAD = 4
+"""Pages that may wait while others are committed, and so the most that one commit takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A page ready to be committed, and where the walk stands after it.
+
+    `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest date
+    in it, `cleaned` and `unknown` what was noticed on the way.
+    """
+
+    staged: Staged
+    part: int
+    cursor: str | None
+    last: bool
+    newest: date | None
+    cleaned: int
+    unknown: frozenset[str]
+
+
+async def begin_window(
+    reading: Reading, lease: Lease, number: int, span: plan.Range, opened_at: datetime
+) -> Window:
+    """Starts a walk from the first page, in pages as large as the stream's.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    return await asyncio.to_thread(
+        checkpoints.begin_window,
+        reading.engine,
+        lease,
+        Window(number, span.scope, span.since, opened_at, reading.slice.stream.paging.limit),
+    )
+
+
+async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
+    """Walks a window to its end; a refused cursor or page size begins the same window anew.
+
+    Raises:
+        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
+            was committed stays and is gone on from.
+    """
+    for _ in range(RESTARTS):
+        try:
+            return await _walk_once(reading, lease, window)
+        except CursorRefused as error:
+            log.warning("%s; reading the window again from its start", error)
+            limit = window.limit
+        except PageTooLarge as error:
+            limit = plan.smaller_page(window.limit, error.allowed)
+            if limit is None:
+                raise
+            log.warning("%s; going on with pages of %d", error, limit)
+        again = Window(window.number + 1, window.scope, window.since, window.opened_at, limit)
+        window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
+    return await _walk_once(reading, lease, window)
+
+
+async def _walk_once(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
+    comparisons: list[Comparison] = []
+
+    def finish(db: sa.Connection, closing: Window) -> None:
+        comparisons.append(_close(db, lease, closing, reading.clock()))
+
+    async for batch in in_batches(_arrivals(reading, window), PAGES_AHEAD):
+        after = await asyncio.to_thread(
+            load.commit_pages,
+            reading.engine,
+            lease,
+            _after(window, batch),
+            together([arrival.staged for arrival in batch]),
+            finish if batch[-1].last else None,
+        )
+        for arrival in batch:
+            reading.report.cleaned += arrival.cleaned
+            reading.report.unknown |= arrival.unknown
+        reading.tell(after.counts - window.counts)
+        window = after
+    return window, comparisons[-1]
+
+
+async def _arrivals(reading: Reading, window: Window) -> AsyncIterator[Arrival]:
+    """The window's remaining pages, ready to be committed."""
+    stream = reading.slice.stream
+    parts = 2 if stream.hidden else 1
+    cursor = window.cursor
+    for part in range(window.part, parts):
+        listing = Listing(
+            list_path(stream, reading.slice.parent),
+            {**_since(stream, window.since), **(stream.hidden if part else {})},
+            window.limit,
+            stream.paging.envelope,
+        )
+        async for page in walk(reading.client, listing, reading.meter, cursor):
+            frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)
+            ended = page.next_cursor is None
+            yield Arrival(
+                staged,
+                part + ended,
+                page.next_cursor,
+                ended and part == parts - 1,
+                frame.newest,
+                page.cleaned,
+                frame.unknown,
+            )
+        cursor = None
+
+
+def prepare(stream: Stream, page: Page, parent: str | None) -> tuple[Frame, Staged]:
+    """A page normalised, and made ready to be committed."""
+    frame = normalise(stream, page.items, parent)
+    rejects = [Reject(r.key, r.reason, r.raw) for r in frame.rejected]
+    return frame, stage(stream, frame.rows, rejects)
+
+
+def _since(stream: Stream, since: date | None) -> dict[str, str]:
+    if stream.window is None or since is None:
+        return {}
+    return {stream.window.param: since.strftime(stream.window.format)}
+
+
+def _after(window: Window, batch: Sequence[Arrival]) -> Window:
+    """The window as it stands once these pages are committed."""
+    seen = [a.newest for a in batch if a.newest is not None]
+    return replace(
+        window,
+        part=batch[-1].part,
+        cursor=batch[-1].cursor,
+        pages=window.pages + len(batch),
+        newest=max((*seen, *([window.newest] if window.newest else [])), default=None),
+    )
+
+
+def _close(db: sa.Connection, lease: Lease, window: Window, now: datetime) -> Comparison:
+    """Ends the window in the transaction of its last page."""
+    compared = deletions.compare(db, lease, window)
+    deletions.release_quarantine(db, lease, window)
+    checkpoints.close(
+        db,
+        lease,
+        window,
+        watermark=plan.watermark(lease.state.watermark, window.newest, window.opened_at),
+        listed=compared.listed,
+        held=compared.held,
+        now=now,
+    )
+    return compared

@@ -1,0 +1,143 @@
+"""Rows merged into their table: copied, deduplicated, and written only where they differ."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from brex_sync.streams.declare import KEY_SEPARATOR, Stream
+from brex_sync.warehouse.checkpoints import Counts, Lease
+from brex_sync.warehouse.database import driver_cursor
+from brex_sync.warehouse.staging import Reject, Staged, fields
+
+_ROWS_FAULT = ("22", "23", "54")
+"""Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""
+
+
+def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+    """Copies pages straight into a table that has none of their rows.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, it has some, and they are to be
+            merged.
+    """
+    sql = _statements(lease.slice.stream, lease.slice.connection)
+    with driver_cursor(db) as cursor:
+        with cursor.copy(sql.insert) as copy:
+            copy.write("".join(staged.lines))
+        return Counts(inserted=cursor.rowcount), []
+
+
+def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+    """Merges pages as a whole.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, `merge_sound` finds which.
+    """
+    return _merge(db, lease, staged.lines), []
+
+
+def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+    """Merges pages of which Postgres refuses some rows: halved until only those are left out.
+
+    Parts already merged stay staged and are merged again with the next, which changes nothing.
+    """
+    counts, rejects = Counts(), []
+    parts = [range(len(staged.lines))]
+    while parts:
+        part = parts.pop()
+        try:
+            with db.begin_nested():
+                counts += _merge(db, lease, staged.lines[part.start : part.stop], part.start)
+        except sa.exc.DBAPIError as error:
+            if not refuses_a_row(error):
+                raise
+            if len(part) <= 1:
+                rejects.append(_rejected(lease.slice.stream, staged.lines[part.start], error))
+                continue
+            middle = (part.start + part.stop) // 2
+            parts += [range(middle, part.stop), range(part.start, middle)]
+    return counts, rejects
+
+
+def refuses_a_row(error: sa.exc.DBAPIError) -> bool:
+    """Whether Postgres found fault with what a row holds, and not with anything else."""
+    return (getattr(error.orig, "sqlstate", None) or "")[:2] in _ROWS_FAULT
+
+
+def _rejected(stream: Stream, line: str, error: sa.exc.DBAPIError) -> Reject:
+    names = [f.name for f in stream.fields()]
+    values = dict(zip([*names, "_raw"], fields(line), strict=True))
+    key = KEY_SEPARATOR.join(values[name] or "" for name in stream.own_key)
+    return Reject(key, str(error.orig).partition("\n")[0], values["_raw"] or "")
+
+
+def _merge(db: sa.Connection, lease: Lease, lines: Sequence[str], first: int = 0) -> Counts:
+    """Merges lines numbered from `first` on: of a row that came twice, the later one counts."""
+    sql = _statements(lease.slice.stream, lease.slice.connection)
+    with driver_cursor(db) as cursor:
+        cursor.execute(sql.stage)
+        with cursor.copy(sql.copy) as copy:
+            copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, first)]))
+        inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
+        return Counts(inserted=inserted, updated=updated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    stage: bytes
+    copy: bytes
+    merge: bytes
+    insert: bytes
+
+
+@lru_cache(maxsize=256)
+def _statements_of(
+    names: tuple[str, ...], key: tuple[str, ...], schema: str, name: str
+) -> _Statements:
+    """The statements that bring one page into `schema.name`.
+
+    Sorted by key, so that two writers never wait for each other in a circle; a row twice in a
+    page counts as its later one; a row that is as before is not written at all.
+    """
+    table, staged = f'"{schema}"."{name}"', f'pg_temp."{schema}.{name}"'
+    columns, keys = _list(names), _list(key)
+    changing = [n for n in names if n not in key]
+    merge = f"""
+        WITH merged AS (
+            INSERT INTO {table} AS t ({columns}, _first_seen_at, _changed_at)
+            SELECT {columns}, now(), now()
+            FROM (
+                SELECT DISTINCT ON ({keys}) * FROM {staged} ORDER BY {keys}, _position DESC
+            ) page
+            ORDER BY {keys}
+            ON CONFLICT ({keys}) DO UPDATE SET
+                {", ".join(f'"{n}" = excluded."{n}"' for n in changing)},
+                _changed_at = now(),
+                _deleted_at = NULL
+            WHERE t._deleted_at IS NOT NULL
+               OR ({_list(changing, "t")}) IS DISTINCT FROM ({_list(changing, "excluded")})
+            RETURNING t.xmax = 0 AS inserted
+        )
+        SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged
+    """
+    return _Statements(
+        stage=(
+            f"CREATE TEMP TABLE IF NOT EXISTS {staged.removeprefix('pg_temp.')} "
+            f"ON COMMIT DELETE ROWS AS SELECT 0 AS _position, {columns} FROM {table} WITH NO DATA"
+        ).encode(),
+        copy=f"COPY {staged} (_position, {columns}) FROM STDIN".encode(),
+        merge=merge.encode(),
+        insert=f"COPY {table} ({columns}) FROM STDIN".encode(),
+    )
+
+
+def _statements(stream: Stream, schema: str) -> _Statements:
+    names = (*(f.name for f in stream.fields()), "_raw")
+    return _statements_of(names, stream.key, schema, stream.name)
+
+
+def _list(names: Iterable[str], of: str | None = None) -> str:
+    prefix = f"{of}." if of else ""
+    return ", ".join(f'{prefix}"{name}"' for name in names)

@@ -1,0 +1,116 @@
+"""A frame as lines for COPY: the last form a page has in this process."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from brex_sync.streams.declare import KEY_SEPARATOR, Stream
+
+_NULL = r"\N"
+_SPECIAL = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_ESCAPES = str.maketrans(_SPECIAL)
+_UNESCAPES = {escape: character for character, escape in _SPECIAL.items()}
+_ESCAPED = re.compile(r"\\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An item set aside: its key where known, why, and its raw text."""
+
+    key: str | None
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Pages ready to be committed: their rows as COPY reads them, and the items set aside.
+
+    A line holds a row's values in table order, `_raw` last; `keys` are the rows' own keys (without
+    their parent's), each as one text.
+    """
+
+    lines: Sequence[str]
+    keys: Sequence[str]
+    rejects: Sequence[Reject] = ()
+
+
+def together(pages: Sequence[Staged]) -> Staged:
+    """Pages that follow each other, as one."""
+    if len(pages) == 1:
+        return pages[0]
+    return Staged(
+        [line for page in pages for line in page.lines],
+        [key for page in pages for key in page.keys],
+        [reject for page in pages for reject in page.rejects],
+    )
+
+
+def stage(stream: Stream, frame: pd.DataFrame, rejects: Sequence[Reject] = ()) -> Staged:
+    """A page made ready to be committed."""
+    keys = [plain(frame[name]) for name in stream.own_key]
+    joined = keys[0] if len(keys) == 1 else map(KEY_SEPARATOR.join, zip(*keys, strict=True))
+    return Staged(to_lines(frame), list(joined), rejects)
+
+
+def to_lines(frame: pd.DataFrame) -> list[str]:
+    """A frame's rows in Postgres' text format for COPY.
+
+    A column at a time, since one column's values are of one type and seldom need an escape.
+    """
+    columns = [_texts(plain(frame[name])) for name in frame.columns]
+    return ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
+
+
+def plain(column: "pd.Series[Any]") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    """A column as plain Python values, every missing one as None.
+
+    The one place where pandas' missing values end: a NaN would become the text 'NaN', or a number
+    that no sum survives.
+    """
+    return column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
+
+
+def fields(line: str) -> list[str | None]:
+    """The values of a line as text, None for null."""
+    return [
+        None if field == _NULL else _ESCAPED.sub(lambda m: _UNESCAPES[m[0]], field)
+        for field in line.removesuffix("\n").split("\t")
+    ]
+
+
+def _texts(values: Iterable[object]) -> Iterable[str]:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:
+        return _escaped(cast(Iterable[str | None], values))
+    text = _TEXT_OF.get(kinds.pop(), str) if len(kinds) == 1 else _text
+    return [_NULL if v is None else text(v) for v in values]
+
+
+def _escaped(values: Iterable[str | None]) -> Iterable[str]:
+    together = "".join(filter(None, values))
+    if any(character in together for character in _SPECIAL):
+        return [_NULL if v is None else v.translate(_ESCAPES) for v in values]
+    return [_NULL if v is None else v for v in values]
+
+
+def _text(value: object) -> str:
+    return _TEXT_OF.get(type(value), str)(value)
+
+
+@lru_cache(maxsize=4096)
+def _day(value: date) -> str:
+    return value.isoformat()
+
+
+_TEXT_OF: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: "t" if value else "f",
+    date: _day,
+    str: lambda value: str(value).translate(_ESCAPES),
+}
