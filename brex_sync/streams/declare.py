@@ -206,7 +206,8 @@ class Stream:
     `key` names the columns that identify a row. `item_path` fetches one row by its last key
     column, so that a row missing from a list can be asked for before it is called deleted.
     `hidden` is a filter for rows that the plain list leaves out, listed after it. `scope` is the
-    OAuth scope that lets one read the list; `group` the heading people find it under.
+    OAuth scope that lets one read the list; `group` the heading people find it under. `history`
+    keeps every version of every row.
     """
 
     name: str
@@ -222,6 +223,7 @@ class Stream:
     item_path: str | None = None
     hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    history: bool = False
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]

@@ -40,6 +40,7 @@ USERS = Stream(
         json("custom_fields", "Values of custom fields, a list of key and value."),
     ),
     references=(Reference("manager_id", "users"),),
+    history=True,
 )
 
 CARDS = Stream(
@@ -76,4 +77,5 @@ CARDS = Stream(
         json("metadata", "The company's own attributes, a map of texts."),
     ),
     references=(Reference("owner_user_id", "users"),),
+    history=True,
 )

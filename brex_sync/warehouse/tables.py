@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, View
+from brex_sync.warehouse import history
 from brex_sync.warehouse.internal import internal_metadata
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
@@ -94,6 +95,7 @@ def prepare(
         db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         for stream in streams:
             _fit(db, table_of(stream, schema))
+        _keep_past(db, streams, schema)
         for view in views:
             _replace(db, view, schema)
         db.execute(
@@ -103,7 +105,9 @@ def prepare(
 
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
-    declared = repr((list(streams), list(views), [statement(v) for v in views]))
+    streams, views = list(streams), list(views)
+    past = [history.statements(table_of(s, "")) for s in streams if s.history]
+    declared = repr((streams, views, [statement(v) for v in views], past))
     return f"Brex, synced by brex_sync ({hashlib.sha256(declared.encode()).hexdigest()[:16]})"
 
 
@@ -120,6 +124,16 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
         {"schema": schema},
     )
     return found
+
+
+def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> None:
+    db.execute(sa.schema.CreateSchema(f"{schema}{history.SUFFIX}", if_not_exists=True))
+    for stream in streams:
+        if stream.history:
+            table = table_of(stream, schema)
+            _fit(db, history.versions_of(table))
+            for sql in history.statements(table):
+                db.exec_driver_sql(sql)
 
 
 def _fit(db: sa.Connection, table: sa.Table) -> None:
