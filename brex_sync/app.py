@@ -24,6 +24,7 @@ from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.warehouse.run_log import RunKind
 
 
 @contextmanager
@@ -101,6 +102,7 @@ async def open_sync(
     *,
     progress: Progress = _silent,
     run_id: str | None = None,
+    kind: RunKind = RunKind.MANUAL,
     full: bool = False,
     accept_deletions: bool = False,
 ) -> AsyncIterator[Sync]:
@@ -128,6 +130,7 @@ async def open_sync(
                 options_of=options_of,
                 progress=progress,
                 run_id=run_id or str(uuid4()),
+                kind=kind,
             )
     finally:
         engine.dispose()

@@ -1,7 +1,7 @@
 """A connection's tables and views as assets, all made by one step in one process."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream, View
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import run_log, runs
+from brex_sync.warehouse.run_log import RunKind
 
 OWNERS = ["team:finance-data"]
 PICTURED = "transactions"
@@ -114,6 +115,7 @@ def _sync(
             connection,
             progress=progress,
             run_id=run_id,
+            kind=_kind(context.run.tags),
             full=config.full,
             accept_deletions=config.accept_deletions,
         ) as sync:
@@ -126,6 +128,12 @@ def _sync(
     return report
 
 
+def _kind(tags: Mapping[str, str]) -> RunKind:
+    """What a run is for, by what started it: the clock or a sensor, or a person."""
+    by_itself = tags.keys() & {"dagster/schedule_name", "dagster/sensor_name"}
+    return RunKind.SCHEDULE if by_itself else RunKind.MANUAL
+
+
 def _finished_before(
     context: dg.AssetExecutionContext, settings: Settings, run_id: str
 ) -> set[str]:
@@ -134,7 +142,7 @@ def _finished_before(
         return set()
     engine = open_engine(settings)
     try:
-        return runs.finished_in(engine, run_id)
+        return run_log.finished_in(engine, run_id)
     finally:
         engine.dispose()
 

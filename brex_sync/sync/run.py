@@ -17,8 +17,9 @@ from brex_sync.streams.declare import Stream
 from brex_sync.sync.listing import sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import run_log, runs
 from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,12 @@ class Sync:
     clock: Clock = _now
     progress: Progress = _silent
     run_id: str = field(default_factory=lambda: str(uuid4()))
+    kind: RunKind = RunKind.MANUAL
 
     async def run(self, streams: Sequence[Stream]) -> Report:
         """Syncs the streams, and those whose rows they are listed by. Faults are in the report.
+
+        The run is in the log of runs from its beginning.
 
         Raises:
             TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
@@ -63,6 +67,17 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
+        note = (self.engine, self.run_id)
+        await asyncio.to_thread(run_log.begin, *note, self.connection, self.kind, self.clock())
+        state = "stopped"
+        try:
+            report = await self._side_by_side(streams)
+            state = "finished" if report.finished else "failed"
+        finally:
+            run_log.finish(*note, state, self.clock())
+        return report
+
+    async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
         wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
         for stream in wanted:
@@ -142,20 +157,19 @@ class Sync:
 
     def _record(self, report: StreamReport, began: datetime) -> None:
         try:
-            runs.record(
+            run_log.record(
                 self.engine,
-                [
-                    {
-                        "run_id": self.run_id,
-                        "connection": self.connection,
-                        "stream": report.stream,
-                        "started_at": began,
-                        "finished_at": self.clock(),
-                        "state": "finished" if report.finished else "failed",
-                        "message": report.error or report.doubt,
-                        "counts": report.counts(),
-                    }
-                ],
+                {
+                    "run_id": self.run_id,
+                    "connection": self.connection,
+                    "stream": report.stream,
+                    "started_at": began,
+                    "finished_at": self.clock(),
+                    "state": "finished" if report.finished else "failed",
+                    "message": report.error or report.doubt,
+                    "synced_through": report.synced_through,
+                    **report.counts(),
+                },
             )
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"

@@ -1,7 +1,7 @@
 """The tables of the internal schema: how far each list was read, and what was set aside."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from brex_sync.warehouse.database import INTERNAL
 
@@ -91,6 +91,29 @@ quarantine = sa.Table(
     comment="Rows that could not be stored, with the reason. A row that lands later leaves it.",
 )
 
+runs = sa.Table(
+    "runs",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="Dagster's, for its runs."),
+    sa.Column("connection", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, comment="schedule, manual, reconcile or backfill."),
+    sa.Column("started_at", _when, nullable=False, index=True),
+    sa.Column("finished_at", _when, comment="Null while it runs, and for ever if it was killed."),
+    sa.Column(
+        "state",
+        sa.Text,
+        nullable=False,
+        comment="running; finished: every stream was read to its end; failed; stopped: it did "
+        "not come to its end.",
+    ),
+    comment="The syncs of every connection.",
+)
+
+
+def _done(name: str, comment: str) -> sa.Column[int]:
+    return sa.Column(name, _count, nullable=False, server_default="0", comment=comment)
+
+
 run_streams = sa.Table(
     "run_streams",
     internal_metadata,
@@ -98,10 +121,19 @@ run_streams = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False, index=True),
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
-    sa.Column("started_at", _when, nullable=False),
+    sa.Column("started_at", _when, nullable=False, index=True),
     sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished or failed."),
-    sa.Column("message", sa.Text),
-    sa.Column("counts", JSONB, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="finished, failed or unavailable."),
+    sa.Column("message", sa.Text, comment="What went wrong, or is in doubt."),
+    sa.Column("synced_through", sa.Date, comment="UTC date through which the stream is known."),
+    _done("fetched", "Rows Brex sent, each time it sent them."),
+    _done("inserted", "Rows that were new."),
+    _done("updated", "Rows that had changed, or come back."),
+    _done("unchanged", "Rows that were here as they were sent."),
+    _done("deleted", "Rows marked as deleted."),
+    _done("quarantined", "Rows set aside."),
+    _done("withheld", "Missing rows not marked as deleted."),
+    _done("requests", "Requests to Brex, those tried again included."),
+    sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
     comment="What each run did to each stream.",
 )

@@ -1,6 +1,5 @@
-"""What runs did, and what the tables hold, for people who ask."""
+"""How streams stand, and what the tables hold, for people who ask."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -8,7 +7,7 @@ import sqlalchemy as sa
 
 from brex_sync.streams.declare import Reference, Stream, View
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, quarantine, run_streams
+from brex_sync.warehouse.internal import checkpoints, quarantine
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +141,6 @@ def live_keys(engine: sa.Engine, schema: str, stream: str, column: str) -> list[
                 sa.text(
                     f'SELECT "{column}" FROM "{schema}"."{stream}" '
                     "WHERE _deleted_at IS NULL ORDER BY 1"
-                )
-            )
-        )
-
-
-def record(engine: sa.Engine, rows: Iterable[Mapping[str, object]]) -> None:
-    """Adds to the log of runs: one row per stream (see `run_streams`)."""
-    with engine.begin() as db:
-        db.execute(sa.insert(run_streams), [dict(row) for row in rows])
-
-
-def finished_in(engine: sa.Engine, run_id: str) -> set[str]:
-    """Streams that an earlier attempt of this run has already finished."""
-    with engine.connect() as db:
-        return set(
-            db.scalars(
-                sa.select(run_streams.c.stream).where(
-                    run_streams.c.run_id == run_id, run_streams.c.state == "finished"
                 )
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.schema import CreateColumn, SetColumnComment
+from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, View
 from brex_sync.warehouse import history
@@ -92,6 +92,9 @@ def prepare(
         internal_metadata.create_all(db)
         if _fingerprint_of(db, schema) == wanted:
             return
+        for table in internal_metadata.sorted_tables:
+            _fit(db, table)
+            _free_others(db, table)
         db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         for stream in streams:
             _fit(db, table_of(stream, schema))
@@ -107,7 +110,8 @@ def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
     streams, views = list(streams), list(views)
     past = [history.statements(table_of(s, "")) for s in streams if s.history]
-    declared = repr((streams, views, [statement(v) for v in views], past))
+    internal = [str(CreateTable(table)) for table in internal_metadata.sorted_tables]
+    declared = repr((streams, views, [statement(v) for v in views], past, internal))
     return f"Brex, synced by brex_sync ({hashlib.sha256(declared.encode()).hexdigest()[:16]})"
 
 
@@ -155,6 +159,15 @@ def _fit(db: sa.Connection, table: sa.Table) -> None:
             )
         db.execute(SetColumnComment(column))
     db.execute(sa.schema.SetTableComment(table))
+
+
+def _free_others(db: sa.Connection, table: sa.Table) -> None:
+    """Columns of another version need not be filled by this one."""
+    for column in sa.inspect(db).get_columns(table.name, table.schema):
+        if column["name"] not in table.columns and not column["nullable"]:
+            db.exec_driver_sql(
+                f'ALTER TABLE {table.fullname} ALTER COLUMN "{column["name"]}" DROP NOT NULL'
+            )
 
 
 def _replace(db: sa.Connection, view: View, schema: str) -> None:

@@ -96,7 +96,24 @@ def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str
     config = {"full": True, "accept_deletions": True}
     result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
     assert result.success
-    assert asked == {"run_id": result.run_id, **config}
+    assert asked == {"run_id": result.run_id, "kind": "manual", **config}
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind"),
+    [
+        ({}, "manual"),
+        ({"dagster/schedule_name": "brex_schedule"}, "schedule"),
+        ({"dagster/sensor_name": "brex_first_sync"}, "schedule"),
+    ],
+)
+def test_the_log_of_runs_says_what_started_them(
+    execute: Execute, company: Rig, tags: dict[str, str], kind: str
+) -> None:
+    run_id = execute("users", tags=tags).run_id
+    assert company.rows("SELECT run_id, kind, state FROM brex_sync.runs") == [
+        (run_id, kind, "finished")
+    ]
 
 
 def test_a_retry_after_a_crash_takes_up_only_what_is_unfinished(
