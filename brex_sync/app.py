@@ -3,6 +3,7 @@
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -95,6 +96,9 @@ def _silent(report: StreamReport) -> None:
     pass
 
 
+_REGULAR = Options()
+
+
 @asynccontextmanager
 async def open_sync(
     settings: Settings,
@@ -103,10 +107,11 @@ async def open_sync(
     progress: Progress = _silent,
     run_id: str | None = None,
     kind: RunKind = RunKind.MANUAL,
-    full: bool = False,
-    accept_deletions: bool = False,
+    options: Options = _REGULAR,
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
+
+    The overlaps set for streams take the place of the one in `options`.
 
     Raises:
         SettingsError: no warehouse is set.
@@ -115,8 +120,7 @@ async def open_sync(
 
     def options_of(stream: Stream) -> Options:
         days = settings.overlap_days.get(stream.name)
-        overlap = None if days is None else timedelta(days=days)
-        return Options(full=full, overlap=overlap, accept_deletions=accept_deletions)
+        return options if days is None else replace(options, overlap=timedelta(days=days))
 
     try:
         async with BrexClient(

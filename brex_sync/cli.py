@@ -13,14 +13,16 @@ from rich.logging import RichHandler
 from brex_sync import app as brex
 from brex_sync.connections import Connection, find, load_connections
 from brex_sync.embedded import EmbeddedPostgresError
-from brex_sync.printing import print_report, print_status, progress
+from brex_sync.printing import print_differences, print_report, print_status, progress
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
+from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
+from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import status as stream_status
 from brex_sync.warehouse.tables import TableMismatch
 
@@ -42,6 +44,14 @@ ConnectionName = Annotated[
     str | None, typer.Option("--connection", help="Which connection; the first by default.")
 ]
 
+StreamNames = Annotated[
+    list[str] | None, typer.Option("--stream", help="Only this stream; may be given several times.")
+]
+AcceptDeletions = Annotated[
+    bool,
+    typer.Option("--accept-deletions", help="Mark missing rows as deleted, however many they are."),
+]
+
 
 @cli.command()
 def up(
@@ -58,27 +68,35 @@ def up(
 
 @cli.command()
 def sync(
-    stream: Annotated[
-        list[str] | None, typer.Option(help="Only this stream; may be given several times.")
-    ] = None,
+    stream: StreamNames = None,
     full: Annotated[
         bool, typer.Option("--full", help="Read every list from its beginning.")
     ] = False,
-    accept_deletions: Annotated[
-        bool,
-        typer.Option(
-            "--accept-deletions",
-            help="Mark missing rows as deleted, however many they are.",
-        ),
-    ] = False,
+    accept_deletions: AcceptDeletions = False,
     connection: ConnectionName = None,
 ) -> None:
     """Sync once, now, without Dagster. Exits with 0 only if every stream was read to its end."""
-    settings = load_settings()
-    chosen, streams = find(settings, connection), _streams(stream or [])
-    with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
-        report = asyncio.run(_sync(ready, chosen, streams, full, accept_deletions))
-    print_report(console, report)
+    report = _run(stream, connection, Options(full=full, accept_deletions=accept_deletions))
+    raise typer.Exit(0 if report.finished else 1)
+
+
+@cli.command()
+def reconcile(
+    stream: StreamNames = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only rows from this date on, YYYY-MM-DD; all by default.")
+    ] = None,
+    accept_deletions: AcceptDeletions = False,
+    connection: ConnectionName = None,
+) -> None:
+    """Compare every row with Brex, mend what differs, and show it; nothing should.
+
+    Lists are brought up to date first, so that what is merely new does not count. Exits with 0 if
+    every stream was compared to its end, whatever differed.
+    """
+    options = Options(compare=True, since=_day(since), accept_deletions=accept_deletions)
+    report = _run(stream, connection, options, RunKind.RECONCILE)
+    print_differences(console, report)
     raise typer.Exit(0 if report.finished else 1)
 
 
@@ -120,28 +138,47 @@ def sandbox(
     ] = 1000,
 ) -> None:
     """Run the simulated Brex on its own. Its token is bxt_sandbox."""
-    try:
-        day = date.fromisoformat(today) if today else datetime.now(UTC).date()
-    except ValueError:
-        raise SettingsError(f"--today {today}: expected a date such as 2026-11-24") from None
+    day = _day(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live)
     print(url_of(listener), flush=True)
     serve(create_app(world, latency=latency, rate_limit=rate_limit or None), listener)
 
 
+def _run(
+    names: list[str] | None,
+    connection: str | None,
+    options: Options,
+    kind: RunKind = RunKind.MANUAL,
+) -> Report:
+    """Syncs here and now, and prints what came of it."""
+    settings = load_settings()
+    chosen, streams = find(settings, connection), _streams(names or [])
+    with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
+        report = asyncio.run(_sync(ready, chosen, streams, options, kind))
+    print_report(console, report)
+    return report
+
+
 async def _sync(
     settings: Settings,
     connection: Connection,
     streams: list[Stream],
-    full: bool,
-    accept_deletions: bool,
+    options: Options,
+    kind: RunKind,
 ) -> Report:
     with progress(console, [s.name for s in streams]) as show:
         async with brex.open_sync(
-            settings, connection, progress=show, full=full, accept_deletions=accept_deletions
+            settings, connection, progress=show, kind=kind, options=options
         ) as run:
             return await run.run(streams)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None
 
 
 def _streams(names: list[str]) -> list[Stream]:

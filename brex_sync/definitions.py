@@ -5,13 +5,13 @@ import dagster as dg
 from brex_sync.connections import load_connections
 from brex_sync.orchestration.assets import connection_assets
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
-from brex_sync.orchestration.schedules import schedule, sync_job
+from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
 from brex_sync.settings import load_settings
 
 
 def build() -> dg.Definitions:
-    """The assets, job, schedule and sensor of every connection, and the nightly pruning."""
+    """The assets, job, schedules and sensor of every connection, and the nightly pruning."""
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
@@ -19,7 +19,11 @@ def build() -> dg.Definitions:
     return dg.Definitions(
         assets=list(tables.values()),
         jobs=[*(sync_job(c, tables[c.name]) for c in connections), prune],
-        schedules=[*(schedule(settings, c) for c in connections), prune_schedule(prune)],
+        schedules=[
+            *(schedule(settings, c) for c in connections),
+            *(one for c in connections for one in reconciliations(c)),
+            prune_schedule(prune),
+        ],
         sensors=[first_sync(settings, c) for c in connections],
         executor=dg.in_process_executor,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -12,9 +13,11 @@ from pydantic import Field
 from brex_sync.app import open_engine, open_sync
 from brex_sync.connections import Connection
 from brex_sync.orchestration import checks, faults, freshness, metadata
-from brex_sync.settings import Settings
+from brex_sync.orchestration.schedules import step_name
+from brex_sync.settings import Settings, SettingsError
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream, View
+from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse import run_log, runs
 from brex_sync.warehouse.run_log import RunKind
@@ -38,6 +41,32 @@ class SyncConfig(dg.Config):
         default=False,
         description="Mark rows missing at Brex as deleted, however many they are.",
     )
+    reconcile: bool = Field(
+        default=False,
+        description="Bring every list up to date, then read it again from its beginning, or from "
+        "the date in `since`; mend and show what differed.",
+    )
+    since: str | None = Field(
+        default=None,
+        description="With `reconcile`: only rows from this date on (YYYY-MM-DD).",
+    )
+
+    def options(self) -> Options:
+        """What they mean to the engine.
+
+        Raises:
+            SettingsError: a date is none.
+        """
+        try:
+            since = date.fromisoformat(self.since) if self.since else None
+        except ValueError:
+            raise SettingsError(f"since: {self.since!r} is no date such as 2026-11-24") from None
+        return Options(
+            full=self.full,
+            since=since,
+            compare=self.reconcile,
+            accept_deletions=self.accept_deletions,
+        )
 
 
 def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDefinition:
@@ -46,7 +75,7 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
     fresh = freshness.policy(settings.schedule)
 
     @dg.multi_asset(
-        name=f"{connection.name}_tables",
+        name=step_name(connection),
         specs=[_spec(connection, table, fresh) for table in tables],
         check_specs=[
             spec
@@ -102,6 +131,7 @@ def _sync(
     selected: set[str],
 ) -> Report:
     """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
+    options = config.options()
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
     streams = [stream for name, stream in STREAMS.items() if name in selected - done]
@@ -115,9 +145,8 @@ def _sync(
             connection,
             progress=progress,
             run_id=run_id,
-            kind=_kind(context.run.tags),
-            full=config.full,
-            accept_deletions=config.accept_deletions,
+            kind=_kind(options, context.run.tags),
+            options=options,
         ) as sync:
             return await sync.run(streams)
 
@@ -128,8 +157,10 @@ def _sync(
     return report
 
 
-def _kind(tags: Mapping[str, str]) -> RunKind:
-    """What a run is for, by what started it: the clock or a sensor, or a person."""
+def _kind(options: Options, tags: Mapping[str, str]) -> RunKind:
+    """What a run is for, by what it does, or else by what started it: the clock, or a person."""
+    if options.compare:
+        return RunKind.RECONCILE
     by_itself = tags.keys() & {"dagster/schedule_name", "dagster/sensor_name"}
     return RunKind.SCHEDULE if by_itself else RunKind.MANUAL
 

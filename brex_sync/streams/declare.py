@@ -164,8 +164,8 @@ class Window:
     """What an endpoint with a time filter lets one leave out.
 
     `param` asks for rows whose `column` (a date) is on or after a moment, written in `format`.
-    `overlap` is how far before the watermark each run begins to read again; every
-    `wide_every` it begins `wide` before it, and every `full_every` at the beginning.
+    `overlap` is how far before the watermark each run begins to read again. If for `wide_every`
+    nobody read from `wide` before it on, or for `full_every` from the beginning, the next run does.
     """
 
     param: str
@@ -173,7 +173,7 @@ class Window:
     overlap: timedelta = timedelta(days=14)
     wide: timedelta = timedelta(days=90)
     wide_every: timedelta = timedelta(days=7)
-    full_every: timedelta = timedelta(days=30)
+    full_every: timedelta = timedelta(days=32)
     format: str = "%Y-%m-%dT00:00:00Z"
 
 

@@ -23,7 +23,7 @@ async def sync_list(reading: Reading) -> date:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     state = lease.state
     number = state.last_number
-    unfinished = plan.resumable(stream, state, began, full=options.full)
+    unfinished = plan.resumable(stream, state, began, full=options.full or options.compare)
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
         number = window.number
@@ -32,6 +32,8 @@ async def sync_list(reading: Reading) -> date:
             await settle(reading, lease, window, comparison)
             return window.opened_at.date()
     span = plan.next_range(stream, state, began, options.overlap)
+    if options.compare:
+        span = plan.overlap_range(stream, state, options.overlap)
     if options.full:
         span = plan.Range(Scope.FULL, None)
     lease = replace(lease, state=state)
@@ -39,3 +41,18 @@ async def sync_list(reading: Reading) -> date:
     window, comparison = await walk_window(reading, lease, begun)
     await settle(reading, lease, window, comparison)
     return window.opened_at.date()
+
+
+async def compare_list(reading: Reading) -> None:
+    """Reads a list that is up to date once more, noting what differs while it is mended.
+
+    Raises:
+        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
+    """
+    began, stream = reading.clock(), reading.slice.stream
+    lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    lease = replace(lease, comparing=reading.run_id)
+    span = plan.range_since(stream, reading.options.since, began)
+    begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
+    window, comparison = await walk_window(reading, lease, begun)
+    await settle(reading, lease, window, comparison)

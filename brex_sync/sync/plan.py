@@ -44,10 +44,28 @@ def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta |
         return Range(Scope.FULL, None)
     if now - state.full_at >= declared.full_every:
         return Range(Scope.FULL, None)
-    overlap = declared.overlap if overlap is None else overlap
     if state.wide_at is None or now - state.wide_at >= declared.wide_every:
-        return Range(Scope.WIDE, _before(state.watermark, max(declared.wide, overlap)))
+        wide = max(declared.wide, declared.overlap if overlap is None else overlap)
+        return Range(Scope.WIDE, _before(state.watermark, wide))
+    return overlap_range(stream, state, overlap)
+
+
+def overlap_range(stream: Stream, state: State, overlap: timedelta | None) -> Range:
+    """What brings a list up to date, whatever more may be due."""
+    declared = stream.window
+    if declared is None or state.watermark is None or state.full_at is None:
+        return Range(Scope.FULL, None)
+    overlap = declared.overlap if overlap is None else overlap
     return Range(Scope.OVERLAP, _before(state.watermark, overlap))
+
+
+def range_since(stream: Stream, since: date | None, now: datetime) -> Range:
+    """What to read from a date on; all of it for None, and of a list that has no time filter."""
+    declared = stream.window
+    if declared is None or since is None:
+        return Range(Scope.FULL, None)
+    wide = since <= _before(now.date(), declared.wide)
+    return Range(Scope.WIDE if wide else Scope.OVERLAP, since)
 
 
 def watermark(old: date | None, newest: date | None, began: datetime) -> date | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -18,10 +18,14 @@ Progress = Callable[[StreamReport], None]
 class Options:
     """How far back to read: `full` from the beginning, `overlap` in place of the declared one.
 
-    `accept_deletions` marks missing rows as deleted however many they are.
+    `compare` reads once more, from the date `since` on or from the beginning, and notes what
+    differs while it is mended. `accept_deletions` marks missing rows as deleted however many they
+    are.
     """
 
     full: bool = False
+    since: date | None = None
+    compare: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
 
@@ -41,6 +45,7 @@ class Reading:
     report: StreamReport
     progress: Progress
     meter: Meter
+    run_id: str
 
     def tell(self, counts: Counts) -> None:
         """Adds what became of some rows to the report."""

@@ -14,10 +14,10 @@ from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.brex.errors import BrexError
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.listing import sync_list
+from brex_sync.sync.listing import compare_list, sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import run_log, runs
+from brex_sync.warehouse import reconciliations, run_log, runs
 from brex_sync.warehouse.checkpoints import Fenced, Slice
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
@@ -98,6 +98,7 @@ class Sync:
         try:
             parents = await self._parents(stream, parent)
             report.synced_through = await self._lists(stream, parents, report)
+            await self._conclude(stream, report)
         except (BrexError, Fenced, ParentFailed) as error:
             report.error = str(error)
         except sa.exc.SQLAlchemyError as error:
@@ -132,19 +133,22 @@ class Sync:
         meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
 
         async def one(parent: str | None) -> date:
+            reading = Reading(
+                self.client,
+                self.engine,
+                Slice(self.connection, stream, parent),
+                self.options_of(stream),
+                self.clock,
+                report,
+                self.progress,
+                meter,
+                self.run_id,
+            )
             async with places:
-                return await sync_list(
-                    Reading(
-                        self.client,
-                        self.engine,
-                        Slice(self.connection, stream, parent),
-                        self.options_of(stream),
-                        self.clock,
-                        report,
-                        self.progress,
-                        meter,
-                    )
-                )
+                through = await sync_list(reading)
+                if reading.options.compare:
+                    await compare_list(reading)
+                return through
 
         try:
             ends = await asyncio.gather(*map(one, parents), return_exceptions=True)
@@ -154,6 +158,16 @@ class Sync:
             if isinstance(end, BaseException):
                 raise end
         return through(end for end in ends if isinstance(end, date)) or self.clock().date()
+
+    async def _conclude(self, stream: Stream, report: StreamReport) -> None:
+        """Records what differed, if the stream was compared."""
+        options = self.options_of(stream)
+        if options.compare:
+            since = options.since if stream.window else None
+            report.differed = await asyncio.to_thread(
+                reconciliations.conclude,
+                *(self.engine, self.run_id, self.connection, stream.name, since),
+            )
 
     def _record(self, report: StreamReport, began: datetime) -> None:
         try:

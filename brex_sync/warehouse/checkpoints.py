@@ -100,10 +100,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to commit to a list, until someone else opens it."""
+    """The right to commit to a list, until someone else opens it.
+
+    `comparing` names the run for which rows that differ from Brex's are noted before they are
+    mended; None where they are not.
+    """
 
     slice: Slice
     state: State
+    comparing: str | None = None
 
     def where(self) -> sa.ColumnElement[bool]:
         return sa.and_(_is(self.slice), checkpoints.c.epoch == self.state.epoch)

@@ -4,10 +4,10 @@ A version holds from `_valid_from` until before `_valid_to`. Versions of a row n
 leave gaps only where Brex did not list the row.
 """
 
-from collections.abc import Iterable
-
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
+
+from brex_sync.warehouse.columns import differing, listed, same
 
 SUFFIX = "_history"
 """What the schema with the past is called, after its connection."""
@@ -77,7 +77,7 @@ class _Sql:
         self.typed = [name for name in kept if name not in (*self.key, "_raw")]
 
     def same(self, one: str, other: str) -> str:
-        return f"({listed(self.key, one)}) = ({listed(self.key, other)})"
+        return same(self.key, one, other)
 
     def function(self, task: str, body: str) -> str:
         return (
@@ -117,7 +117,6 @@ def _keep_changed(sql: _Sql) -> str:
     A row that reads otherwise though Brex sent the same, since its declaration has grown, is no
     new version. Moments of one row always rise, even when clocks do not.
     """
-    differing = [_if_differs(c) for c in sql.typed]
     returned = "CASE WHEN o._deleted_at IS NOT NULL THEN '_deleted_at' END"
     return f"""
         UPDATE {sql.versions} v
@@ -128,8 +127,7 @@ def _keep_changed(sql: _Sql) -> str:
 
         WITH turned AS (
             SELECT {listed(sql.columns, "n")}, n._deleted_at,
-                coalesce(nullif(array_remove(ARRAY[{", ".join([*differing, returned])}], NULL),
-                                '{{}}'), ARRAY['_raw']) AS _changed_columns,
+                {differing(sql.typed, "o", "n", returned)} AS _changed_columns,
                 greatest(n._changed_at, (
                     SELECT max(greatest(v._valid_from + interval '1 microsecond', v._valid_to))
                     FROM {sql.versions} v WHERE {sql.same("v", "n")}
@@ -145,13 +143,3 @@ def _keep_changed(sql: _Sql) -> str:
         SELECT {listed(sql.columns)}, _moment, _changed_columns
         FROM turned WHERE _deleted_at IS NULL;
     """
-
-
-def _if_differs(column: str) -> str:
-    return f'CASE WHEN o."{column}" IS DISTINCT FROM n."{column}" THEN \'{column}\' END'
-
-
-def listed(names: Iterable[str], of: str | None = None) -> str:
-    """Column names, quoted, each of the table `of`."""
-    prefix = f"{of}." if of else ""
-    return ", ".join(f'{prefix}"{name}"' for name in names)

@@ -110,6 +110,34 @@ runs = sa.Table(
 )
 
 
+reconciliations = sa.Table(
+    "reconciliations",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("since", sa.Date, comment="First date compared; null: all of it."),
+    sa.Column("finished_at", _when, nullable=False, server_default=sa.func.now()),
+    sa.Column("missing", _count, nullable=False, server_default="0", comment="Rows Brex had."),
+    sa.Column("stale", _count, nullable=False, server_default="0", comment="Rows that differed."),
+    sa.Column("gone", _count, nullable=False, server_default="0", comment="Rows Brex had not."),
+    comment="Streams compared with Brex to their end; three zeros: nothing differed. What did is "
+    "in differences, and has been mended.",
+)
+
+differences = sa.Table(
+    "differences",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    *_slice_key(),
+    sa.Column("key", sa.Text, primary_key=True, comment="The row's key, without its slice."),
+    sa.Column("kind", sa.Text, nullable=False, comment="missing, stale or gone."),
+    sa.Column("columns", ARRAY(sa.Text), comment="Columns in which a stale row differed."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
+    comment="Rows that reconciliations found to differ from Brex.",
+)
+
+
 def _done(name: str, comment: str) -> sa.Column[int]:
     return sa.Column(name, _count, nullable=False, server_default="0", comment=comment)
 

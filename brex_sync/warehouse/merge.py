@@ -1,13 +1,15 @@
 """Rows merged into their table: copied, deduplicated, and written only where they differ."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import KEY_SEPARATOR, Stream
+from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
+from brex_sync.warehouse.columns import listed
 from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.staging import Reject, Staged, fields
 
@@ -80,12 +82,14 @@ def _merge(db: sa.Connection, lease: Lease, lines: Sequence[str], first: int = 0
         cursor.execute(sql.stage)
         with cursor.copy(sql.copy) as copy:
             copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, first)]))
+        reconciliations.note_page(cursor, lease, sql.staged)
         inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
         return Counts(inserted=inserted, updated=updated)
 
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
+    staged: str
     stage: bytes
     copy: bytes
     merge: bytes
@@ -102,7 +106,7 @@ def _statements_of(
     page counts as its later one; a row that is as before is not written at all.
     """
     table, staged = f'"{schema}"."{name}"', f'pg_temp."{schema}.{name}"'
-    columns, keys = _list(names), _list(key)
+    columns, keys = listed(names), listed(key)
     changing = [n for n in names if n not in key]
     merge = f"""
         WITH merged AS (
@@ -117,12 +121,13 @@ def _statements_of(
                 _changed_at = now(),
                 _deleted_at = NULL
             WHERE t._deleted_at IS NOT NULL
-               OR ({_list(changing, "t")}) IS DISTINCT FROM ({_list(changing, "excluded")})
+               OR ({listed(changing, "t")}) IS DISTINCT FROM ({listed(changing, "excluded")})
             RETURNING t.xmax = 0 AS inserted
         )
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged
     """
     return _Statements(
+        staged=staged,
         stage=(
             f"CREATE TEMP TABLE IF NOT EXISTS {staged.removeprefix('pg_temp.')} "
             f"ON COMMIT DELETE ROWS AS SELECT 0 AS _position, {columns} FROM {table} WITH NO DATA"
@@ -136,8 +141,3 @@ def _statements_of(
 def _statements(stream: Stream, schema: str) -> _Statements:
     names = (*(f.name for f in stream.fields()), "_raw")
     return _statements_of(names, stream.key, schema, stream.name)
-
-
-def _list(names: Iterable[str], of: str | None = None) -> str:
-    prefix = f"{of}." if of else ""
-    return ", ".join(f'{prefix}"{name}"' for name in names)

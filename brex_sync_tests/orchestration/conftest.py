@@ -62,11 +62,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
         progress: Any,
         run_id: str,
         kind: RunKind,
-        full: bool,
-        accept_deletions: bool,
+        options: Options,
     ) -> AsyncIterator[Sync]:
-        asked.update(run_id=run_id, kind=kind, full=full, accept_deletions=accept_deletions)
-        options = Options(full=full, accept_deletions=accept_deletions)
+        asked.update(run_id=run_id, kind=kind, options=options)
         async with BrexClient(
             Endpoint(BREX_URL, lambda: company.token),
             RateLimiter(),

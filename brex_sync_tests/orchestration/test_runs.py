@@ -8,7 +8,9 @@ import pytest
 from brex_sync.orchestration import checks
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.sync.reading import Options
 from brex_sync_tests.conftest import Rig
+from brex_sync_tests.engine.items import spent
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
 CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=403)
@@ -96,7 +98,26 @@ def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str
     config = {"full": True, "accept_deletions": True}
     result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
     assert result.success
-    assert asked == {"run_id": result.run_id, "kind": "manual", **config}
+    options = Options(full=True, accept_deletions=True)
+    assert asked == {"run_id": result.run_id, "kind": "manual", "options": options}
+
+
+def test_a_reconciliation_shows_what_differed_and_mends_it(execute: Execute, company: Rig) -> None:
+    company.world.collection("card_transactions").add(spent("old", "2020-01-01"))
+    execute()
+    company.world.collection("card_transactions").edit("old", description="edited")
+    chosen = {"ops": {"brex_tables": {"config": {"reconcile": True}}}}
+    shown = made(execute(run_config=chosen))
+    told = "0 missing, 1 stale, 0 gone\nstale: old (description)"
+    assert shown["card_transactions"]["differed_from_brex"] == told
+    assert shown["cards"]["differed_from_brex"] == "nothing differed"
+    assert "differed_from_brex" not in made(execute())["cards"]
+
+
+def test_a_date_that_is_none_is_told_in_a_sentence(execute: Execute) -> None:
+    chosen = {"ops": {"brex_tables": {"config": {"reconcile": True, "since": "soon"}}}}
+    told = failure(execute("users", run_config=chosen))
+    assert told == "Nothing was synced. since: 'soon' is no date such as 2026-11-24"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""What the command line prints of the past and of proofs, over real HTTP and a real Postgres."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from brex_sync.cli import cli
+from brex_sync.sandbox.server import running
+from brex_sync.settings import SettingsError, load_settings
+from brex_sync_tests.conftest import Rig
+from brex_sync_tests.engine.items import day, spend
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(
+    rig: Rig, database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Command]:
+    """Runs a command against the rig's Brex and warehouse; its exit code, and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    with running(rig.app) as url:
+        monkeypatch.setenv("BREX_CONFIGURATION", "sandbox")
+        monkeypatch.setenv("BREX_API_URL", url)
+        monkeypatch.setenv("BREX_SYNC_DATABASE_URL", database_url)
+        monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
+        load_settings.cache_clear()
+
+        def run(*words: str) -> tuple[int, str]:
+            result = CliRunner().invoke(cli, words)
+            if isinstance(result.exception, SettingsError):
+                return 1, str(result.exception)
+            return result.exit_code, result.output
+
+        yield run
+    load_settings.cache_clear()
+
+
+def test_reconcile_says_that_nothing_differed_or_what_did(command: Command, rig: Rig) -> None:
+    spend(rig, 40)
+    only = ("--stream", "card_transactions")
+    assert command("sync", *only)[0] == 0
+    code, told = command("reconcile", *only)
+    assert code == 0
+    assert "card_transactions: nothing differed" in told
+    rig.world.collection("card_transactions").edit("t0030", description="edited")
+    code, told = command("reconcile", *only, "--since", day(rig.world, 35))
+    assert code == 0
+    assert "card_transactions: 0 missing, 1 stale, 0 gone" in told
+    assert "stale: t0030 (description)" in told
+    assert rig.rows("SELECT kind, count(*) FROM brex_sync.runs GROUP BY 1 ORDER BY 1") == [
+        ("manual", 1),
+        ("reconcile", 2),
+    ]
+
+
+def test_a_date_that_is_none_is_told_in_a_sentence(command: Command) -> None:
+    assert command("reconcile", "--since", "soon") == (
+        1,
+        "'soon' is no date such as 2026-11-24",
+    )
