@@ -18,6 +18,7 @@ CARD_ACCOUNTS = Stream(
         date("current_statement_period.start_date", "First day (UTC) of the open statement."),
         date("current_statement_period.end_date", "Day (UTC) before which the statement ends."),
     ),
+    snapshot=("current_balance", "available_balance", "account_limit"),
 )
 
 CASH_ACCOUNTS = Stream(
@@ -38,4 +39,5 @@ CASH_ACCOUNTS = Stream(
         bank_number("routing_number", "Bank routing number."),
         boolean("primary", "Whether this is the company's one primary account."),
     ),
+    snapshot=("current_balance", "available_balance"),
 )

@@ -207,7 +207,7 @@ class Stream:
     column, so that a row missing from a list can be asked for before it is called deleted.
     `hidden` is a filter for rows that the plain list leaves out, listed after it. `scope` is the
     OAuth scope that lets one read the list; `group` the heading people find it under. `history`
-    keeps every version of every row.
+    keeps every version of every row; `snapshot` names columns whose state is kept day by day.
     """
 
     name: str
@@ -224,6 +224,7 @@ class Stream:
     hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     history: bool = False
+    snapshot: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]
@@ -233,6 +234,9 @@ class Stream:
         absent = set(self.key) - set(names)
         if absent:
             raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
+        unknown = set(self.snapshot) - {c.name for c in self.columns}
+        if unknown:
+            raise ValueError(f"stream {self.name}: no columns to keep: {sorted(unknown)}")
 
     def fields(self) -> Iterator[Field]:
         """The physical columns in table order, without those every table has (`_raw` …)."""
@@ -240,6 +244,12 @@ class Stream:
             yield Field(self.per.into, Kind.TEXT, f"The row of {self.per.stream} this belongs to.")
         for column in self.columns:
             yield from column.fields()
+
+    def snapshot_fields(self) -> Iterator[Field]:
+        """The physical columns that are kept day by day."""
+        for column in self.columns:
+            if column.name in self.snapshot:
+                yield from column.fields()
 
     @property
     def own_key(self) -> tuple[str, ...]:

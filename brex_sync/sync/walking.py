@@ -16,7 +16,7 @@ from brex_sync.sync import plan
 from brex_sync.sync.batches import in_batches
 from brex_sync.sync.normalise import Frame, normalise
 from brex_sync.sync.reading import Reading
-from brex_sync.warehouse import checkpoints, deletions, load
+from brex_sync.warehouse import checkpoints, deletions, load, snapshots
 from brex_sync.warehouse.checkpoints import Lease, Window
 from brex_sync.warehouse.deletions import Comparison
 from brex_sync.warehouse.staging import Reject, Staged, stage, together
@@ -164,6 +164,7 @@ def _close(db: sa.Connection, lease: Lease, window: Window, now: datetime) -> Co
     """Ends the window in the transaction of its last page."""
     compared = deletions.compare(db, lease, window)
     deletions.release_quarantine(db, lease, window)
+    snapshots.take(db, lease, compared.missing, now)
     checkpoints.close(
         db,
         lease,

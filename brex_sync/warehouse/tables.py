@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, View
-from brex_sync.warehouse import history
+from brex_sync.warehouse import history, snapshots
 from brex_sync.warehouse.internal import internal_metadata
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
@@ -133,8 +133,10 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
 def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> None:
     db.execute(sa.schema.CreateSchema(f"{schema}{history.SUFFIX}", if_not_exists=True))
     for stream in streams:
+        table = table_of(stream, schema)
+        if stream.snapshot:
+            _fit(db, snapshots.daily_of(table, stream))
         if stream.history:
-            table = table_of(stream, schema)
             _fit(db, history.versions_of(table))
             for sql in history.statements(table):
                 db.exec_driver_sql(sql)
