@@ -199,6 +199,19 @@ class Reference:
     to: str = "id"
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """That a stream's rows have a start and an end balance which the rows of another explain.
+
+    The period is half-open: rows whose date `dated` is `period_start_date` or later, and before
+    `period_end_date`, in the balance's currency, and of the same parent where there is one.
+    """
+
+    explained_by: str
+    dated: str = "posted_at_date"
+    amount: str = "amount"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Everything there is to say about one of Brex's lists.
@@ -225,6 +238,7 @@ class Stream:
     references: tuple[Reference, ...] = ()
     history: bool = False
     snapshot: tuple[str, ...] = ()
+    statement: Statement | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]

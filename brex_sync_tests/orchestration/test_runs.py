@@ -11,6 +11,7 @@ from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.reading import Options
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import spent
+from brex_sync_tests.engine.test_statements import CARD, CASH
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
 CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=403)
@@ -191,3 +192,27 @@ def test_the_first_sync_is_asked_for_once(
     answer = sensor(dg.build_sensor_context())
     assert isinstance(answer, dg.SkipReason)
     assert "synced before" in str(answer.skip_message)
+
+
+def test_statements_that_do_not_add_up_are_a_warning_with_numbers_and_rows(
+    execute: Execute, company: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in (CARD, CASH):
+        monkeypatch.setitem(STREAMS, stream.name, stream)
+    truth = company.world.collection("card_statements")
+    [first, *_] = truth.items()
+    end = first["end_balance"]["amount"]
+    truth.edit(first["id"], end_balance={"amount": end + 7, "currency": "USD"})
+    result = execute()
+    assert result.success
+    card, cash = (
+        next(c for c in result.get_asset_check_evaluations()
+             if (c.asset_key.path[-1], c.check_name) == (name, checks.STATEMENTS))
+        for name in ("card_statements", "cash_statements")
+    )  # fmt: skip
+    assert cash.passed
+    assert not card.passed
+    assert card.severity is dg.AssetCheckSeverity.WARN
+    assert f"ends with {end + 7} at Brex and {end} by the transactions" in card.description
+    assert card.metadata["that_do_not_add_up"].value == 1
+    assert len(str(card.metadata[first["id"]].value).splitlines()) > 1
