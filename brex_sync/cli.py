@@ -101,6 +101,25 @@ def reconcile(
 
 
 @cli.command()
+def backfill(
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="From this date on, YYYY-MM-DD; from the beginning if not."),
+    ] = None,
+    stream: StreamNames = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Read transactions, and all that is read by date, again from a date or from the beginning.
+
+    Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
+    on with where it was, by this command or by the next sync.
+    """
+    options = Options(backfill=True, since=_day(since))
+    report = _run(stream, connection, options, RunKind.BACKFILL)
+    raise typer.Exit(0 if report.finished else 1)
+
+
+@cli.command()
 def status(connection: ConnectionName = None) -> None:
     """Show, per stream, when it last synced, through which date, and how many rows are live.
 

@@ -46,9 +46,14 @@ class SyncConfig(dg.Config):
         description="Bring every list up to date, then read it again from its beginning, or from "
         "the date in `since`; mend and show what differed.",
     )
+    backfill: bool = Field(
+        default=False,
+        description="Bring every list up to date, then read it again from its beginning, or from "
+        "the date in `since`. Interrupted, the next run goes on with it.",
+    )
     since: str | None = Field(
         default=None,
-        description="With `reconcile`: only rows from this date on (YYYY-MM-DD).",
+        description="With `reconcile` or `backfill`: only rows from this date on (YYYY-MM-DD).",
     )
 
     def options(self) -> Options:
@@ -65,6 +70,7 @@ class SyncConfig(dg.Config):
             full=self.full,
             since=since,
             compare=self.reconcile,
+            backfill=self.backfill,
             accept_deletions=self.accept_deletions,
         )
 
@@ -161,6 +167,8 @@ def _kind(options: Options, tags: Mapping[str, str]) -> RunKind:
     """What a run is for, by what it does, or else by what started it: the clock, or a person."""
     if options.compare:
         return RunKind.RECONCILE
+    if options.backfill:
+        return RunKind.BACKFILL
     by_itself = tags.keys() & {"dagster/schedule_name", "dagster/sensor_name"}
     return RunKind.SCHEDULE if by_itself else RunKind.MANUAL
 

@@ -18,14 +18,16 @@ Progress = Callable[[StreamReport], None]
 class Options:
     """How far back to read: `full` from the beginning, `overlap` in place of the declared one.
 
-    `compare` reads once more, from the date `since` on or from the beginning, and notes what
-    differs while it is mended. `accept_deletions` marks missing rows as deleted however many they
+    `compare` and `backfill` read once more, from the date `since` on or from the beginning: one
+    notes what differs while it is mended, the other is gone on with by whoever reads the list next
+    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they
     are.
     """
 
     full: bool = False
     since: date | None = None
     compare: bool = False
+    backfill: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
 

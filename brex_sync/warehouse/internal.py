@@ -1,5 +1,7 @@
 """The tables of the internal schema: how far each list was read, and what was set aside."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -19,6 +21,24 @@ def _slice_key() -> list[sa.Column[str]]:
     ]
 
 
+def _window() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("window_number", _count, nullable=False, comment="Counts the windows opened."),
+        sa.Column("window_scope", sa.Text, comment="overlap, wide, full or backfill."),
+        sa.Column("window_since", sa.Date, comment="First date asked for; null: the beginning."),
+        sa.Column("window_opened_at", _when),
+        sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
+        sa.Column("window_part", sa.Integer, nullable=False, comment="1: hidden rows are listed."),
+        sa.Column("window_cursor", sa.Text, comment="The next page; never outlives its window."),
+        sa.Column("window_pages", sa.Integer, nullable=False, comment="Pages committed."),
+        sa.Column("window_newest", sa.Date, comment="Newest date seen in the window."),
+        sa.Column("fetched", _count, nullable=False),
+        sa.Column("inserted", _count, nullable=False),
+        sa.Column("updated", _count, nullable=False),
+        sa.Column("quarantined", _count, nullable=False),
+    ]
+
+
 checkpoints = sa.Table(
     "checkpoints",
     internal_metadata,
@@ -32,21 +52,17 @@ checkpoints = sa.Table(
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
-    sa.Column("window_number", _count, nullable=False, comment="Counts the windows opened."),
     sa.Column("window_open", sa.Boolean, nullable=False),
-    sa.Column("window_scope", sa.Text, comment="overlap, wide or full."),
-    sa.Column("window_since", sa.Date, comment="First date asked for; null: from the beginning."),
-    sa.Column("window_opened_at", _when),
-    sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
-    sa.Column("window_part", sa.Integer, nullable=False, comment="1 while hidden rows are listed."),
-    sa.Column("window_cursor", sa.Text, comment="The next page; never outlives its window."),
-    sa.Column("window_pages", sa.Integer, nullable=False, comment="Pages committed."),
-    sa.Column("window_newest", sa.Date, comment="Newest date seen in the window."),
-    sa.Column("fetched", _count, nullable=False),
-    sa.Column("inserted", _count, nullable=False),
-    sa.Column("updated", _count, nullable=False),
-    sa.Column("quarantined", _count, nullable=False),
+    *_window(),
     comment="How far each list of each connection was read. The truth about it, and the fence.",
+)
+
+parked_windows = sa.Table(
+    "parked_windows",
+    internal_metadata,
+    *_slice_key(),
+    *_window(),
+    comment="Unfinished backfills, put aside while their list is brought up to date.",
 )
 
 listed_keys = sa.Table(

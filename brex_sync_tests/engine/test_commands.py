@@ -61,3 +61,17 @@ def test_a_date_that_is_none_is_told_in_a_sentence(command: Command) -> None:
         1,
         "'soon' is no date such as 2026-11-24",
     )
+
+
+def test_backfill_reads_from_a_date_on_and_says_so_in_the_log(command: Command, rig: Rig) -> None:
+    spend(rig, 40)
+    only = ("--stream", "card_transactions")
+    command("sync", *only)
+    for key in ("t0020", "t0039"):
+        rig.world.collection("card_transactions").edit(key, description="edited")
+    assert command("backfill", "--from", day(rig.world, 30), *only)[0] == 0
+    edited = "SELECT id FROM brex.card_transactions WHERE description = 'edited' ORDER BY id"
+    assert rig.rows(edited) == [("t0020",)]
+    assert command("backfill", *only)[0] == 0
+    assert rig.rows(edited) == [("t0020",), ("t0039",)]
+    assert rig.one("SELECT count(*) FROM brex_sync.runs WHERE kind = 'backfill'") == 2

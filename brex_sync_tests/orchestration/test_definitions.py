@@ -103,6 +103,7 @@ def test_the_launchpad_explains_its_choices(build: Build) -> None:
         "full": False,
         "accept_deletions": False,
         "reconcile": False,
+        "backfill": False,
         "since": None,
     }
     assert all(field.description for field in fields.values())
