@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, NoReturn
 
 import sqlalchemy as sa
@@ -13,18 +15,19 @@ from rich.logging import RichHandler
 from brex_sync import app as brex
 from brex_sync.connections import Connection, find, load_connections
 from brex_sync.embedded import EmbeddedPostgresError
-from brex_sync.printing import print_differences, print_report, print_status, progress
+from brex_sync.printing import print_closes, print_differences, print_report, print_status, progress
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
-from brex_sync.streams import STREAMS
+from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
+from brex_sync.warehouse import closes
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import status as stream_status
-from brex_sync.warehouse.tables import TableMismatch
+from brex_sync.warehouse.tables import TableMismatch, prepare
 
 FORESEEN = (EmbeddedPostgresError, PortTaken, SettingsError, TableMismatch, UpError)
 
@@ -140,6 +143,42 @@ def status(connection: ConnectionName = None) -> None:
 
 
 @cli.command()
+def close(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    on: Annotated[
+        str | None, typer.Option(help="Last day that still counts, YYYY-MM-DD; today by default.")
+    ] = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Say that a month's books are closed: what changes in it later is in late_changes."""
+    first, day = _month(month), _day(on) or datetime.now(UTC).date()
+    if day < (first + timedelta(days=32)).replace(day=1):
+        raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
+    with _books(connection) as (engine, name):
+        closes.close(engine, name, first, day)
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
+def reopen(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    connection: ConnectionName = None,
+) -> None:
+    """Open a closed month again: nothing that changes in it is late."""
+    with _books(connection) as (engine, name):
+        if not closes.reopen(engine, name, _month(month)):
+            raise SettingsError(f"{month} is not closed in {name}")
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command("closes")
+def list_closes(connection: ConnectionName = None) -> None:
+    """Show the closed months, and how much changed in each since."""
+    with _books(connection) as (engine, name):
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8642,
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
@@ -191,6 +230,27 @@ async def _sync(
             settings, connection, progress=show, kind=kind, options=options
         ) as run:
             return await run.run(streams)
+
+
+@contextmanager
+def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
+    """The warehouse, made ready, and the connection's name."""
+    settings = load_settings()
+    name = find(settings, connection).name
+    with brex.databases(settings) as (ready, _):
+        engine = brex.open_engine(ready)
+        try:
+            prepare(engine, name, STREAMS.values(), VIEWS.values())
+            yield engine, name
+        finally:
+            engine.dispose()
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError:
+        raise SettingsError(f"{text!r} is no month such as 2026-10") from None
 
 
 def _day(text: str | None) -> date | None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from brex_sync.sync import reading
 from brex_sync.sync.report import Report, StreamReport
+from brex_sync.warehouse.closes import Close
 from brex_sync.warehouse.runs import StreamStatus
 
 WIDTH = 132
@@ -97,6 +98,16 @@ def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]
     console.print(table, width=max(WIDTH, console.width), crop=False)
 
 
+def print_closes(console: Console, connection: str, months: Iterable[Close]) -> None:
+    """The closed months of a connection, and how many rows changed in each after its close."""
+    table = _table(connection, first="month")
+    table.add_column("closed on (UTC)", no_wrap=True)
+    table.add_column("late changes", justify="right", no_wrap=True)
+    for one in months:
+        table.add_row(f"{one.month:%Y-%m}", str(one.closed_on), f"{one.late:,}")
+    console.print(table, highlight=False)
+
+
 def _lines(console: Console) -> reading.Progress:
     printed: dict[str, tuple[int, int]] = {}
 
@@ -110,11 +121,11 @@ def _lines(console: Console) -> reading.Progress:
     return show
 
 
-def _table(connection: str) -> Table:
-    """A table whose first column are streams, as wide as it needs, whatever the terminal."""
+def _table(connection: str, first: str = "stream") -> Table:
+    """A table with its first column, as wide as it needs, whatever the terminal."""
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"Connection {connection}")
     table.title_justify = "left"
-    table.add_column("stream", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     return table
 
 

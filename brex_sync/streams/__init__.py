@@ -4,7 +4,7 @@ from brex_sync.streams.accounts import CARD_ACCOUNTS, CASH_ACCOUNTS
 from brex_sync.streams.declare import Stream, View
 from brex_sync.streams.team import CARDS, USERS
 from brex_sync.streams.transactions import CARD_TRANSACTIONS, CASH_TRANSACTIONS
-from brex_sync.streams.views import ACCOUNTS, TRANSACTIONS
+from brex_sync.streams.views import ACCOUNTS, LATE_CHANGES, TRANSACTIONS
 
 STREAMS: dict[str, Stream] = {
     stream.name: stream
@@ -18,6 +18,6 @@ STREAMS: dict[str, Stream] = {
     )
 }
 
-VIEWS: dict[str, View] = {view.name: view for view in (ACCOUNTS, TRANSACTIONS)}
+VIEWS: dict[str, View] = {view.name: view for view in (ACCOUNTS, TRANSACTIONS, LATE_CHANGES)}
 
 __all__ = ["STREAMS", "VIEWS", "Stream", "View"]

@@ -212,6 +212,17 @@ class Statement:
     amount: str = "amount"
 
 
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """That rows belong to the month of the date `dated`, with the money `amount`.
+
+    What changes after that month's close is listed, so versions of rows that change are kept.
+    """
+
+    dated: str = "posted_at_date"
+    amount: str = "amount"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Everything there is to say about one of Brex's lists.
@@ -239,6 +250,7 @@ class Stream:
     history: bool = False
     snapshot: tuple[str, ...] = ()
     statement: Statement | None = None
+    booked: Booked | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]
@@ -280,7 +292,8 @@ class Stream:
 class View:
     """A view for people over the tables of one connection.
 
-    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads.
+    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads. With
+    `each` it is written for one of them, and holds for each.
     """
 
     name: str
@@ -288,3 +301,4 @@ class View:
     group: str
     sources: tuple[str, ...]
     fields: tuple[Field, ...]
+    each: bool = False

@@ -7,6 +7,7 @@ leave gaps only where Brex did not list the row.
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.columns import differing, listed, same
 
 SUFFIX = "_history"
@@ -49,17 +50,26 @@ def versions_of(table: sa.Table) -> sa.Table:
     )
 
 
-def statements(table: sa.Table) -> list[str]:
-    """What makes Postgres keep the versions of a table's rows from now on.
+def statements(stream: Stream, table: sa.Table) -> list[str]:
+    """What makes Postgres keep the versions of a stream's rows from now on, if they are kept.
 
-    Rows without any begin theirs when they were first seen here.
+    With history every row has versions, those that were there before since they were first seen
+    here. Where rows are only booked, those that change have; of a row without any, the only
+    version is the row itself.
     """
+    if not stream.history and stream.booked is None:
+        return []
     sql = _Sql(table)
+    changed = [
+        sql.function("keep_changed", _keep_replaced(sql) + _keep_changed(sql)),
+        sql.trigger("keep_changed", "UPDATE", "OLD TABLE AS replaced NEW TABLE AS written"),
+    ]
+    if not stream.history:
+        return changed
     return [
+        *changed,
         sql.function("keep_new", _keep_new(sql)),
         sql.trigger("keep_new", "INSERT", "NEW TABLE AS written"),
-        sql.function("keep_changed", _keep_changed(sql)),
-        sql.trigger("keep_changed", "UPDATE", "OLD TABLE AS replaced NEW TABLE AS written"),
         _begin(sql),
     ]
 
@@ -108,6 +118,18 @@ def _begin(sql: _Sql) -> str:
                  THEN greatest(_deleted_at, _first_seen_at + interval '1 microsecond') END
         FROM {sql.table} t
         WHERE NOT EXISTS (SELECT FROM {sql.versions} v WHERE {sql.same("v", "t")})
+    """
+
+
+def _keep_replaced(sql: _Sql) -> str:
+    """The version a row had until now, for rows that have none."""
+    return f"""
+        INSERT INTO {sql.versions} ({listed(sql.columns)}, _valid_from)
+        SELECT {listed(sql.columns, "o")}, o._changed_at
+        FROM replaced o JOIN written n ON {sql.same("o", "n")}
+        WHERE o._deleted_at IS NULL
+          AND (o._raw IS DISTINCT FROM n._raw OR n._deleted_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM {sql.versions} v WHERE {sql.same("v", "n")});
     """
 
 

@@ -126,6 +126,16 @@ runs = sa.Table(
 )
 
 
+closes = sa.Table(
+    "closes",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("month", sa.Date, primary_key=True, comment="Its first day."),
+    sa.Column("closed_on", sa.Date, nullable=False, comment="UTC; what changes later is late."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
+    comment="Months whose books the finance team has closed.",
+)
+
 reconciliations = sa.Table(
     "reconciliations",
     internal_metadata,
@@ -178,6 +188,7 @@ run_streams = sa.Table(
     _done("quarantined", "Rows set aside."),
     _done("withheld", "Missing rows not marked as deleted."),
     _done("requests", "Requests to Brex, those tried again included."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
     sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
     comment="What each run did to each stream.",
 )

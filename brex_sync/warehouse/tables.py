@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, View
-from brex_sync.warehouse import history, snapshots
+from brex_sync.warehouse import history, late_changes, snapshots
 from brex_sync.warehouse.internal import internal_metadata
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
@@ -100,7 +100,7 @@ def prepare(
             _fit(db, table_of(stream, schema))
         _keep_past(db, streams, schema)
         for view in views:
-            _replace(db, view, schema)
+            _replace(db, view, statement(view, streams), schema)
         db.execute(
             sa.text(f'COMMENT ON SCHEMA "{schema}" IS :c'.replace(":c", _literal(db, wanted)))
         )
@@ -109,15 +109,19 @@ def prepare(
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
     streams, views = list(streams), list(views)
-    past = [history.statements(table_of(s, "")) for s in streams if s.history]
+    past = [history.statements(s, table_of(s, "")) for s in streams]
     internal = [str(CreateTable(table)) for table in internal_metadata.sorted_tables]
-    declared = repr((streams, views, [statement(v) for v in views], past, internal))
+    declared = repr((streams, views, [statement(v, streams) for v in views], past, internal))
     return f"Brex, synced by brex_sync ({hashlib.sha256(declared.encode()).hexdigest()[:16]})"
 
 
-def statement(view: View) -> str:
+def statement(view: View, streams: Iterable[Stream]) -> str:
     """The view's SELECT, in which {schema} stands for the connection's schema."""
-    return files("brex_sync.warehouse").joinpath(f"sql/{view.name}.sql").read_text()
+    text = files("brex_sync.warehouse").joinpath(f"sql/{view.name}.sql").read_text()
+    if not view.each:
+        return text
+    sources = [s for s in streams if s.name in view.sources]
+    return "UNION ALL\n".join(late_changes.for_source(text, s) for s in sources)
 
 
 def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
@@ -136,9 +140,9 @@ def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> Non
         table = table_of(stream, schema)
         if stream.snapshot:
             _fit(db, snapshots.daily_of(table, stream))
-        if stream.history:
+        if statements := history.statements(stream, table):
             _fit(db, history.versions_of(table))
-            for sql in history.statements(table):
+            for sql in statements:
                 db.exec_driver_sql(sql)
 
 
@@ -172,10 +176,10 @@ def _free_others(db: sa.Connection, table: sa.Table) -> None:
             )
 
 
-def _replace(db: sa.Connection, view: View, schema: str) -> None:
+def _replace(db: sa.Connection, view: View, select: str, schema: str) -> None:
     name = f'"{schema}"."{view.name}"'
     db.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-    db.exec_driver_sql(f"CREATE VIEW {name} AS {statement(view).replace('{schema}', schema)}")
+    db.exec_driver_sql(f"CREATE VIEW {name} AS {select.replace('{schema}', schema)}")
     db.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_literal(db, view.description)}")
     for field in view.fields:
         _comment(db, f'{name}."{field.name}"', field)

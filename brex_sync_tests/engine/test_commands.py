@@ -75,3 +75,30 @@ def test_backfill_reads_from_a_date_on_and_says_so_in_the_log(command: Command, 
     assert command("backfill", *only)[0] == 0
     assert rig.rows(edited) == [("t0020",), ("t0039",)]
     assert rig.one("SELECT count(*) FROM brex_sync.runs WHERE kind = 'backfill'") == 2
+
+
+def test_months_are_closed_listed_and_opened_again(command: Command, rig: Rig) -> None:
+    assert "2026-02" in command("close", "2026-02", "--on", "2026-03-05")[1]
+    assert command("close", "2026-01")[0] == 0
+    assert rig.one("SELECT closed_on FROM brex_sync.closes WHERE month = '2026-01-01'") == (
+        rig.now().date()
+    )
+    assert command("closes")[1].index("2026-02") < command("closes")[1].index("2026-01")
+    assert "2026-02" not in command("reopen", "2026-02")[1]
+    assert command("reopen", "2026-02") == (1, "2026-02 is not closed in brex")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("close", "2026-13"), "'2026-13' is no month such as 2026-10"),
+        (
+            ("close", "2026-02", "--on", "2026-02-28"),
+            "2026-02 is not over on 2026-02-28; close it on a later day with --on",
+        ),
+    ],
+)
+def test_a_close_that_makes_no_sense_is_refused(
+    command: Command, words: tuple[str, ...], told: str
+) -> None:
+    assert command(*words) == (1, told)
