@@ -17,8 +17,13 @@ _WHEN = sa.DateTime(timezone=True)
 _NOT_OF_A_VERSION = ("_first_seen_at", "_changed_at", "_deleted_at")
 
 
-def versions_of(table: sa.Table) -> sa.Table:
-    """The table that holds the versions of another table's rows."""
+def versions_of(stream: Stream, table: sa.Table) -> sa.Table:
+    """The table that holds the versions of a stream's rows."""
+    every = f"Every version of every row of {table.schema}.{table.name}."
+    changed = (
+        f"The versions of the rows of {table.schema}.{table.name} that have changed; one without "
+        "any is as it was first stored."
+    )
     columns = [
         sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable, comment=c.comment)
         for c in table.columns
@@ -46,7 +51,7 @@ def versions_of(table: sa.Table) -> sa.Table:
             "fields that have no column; _deleted_at: the row had been gone.",
         ),
         schema=f"{table.schema}{SUFFIX}",
-        comment=f"Every version of the rows of {table.schema}.{table.name}.",
+        comment=every if stream.history else changed,
     )
 
 

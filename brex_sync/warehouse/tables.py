@@ -141,7 +141,7 @@ def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> Non
         if stream.snapshot:
             _fit(db, snapshots.daily_of(table, stream))
         if statements := history.statements(stream, table):
-            _fit(db, history.versions_of(table))
+            _fit(db, history.versions_of(stream, table))
             for sql in statements:
                 db.exec_driver_sql(sql)
 
