@@ -143,7 +143,13 @@ def test_every_history_is_kept_and_ends_in_equality(
     new_database: Callable[[], str], steps: Any
 ) -> None:
     engine = open_warehouse(new_database())
-    company = Company(Rig(engine, World.empty()))
+    try:
+        live_through(Company(Rig(engine, World.empty())), steps)
+    finally:
+        engine.dispose()
+
+
+def live_through(company: Company, steps: Any) -> None:
     for i in range(5):
         company.apply("add", "users", 0)
         company.apply("add", "card_transactions", i * 9)
@@ -156,4 +162,3 @@ def test_every_history_is_kept_and_ends_in_equality(
     company.assert_the_past_is_whole()
     again = company.rig.sync(*TABLES, pages=3, compare=True)
     assert {str(s.differed) for s in again.streams.values()} == {"nothing differed"}
-    engine.dispose()
