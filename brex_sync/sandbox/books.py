@@ -40,10 +40,10 @@ def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
     """The record that an expense leaves in the books once it is approved."""
     source = SOURCES.get(expense["expense_type"])
     amount = expense["usd_equivalent_amount"]
-    if not source or not expense["approved_at"] or expense["status"] == "SPLIT":
+    if not (source and amount and expense["approved_at"]) or expense["status"] == "SPLIT":
         return None
     key = expense["id"].replace("expense_", "accr_")
-    bill = source == "BILL"
+    bill, original = source == "BILL", expense["original_amount"]
     posted = expense["payment_posted_at"] or expense["approved_at"]
     status = "EXPORTED" if expense["exported_at"] else _review_status(expense)
     user = users.get(expense["user_id"] or "")
@@ -51,7 +51,7 @@ def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
     return {
         "id": key,
         "amount": amount,
-        "original_amount": expense["original_amount"],
+        "original_amount": None if original == amount else original,
         "type": "CARD_EXPENSE_REFUND" if amount["amount"] < 0 else TYPES[source],
         "review_status": status,
         "source_id": None if bill else expense["id"],
@@ -97,8 +97,9 @@ def _line(key: str, side: str, amount: Item, expense: Item) -> Item:
 
 
 def _user(user: Item) -> Item:
-    known = {name: user[name] for name in ("id", "first_name", "last_name", "email", "status")}
-    return known | {"role": "EMPLOYEE", "department_id": user["department_id"]}
+    names = ("id", "first_name", "last_name", "email", "department_id", "location_id")
+    known = {name: user[name] for name in names if user[name] is not None}
+    return known | {"role": "EMPLOYEE", "status": user["status"] or "INACTIVE"}
 
 
 def _vendor(expense: Item) -> Item:

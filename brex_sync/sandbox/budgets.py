@@ -30,7 +30,7 @@ def fill(world: "World", rng: random.Random) -> None:
             "description": None if i % 2 else f"What {name.lower()} may spend",
             "parent_budget_id": None if i < 2 else "budget_0000",
             "owner_user_ids": [f"cuuser_{i:05d}", "cuuser_00000"],
-            "start_date": f"{world.today.year - i % 2}-01-01",
+            "start_date": f"{world.today.year - i % 2}-01-01" if i != 6 else None,
             "end_date": f"{world.today.year - 1}-12-31" if i >= 6 else None,
         }
         world.collection("budgets").add(shared | _budget(i, limit, state))
@@ -70,20 +70,16 @@ def _spend_limit(
     world: "World", i: int, key: str, limit: int, state: str, spent: int
 ) -> dict[str, Any]:
     timed = i % 2
+    balance = open_period(world.today) | {"amount_spent": usd(spent)}
+    balance |= {"rollover_amount": usd(0) if timed else None}
     blocked = {"allowed_merchant_categories": None, "blocked_merchant_categories": ["GAMBLING"]}
     return {
         "id": key,
         "status": state,
         "period_recurrence_type": ("PER_MONTH", "PER_QUARTER", "PER_YEAR", "ONE_TIME")[i % 4],
         "start_time_utc": f"{world.today.year}-01-01T08:00:00Z" if timed else None,
-        "end_time_utc": None,
-        "authorization_settings": {
-            "base_limit": usd(limit),
-            "limit_buffer_percentage": 10 if timed else None,
-            "authorization_type": "SOFT" if timed else "HARD",
-            "rollover_refresh_rate": ("OFF", "NEVER", "PER_YEAR")[i % 3],
-            "limit_with_increases": usd(limit + limit // 10 * timed),
-        },
+        "end_time_utc": f"{world.today.year}-12-31T08:00:00Z" if i == 5 else None,
+        "authorization_settings": _authorization(i, limit) if state != "ARCHIVED" else None,
         "expense_visibility": "SHARED",
         "authorization_visibility": "PUBLIC",
         "merchant_category_controls": blocked if i % 3 == 0 else None,
@@ -94,27 +90,39 @@ def _spend_limit(
         "auto_create_limit_cards_setting": "ALL_MEMBERS" if timed else "DISABLED",
         "member_user_ids": [f"cuuser_{j:05d}" for j in range(i, 64, 8)],
         "expense_policy_id": f"policy_{1 + timed:04d}",
-        "limit_increase_request_policy_id": None,
-        "current_period_balance": open_period(world.today)
-        | {"amount_spent": usd(spent), "rollover_amount": usd(0) if timed else None},
+        "limit_increase_request_policy_id": "policy_0003" if i == 2 else None,
+        "limit_approval_policy_id": "policy_0004" if i == 3 else None,
+        "current_period_balance": balance if state == "ACTIVE" else None,
         "department_id": f"dept_{i:04d}" if i < 6 else None,
         "legal_entity_id": "le_0001" if i % 3 else None,
     }
 
 
+def _authorization(i: int, limit: int) -> Item:
+    timed = i % 2
+    return {
+        "base_limit": usd(limit),
+        "limit_buffer_percentage": 10 if timed else None,
+        "authorization_type": "SOFT" if timed else "HARD",
+        "rollover_refresh_rate": ("OFF", "NEVER", "PER_YEAR")[i % 3],
+        "limit_with_increases": usd(limit + limit // 10 * timed),
+    }
+
+
 def _v1(world: "World", i: int, key: str, limit: int, state: str, spent: int) -> Item:
+    balance = open_period(world.today) | {"balance": usd(limit - spent)}
     return {
         "budget_id": key,
         "creator_user_id": None if i == 3 else "cuuser_00000",
         "member_user_ids": [f"cuuser_{j:05d}" for j in range(i, 64, 8)],
         "period_type": PERIODS[i % 4],
-        "limit": usd(limit),
+        "limit": usd(limit) if i != 4 else None,
         "budget_status": {"EXPIRED": "EXPIRED", "ARCHIVED": "TERMINATED"}.get(state, "APPROVED"),
-        "limit_type": "HARD",
+        "limit_type": "HARD" if i != 5 else None,
         "spend_type": "BUDGET_PROVISIONED_CARDS_ONLY",
-        "current_period_balance": open_period(world.today) | {"balance": usd(limit - spent)},
+        "current_period_balance": balance if state == "ACTIVE" else None,
         "limit_visibility": "SHARED",
-        "templateId": None,
+        "templateId": "template_0001" if i == 2 else None,
         "budget_type": "SPEND_LIMIT",
     }
 

@@ -20,11 +20,13 @@ CUSTOMERS = (
     "Lakeshore Hospitals", "Umbrella Groceries", "Proseware Retail", "Alpine Ski House",
 )  # fmt: skip
 FRIDAY = 4
+USUAL_SPENDING = 12_000
+"""Card transactions that the usual sales pay for."""
 
 
 def fill(world: "World", rng: random.Random, first: date, payments: Iterable[Payment]) -> None:
     """Receives and pays from `first` to the world's today, in three accounts."""
-    flow = _Flow(rng)
+    flow = _Flow(rng, max(1.0, len(world.collection("card_transactions")) / USUAL_SPENDING))
     flow.card_payments(payments)
     flow.transfers(world.collection("transfers").items())
     day = first
@@ -69,11 +71,12 @@ def close_statements(world: "World", day: date) -> None:
 
 
 class _Flow:
-    """What happens on each day, by account."""
+    """What happens on each day, by account; a company of more `size` sells more."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, size: float) -> None:
         self.rows: dict[str, list[Item]] = {account: [] for account in ACCOUNTS}
         self._rng = rng
+        self._size = size
 
     def card_payments(self, payments: Iterable[Payment]) -> None:
         """The cash side of what was paid to Brex for the cards."""
@@ -94,8 +97,8 @@ class _Flow:
     def happen(self, day: date) -> None:
         """One day's movements besides."""
         rng = self._rng
-        if day.weekday() <= FRIDAY and rng.random() < 0.6:
-            amount = rng.randrange(150_000, 9_000_000)
+        if day.weekday() <= FRIDAY and rng.random() < 0.75:
+            amount = int(rng.randrange(150_000, 9_000_000) * self._size)
             self._move(OPERATING, day, amount, "PAYMENT", rng.choice(CUSTOMERS))
         if day.weekday() == FRIDAY and day.isocalendar().week % 2 == 0:
             self._pay_salaries(day)
@@ -103,7 +106,7 @@ class _Flow:
             self._end_month(day)
 
     def _pay_salaries(self, day: date) -> None:
-        salaries = self._rng.randrange(17_500_000, 19_500_000)
+        salaries = self._rng.randrange(10_800_000, 12_200_000)
         taxes = salaries * 31 // 100
         both = salaries + taxes
         self._move(OPERATING, day, -both, "BOOK_TRANSFER", "To Payroll")
@@ -118,8 +121,8 @@ class _Flow:
         for account in (OPERATING, PAYROLL):
             self._move(account, day, rng.randrange(2_000, 60_000), "INTEREST", "Interest")
         if day.month % 3 == 0:
-            self._move(OPERATING, day, -50_000_000, "BOOK_TRANSFER", "To Reserve")
-            self._move(RESERVE, day, 50_000_000, "BOOK_TRANSFER", "From Operating")
+            self._move(OPERATING, day, -20_000_000, "BOOK_TRANSFER", "To Reserve")
+            self._move(RESERVE, day, 20_000_000, "BOOK_TRANSFER", "From Operating")
             self._move(OPERATING, day, None, "ADJUSTMENT", "Adjustment under review")
 
     def _move(

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 SHARE_ON_CARDS = 0.88
 LIMITS = 8
+BARE_EVERY, BARE_FROM = 400, 3
+FILLED_LATER = (
+    "merchant_id", "category", "purchased_at", "payment_status", "submitted_at", "approved_at",
+    "exported_at", "status", "review",
+)  # fmt: skip
 AMOUNTS = (
     "original_amount", "billing_amount", "budget_amount", "usd_equivalent_amount",
     "purchased_amount",
@@ -70,7 +75,9 @@ class ExpenseWriter:
                 yield from self._split(expense) if self._rng.random() < 0.01 else [expense]
                 made += 1
         for i in range(number):
-            yield self._paid_otherwise(i, i * len(self._days) // number)
+            day = i * len(self._days) // number
+            bare = i % BARE_EVERY == BARE_FROM
+            yield self._bare(i, day) if bare else self._paid_otherwise(i, day)
 
     def of_transaction(self, transaction: Item) -> Item:
         """The expense behind a card transaction with a card."""
@@ -99,9 +106,7 @@ class ExpenseWriter:
         }
         self._proceed(expense, posted)
         self._attach(key, transaction["card_id"], "APPROVED")
-        self._world.collection("card_transaction_expenses").add_raw(
-            transaction["id"], "", encode(key)
-        )
+        self._keep("card_transaction_expenses", transaction["id"], key)
         return expense
 
     def _paid_otherwise(self, i: int, day: int) -> Item:
@@ -134,6 +139,13 @@ class ExpenseWriter:
             expense |= {"payment_status": "CLEARED", "completion_date": expense["approved_at"]}
         return expense
 
+    def _bare(self, i: int, day: int) -> Item:
+        """An expense as someone began it and left it: of nearly everything Brex says null."""
+        key = f"expense_n{i:07d}"
+        known = self._blank(key, "", {}, "Team") | {"updated_at": self._moment(day)}
+        kept = ("id", "dashboard_url", "updated_at")
+        return {name: value if name in kept else None for name, value in known.items()}
+
     def _blank(self, key: str, kind: str, user: Item, purpose: str) -> Item:
         rng = self._rng
         receipts = rng.choice((0, 1, 1, 1, 1, 2))
@@ -150,16 +162,18 @@ class ExpenseWriter:
             "budget_id": f"spend_limit_{rng.randrange(LIMITS):04d}" if rng.random() < 0.9 else None,
             "spending_entity_id": user.get("legal_entity_id"),
             "billing_entity_id": "le_0001",
-            "integration_spending_entity_id": None,
-            "integration_billing_entity_id": None,
+            "integration_spending_entity_id": "erp-1" if rng.random() < 0.2 else None,
+            "integration_billing_entity_id": "erp-1" if rng.random() < 0.2 else None,
             "trip_id": trip,
             "booking_id": bookings[0] if bookings else None,
             "receipts": [{"id": f"receipt_{key[8:]}_{i}"} for i in range(receipts)],
             "address": {"country": "US", "city": "San Francisco"} if rng.random() < 0.1 else None,
             "expense_line_items": [],
             "repayment": None,
+            **dict.fromkeys(AMOUNTS),
             "payment_posted_at": None,
             "completion_date": None,
+            **dict.fromkeys(FILLED_LATER),
         }
 
     def _proceed(self, expense: Item, day: int) -> None:
@@ -184,9 +198,17 @@ class ExpenseWriter:
             "approved_at": moments[1],
             "exported_at": moments[2],
             "status": status,
+            "repayment": self._repayment(expense, moments[1]),
             "review": self._review(expense, moments[0], moments[1], status),
             "updated_at": max(last),
         }
+
+    def _repayment(self, expense: Item, approved: str | None) -> Item | None:
+        """Now and then something private was paid by mistake."""
+        if approved is None or self._rng.random() > 0.01:
+            return None
+        user = _person(self._users.get(expense["user_id"] or "", {}))
+        return {"repayment_initiated_by": user, "repayment_initiation_date": approved}
 
     def _review(
         self, expense: Item, submitted: str | None, approved: str | None, status: str

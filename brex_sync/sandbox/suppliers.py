@@ -72,15 +72,16 @@ def _paid_by(rng: random.Random, i: int) -> Item:
 def _transfer(rng: random.Random, number: int, day: date, vendor: Item) -> Item:
     details = vendor["payment_accounts"][0]["details"]
     bank = {key: details.get(key) for key in ("routing_number", "account_number")}
+    counterparty = {
+        "type": "VENDOR",
+        "id": vendor["id"],
+        "payment_instrument_id": details["payment_instrument_id"],
+        **bank,
+    }
     failed = number % 29 == 0
     return {
         "id": f"dptx_{number:05d}",
-        "counterparty": {
-            "type": "VENDOR",
-            "id": vendor["id"],
-            "payment_instrument_id": details["payment_instrument_id"],
-            **bank,
-        },
+        "counterparty": None if details["type"] == "CHEQUE" and number % 2 else counterparty,
         "description": None if number % 5 == 0 else f"Invoice {2000 + number}",
         "payment_type": details["type"],
         "amount": usd(rng.randrange(40_000, 2_400_000)),
@@ -89,12 +90,16 @@ def _transfer(rng: random.Random, number: int, day: date, vendor: Item) -> Item:
         "status": "FAILED" if failed else "PROCESSED",
         "cancellation_reason": "INSUFFICIENT_FUNDS" if failed else None,
         "estimated_delivery_date": (day + timedelta(days=2)).isoformat() if number % 3 else None,
-        "creator_user_id": f"cuuser_{number % 5:05d}",
-        "created_at": (day - timedelta(days=rng.randrange(2))).isoformat(),
-        "display_name": vendor["company_name"],
+        "creator_user_id": f"cuuser_{number % 5:05d}" if number % 13 else None,
+        "created_at": None if number % 37 == 0 else _earlier(rng, day),
+        "display_name": vendor["company_name"] if number % 17 else None,
         "external_memo": "Thank you" if number % 4 == 0 else None,
         "is_ppro_enabled": None if number % 6 else False,
     }
+
+
+def _earlier(rng: random.Random, day: date) -> str:
+    return (day - timedelta(days=rng.randrange(2))).isoformat()
 
 
 def _bank(world: "World", i: int, name: str, kind: str) -> Item:
@@ -104,6 +109,6 @@ def _bank(world: "World", i: int, name: str, kind: str) -> Item:
         "bank_details": {"name": name, "type": kind},
         "brex_account_id": None if i else "cuacc_northwind",
         "last_four": f"{4411 + i}",
-        "available_balance": None if i else balance,
-        "current_balance": balance,
+        "available_balance": balance if i == 0 else None,
+        "current_balance": balance if i == 0 else None,
     }

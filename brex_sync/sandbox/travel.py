@@ -50,7 +50,7 @@ def _trip(world: "World", rng: random.Random, number: int, booked: date) -> None
             "status": status,
             "traveler": None if number % 31 == 0 else _traveler(world, number, user),
             "billable_at": _at(start, 0) if start <= world.today else None,
-            "starts_at": _at(start, 7),
+            "starts_at": None if status == "APPROVAL_DENIED" else _at(start, 7),
             "ends_at": _at(end, 19) if number % 8 else None,
         }
         | stamps
