@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from brex_sync.brex.errors import CursorRefused, PageTooLarge
-from brex_sync.brex.paging import Listing, list_path, walk
+from brex_sync.brex.paging import listing_of, walk
 from brex_sync.brex.strict_json import Page
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import plan
@@ -19,7 +19,7 @@ from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints, deletions, load
 from brex_sync.warehouse.checkpoints import Lease, Window
 from brex_sync.warehouse.deletions import Comparison
-from brex_sync.warehouse.staging import Reject, Staged, stage, together
+from brex_sync.warehouse.staging import Reject, Staged, stage, stage_child, together
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ PAGES_AHEAD = 4
 class Arrival:
     """A page ready to be committed, and where the walk stands after it.
 
-    `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest date
+    `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest moment
     in it, `cleaned` and `unknown` what was noticed on the way.
     """
 
@@ -41,7 +41,7 @@ class Arrival:
     part: int
     cursor: str | None
     last: bool
-    newest: date | None
+    newest: datetime | None
     cleaned: int
     unknown: frozenset[str]
 
@@ -114,12 +114,8 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncIterator[Arrival]:
     parts = 2 if stream.hidden else 1
     cursor = window.cursor
     for part in range(window.part, parts):
-        listing = Listing(
-            list_path(stream, reading.slice.parent),
-            {**_since(stream, window.since), **(stream.hidden if part else {})},
-            window.limit,
-            stream.paging.envelope,
-        )
+        filters = {**_since(stream, window.since), **(stream.hidden if part else {})}
+        listing = listing_of(stream, reading.slice.parent, filters, window.limit)
         async for page in walk(reading.client, listing, reading.meter, cursor):
             frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)
             ended = page.next_cursor is None
@@ -139,10 +135,11 @@ def prepare(stream: Stream, page: Page, parent: str | None) -> tuple[Frame, Stag
     """A page normalised, and made ready to be committed."""
     frame = normalise(stream, page.items, parent)
     rejects = [Reject(r.key, r.reason, r.raw) for r in frame.rejected]
-    return frame, stage(stream, frame.rows, rejects)
+    children = [stage_child(c.child, c.rows, c.owners) for c in frame.children]
+    return frame, stage(stream, frame.rows, rejects, children)
 
 
-def _since(stream: Stream, since: date | None) -> dict[str, str]:
+def _since(stream: Stream, since: datetime | None) -> dict[str, str]:
     if stream.window is None or since is None:
         return {}
     return {stream.window.param: since.strftime(stream.window.format)}

@@ -1,7 +1,7 @@
 """How far each list was read: opened, fenced, advanced and closed here and nowhere else."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -70,19 +70,19 @@ class Counts:
 class Window:
     """A walk through a list, begun and perhaps not finished.
 
-    `since` is the first date asked for, None for the whole list; `part` is 1 while the rows that
+    `since` is the first moment asked for, None for the whole list; `part` is 1 while the rows that
     the plain list hides are listed; `cursor` is the next page, None for the first of the part.
     """
 
     number: int
     scope: Scope
-    since: date | None
+    since: datetime | None
     opened_at: datetime
     limit: int | None
     part: int = 0
     cursor: str | None = None
     pages: int = 0
-    newest: date | None = None
+    newest: datetime | None = None
     counts: Counts = Counts()
 
 
@@ -91,7 +91,7 @@ class State:
     """What is known of a list from earlier runs; `window` is one they left unfinished."""
 
     epoch: int
-    watermark: date | None = None
+    watermark: datetime | None = None
     wide_at: datetime | None = None
     full_at: datetime | None = None
     last_number: int = 0
@@ -161,7 +161,7 @@ def close(
     lease: Lease,
     window: Window,
     *,
-    watermark: date | None,
+    watermark: datetime | None,
     listed: int,
     held: int,
     now: datetime,

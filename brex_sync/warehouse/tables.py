@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, SetColumnComment
 
-from brex_sync.streams.declare import Field, Kind, Stream, View
+from brex_sync.streams.declare import Field, Kind, Stream, Table, View
 from brex_sync.warehouse.internal import internal_metadata
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
@@ -27,11 +27,11 @@ class TableMismatch(Exception):
     """A table in the warehouse is not what the declaration says, in a way that no run may mend."""
 
 
-def table_of(stream: Stream, schema: str) -> sa.Table:
-    """The table of a stream, with the columns every table has."""
+def table_of(declared: Table, schema: str) -> sa.Table:
+    """The table of a stream or child, with the columns every table has."""
     columns = [
-        sa.Column(f.name, _TYPES[f.kind], primary_key=f.name in stream.key, comment=f.description)
-        for f in stream.fields()
+        sa.Column(f.name, _TYPES[f.kind], primary_key=f.name in declared.key, comment=f.description)
+        for f in declared.fields()
     ]
     housekeeping = (
         sa.Column("_raw", JSONB(), nullable=False, comment="The item as Brex sent it."),
@@ -57,20 +57,25 @@ def table_of(stream: Stream, schema: str) -> sa.Table:
         ),
     )
     table = sa.Table(
-        stream.name,
+        declared.name,
         sa.MetaData(),
         *columns,
         *housekeeping,
         schema=schema,
-        comment=f"{stream.description} Source: GET {stream.path}.",
+        comment=declared.description + source(declared),
     )
-    if stream.window is not None:
-        slice_columns = [stream.per.into] if stream.per else []
+    if isinstance(declared, Stream) and declared.window is not None:
+        slice_columns = [declared.per.into] if declared.per else []
         sa.Index(
-            f"ix_{stream.name}_{stream.window.column}",
-            *(table.c[name] for name in (*slice_columns, stream.window.column)),
+            f"ix_{declared.name}_{declared.window.column}",
+            *(table.c[name] for name in (*slice_columns, declared.window.column)),
         )
     return table
+
+
+def source(declared: Table) -> str:
+    """Where the rows come from, for the table's comment."""
+    return f" Source: GET {declared.path}." if isinstance(declared, Stream) else ""
 
 
 def prepare(
@@ -93,7 +98,8 @@ def prepare(
             return
         db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         for stream in streams:
-            _fit(db, table_of(stream, schema))
+            for declared in stream.tables():
+                _fit(db, table_of(declared, schema))
         for view in views:
             _replace(db, view, schema)
         db.execute(
