@@ -119,24 +119,6 @@ def test_equal_ids_in_two_cash_accounts_are_two_rows(rig: Any) -> None:
     assert_equal(rig, "cash_transactions", "cash_accounts")
 
 
-def test_identifiers_are_percent_encoded_in_paths(rig: Any) -> None:
-    odd = "a/b ?#%25"
-    rig.world.collection("cash_accounts").add(cash_account(odd))
-    rig.world.collection("cash_transactions").open_list(odd)
-    paths: list[bytes] = []
-
-    def spying(app: Any) -> Any:
-        async def inner(scope: Any, receive: Any, send: Any) -> None:
-            paths.append(scope["raw_path"])
-            await app(scope, receive, send)
-
-        return inner
-
-    rig.wrap = spying
-    rig.sync("cash_accounts", "cash_transactions")
-    assert b"/v2/transactions/cash/a%2Fb%20%3F%23%2525" in paths
-
-
 def test_changed_at_moves_with_a_row_and_with_nothing_else(rig: Any) -> None:
     spend(rig, 6)
     rig.sync("card_transactions")
