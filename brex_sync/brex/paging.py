@@ -5,7 +5,7 @@ walk and is never kept as a watermark.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
@@ -48,7 +48,7 @@ def listing_of(
 
 async def walk(
     client: BrexClient, listing: Listing, meter: Meter, cursor: str | None = None
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """Yields the pages of a list from `cursor` on, one page ahead of whoever takes them.
 
     Raises:
@@ -72,6 +72,7 @@ async def walk(
             yield page
     finally:
         request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
 
 
 async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter) -> Page:

@@ -154,16 +154,17 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
     for text in raw:
         try:
             item = _decode_one(text)
+            if sensitive:
+                purge(stream, item)
+            kept = encode(item).decode() if sensitive else text.decode()
         except (msgspec.DecodeError, RecursionError) as error:
             rejected.append(Rejected(None, str(error), _unread(stream, text)))
             continue
         if not isinstance(item, dict):
             rejected.append(Rejected(None, "expected a JSON object", _unread(stream, text)))
             continue
-        if sensitive:
-            purge(stream, item)
         items.append(item)
-        texts.append(encode(item).decode() if sensitive else text.decode())
+        texts.append(kept)
     return items, texts, rejected
 
 

@@ -16,6 +16,8 @@ Values = list[Any]
 Follow = Callable[[Sequence[Any], str], Values]
 
 INT64 = range(-(2**63), 2**63)
+_UNFIT = (ValueError, OverflowError, RecursionError)
+"""What a value that cannot be read raises; the last where it is nested too deep."""
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -78,7 +80,7 @@ def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Valu
     try:
         if types <= accepted:
             return values if read is None else [None if v is None else read(v) for v in values]
-    except (ValueError, OverflowError):
+    except _UNFIT:
         pass
     return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
 
@@ -91,7 +93,7 @@ def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> A
         if type(value) not in accepted:
             raise ValueError
         return value if read is None else read(value)
-    except (ValueError, OverflowError):
+    except _UNFIT:
         wanted = kind.name.lower()
         broken.setdefault(i, f"{path}: expected {wanted}, got {told(value)}")
         return None
@@ -99,7 +101,10 @@ def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> A
 
 def told(value: Any) -> str:
     """What a value is, for people: its type and its beginning."""
-    return f"{type(value).__name__} {str(value)[:60]!r}"
+    try:
+        return f"{type(value).__name__} {str(value)[:60]!r}"
+    except RecursionError:
+        return f"{type(value).__name__} nested too deep"
 
 
 def _int64(value: int) -> int:
