@@ -308,7 +308,7 @@ class Stream:
 
     @property
     def own_key(self) -> tuple[str, ...]:
-        """The key columns that tell one list's rows apart: not the parent's, if there are others."""
+        """The key columns that tell a list's rows apart: the parent's only if it is alone."""
         return tuple(k for k in self.key if self.per is None or k != self.per.into) or self.key
 
     @property

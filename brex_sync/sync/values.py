@@ -19,6 +19,8 @@ INT64 = range(-(2**63), 2**63)
 _UNFIT = (ValueError, OverflowError, RecursionError)
 """What a value that cannot be read raises; the last where it is nested too deep."""
 
+_OBJECTS = (dict, msgspec.Struct, type(None))
+
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -32,7 +34,11 @@ def read_columns(
     columns: dict[str, Values] = {}
     broken: dict[int, str] = {}
     for column in table.columns:
-        values = follow_path(items, column.keys, follow)
+        values = list(items)
+        for depth, key in enumerate(column.keys):
+            if depth:
+                _refuse_others(column.keys[:depth], values, broken)
+            values = follow(values, key)
         if column.kind is Kind.MONEY:
             columns |= _money(column, values, follow, broken)
         else:
@@ -42,6 +48,15 @@ def read_columns(
                 if value is None or value == "":
                     broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
     return columns, broken
+
+
+def _refuse_others(keys: Sequence[str], values: Values, broken: dict[int, str]) -> None:
+    """Finds the rows that have something else where an object should be."""
+    if all(issubclass(kind, _OBJECTS) for kind in set(map(type, values))):
+        return
+    for i, value in enumerate(values):
+        if not isinstance(value, _OBJECTS):
+            broken.setdefault(i, f"{'.'.join(keys)}: expected an object, got {told(value)}")
 
 
 def follow_path(items: Sequence[Any], keys: Sequence[str], follow: Follow) -> Values:

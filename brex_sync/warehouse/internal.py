@@ -91,6 +91,19 @@ quarantine = sa.Table(
     comment="Rows that could not be stored, with the reason. A row that lands later leaves it.",
 )
 
+unavailable = sa.Table(
+    "unavailable",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column(
+        "reason", sa.Text, nullable=False, comment="What Brex said, or which stream's it is."
+    ),
+    sa.Column("since", _when, nullable=False),
+    sa.Column("tried_at", _when, comment="When Brex last said so; null where it was not asked."),
+    comment="Streams that the credential may not read. One that can be read again leaves it.",
+)
+
 run_streams = sa.Table(
     "run_streams",
     internal_metadata,
@@ -100,7 +113,7 @@ run_streams = sa.Table(
     sa.Column("stream", sa.Text, nullable=False),
     sa.Column("started_at", _when, nullable=False),
     sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished or failed."),
+    sa.Column("state", sa.Text, nullable=False, comment="finished, unavailable or failed."),
     sa.Column("message", sa.Text),
     sa.Column("counts", JSONB, nullable=False),
     comment="What each run did to each stream.",
