@@ -19,6 +19,7 @@ from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
@@ -77,6 +78,19 @@ def sandbox_day(settings: Settings) -> date:
         return today
 
 
+def streams_of(settings: Settings, connection: Connection) -> list[Stream]:
+    """The streams to sync of a connection: those it declares, else those the settings name.
+
+    Raises:
+        SettingsError: a name is no stream's.
+    """
+    named = [name.strip() for name in settings.streams.split(",") if name.strip()]
+    try:
+        return select(connection.streams or named)
+    except UnknownStream as error:
+        raise SettingsError(f"streams of connection {connection.name}: {error}") from None
+
+
 def open_engine(settings: Settings) -> sa.Engine:
     """The warehouse the settings name.
 
@@ -103,8 +117,11 @@ async def open_sync(
     run_id: str | None = None,
     full: bool = False,
     accept_deletions: bool = False,
+    insist: bool = False,
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
+
+    `full`, `accept_deletions` and `insist` are `Options` of every stream.
 
     Raises:
         SettingsError: no warehouse is set.
@@ -114,7 +131,7 @@ async def open_sync(
     def options_of(stream: Stream) -> Options:
         days = settings.overlap_days.get(stream.name)
         overlap = None if days is None else timedelta(days=days)
-        return Options(full=full, overlap=overlap, accept_deletions=accept_deletions)
+        return Options(full, overlap, accept_deletions, insist or full)
 
     try:
         async with BrexClient(

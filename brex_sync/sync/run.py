@@ -14,6 +14,7 @@ from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.brex.errors import BrexError, NotAllowed, NotFound
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import with_parents
 from brex_sync.sync import plan
 from brex_sync.sync.listing import sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
@@ -188,17 +189,6 @@ class Sync:
             )
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"
-
-
-def with_parents(streams: Sequence[Stream]) -> list[Stream]:
-    """The streams, each after the one its lists depend on, which is added where it is missing."""
-    wanted: dict[str, Stream] = {}
-    for stream in streams:
-        if stream.per is not None:
-            for parent in with_parents([STREAMS[stream.per.stream]]):
-                wanted.setdefault(parent.name, parent)
-        wanted.setdefault(stream.name, stream)
-    return list(wanted.values())
 
 
 def _first_line(error: sa.exc.SQLAlchemyError) -> str:

@@ -96,9 +96,7 @@ unavailable = sa.Table(
     internal_metadata,
     sa.Column("connection", sa.Text, primary_key=True),
     sa.Column("stream", sa.Text, primary_key=True),
-    sa.Column(
-        "reason", sa.Text, nullable=False, comment="What Brex said, or which stream's it is."
-    ),
+    sa.Column("reason", sa.Text, nullable=False, comment="What Brex said, or of which stream."),
     sa.Column("since", _when, nullable=False),
     sa.Column("tried_at", _when, comment="When Brex last said so; null where it was not asked."),
     comment="Streams that the credential may not read. One that can be read again leaves it.",

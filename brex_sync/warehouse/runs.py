@@ -55,11 +55,7 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
             )
         )
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
-        reason = db.scalar(
-            sa.select(unavailable.c.reason).where(
-                unavailable.c.connection == connection, unavailable.c.stream == stream.name
-            )
-        )
+        reason = _why_unavailable(db, connection, stream)
     at, through, listed, held, withheld, behind = row
     return StreamStatus(
         stream.name,
@@ -73,6 +69,17 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         bool(behind),
         reason,
     )
+
+
+def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str | None:
+    if not sa.inspect(db).has_table(unavailable.name, schema=INTERNAL):
+        return None
+    found: str | None = db.scalar(
+        sa.select(unavailable.c.reason).where(
+            unavailable.c.connection == connection, unavailable.c.stream == stream.name
+        )
+    )
+    return found
 
 
 def child_rows(engine: sa.Engine, connection: str, child: Child) -> int:
@@ -98,7 +105,7 @@ def view_rows(engine: sa.Engine, schema: str, view: View) -> int:
 def bad_keys(engine: sa.Engine, schema: str, stream: Table) -> int:
     """Rows whose key is empty, or stands in another row too: 0 unless someone meddled."""
     keys = ", ".join(f'"{k}"' for k in stream.key)
-    empty = " OR ".join(f'"{k}" IS NULL OR "{k}" = \'\'' for k in stream.key)
+    empty = " OR ".join(f'"{k}" IS NULL OR "{k}"::text = \'\'' for k in stream.key)
     table = f'"{schema}"."{stream.name}"'
     with engine.connect() as db:
         return int(
