@@ -75,6 +75,15 @@ async def walk(
         await asyncio.gather(request, return_exceptions=True)
 
 
+async def first_page(client: BrexClient, listing: Listing, meter: Meter) -> Page:
+    """The first page of a list, which tells whether there is more.
+
+    Raises:
+        BrexError: it could not be read.
+    """
+    return await _page(client, listing, None, meter)
+
+
 async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter) -> Page:
     """One row by its identifier, as a page of one.
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from brex_sync.streams.declare import Kind, Stream
 from brex_sync.warehouse.checkpoints import Scope, State, Window
+
+Moment = datetime | None
 
 RESUMABLE = timedelta(minutes=15)
 """How old an unfinished walk through an unfiltered list may be to be continued: no staler than a
@@ -14,6 +17,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anyone had a Brex account."""
 TRY_AGAIN = timedelta(hours=23)
 """How long a stream that the credential may not read is left alone: a day, less a late tick."""
+FOUNDED = 2017
+"""The year in which Brex was."""
 GUARD_ROWS = 10
 GUARD_SHARE = 0.02
 
@@ -64,6 +69,28 @@ def watermark(old: datetime | None, newest: datetime | None, began: datetime) ->
     """
     reached = None if newest is None else min(newest, began)
     return max((d for d in (old, reached) if d is not None), default=None)
+
+
+def is_sliced(stream: Stream, state: State) -> bool:
+    """Whether the list is to be read for the first time, and can be cut into slices of time."""
+    return stream.window is not None and stream.window.until is not None and state.full_at is None
+
+
+def months(now: datetime) -> list[datetime]:
+    """The starts of all months since Brex was founded, the current one last."""
+    ends = now.year * 12 + now.month
+    return [datetime(m // 12, m % 12 + 1, 1, tzinfo=UTC) for m in range(FOUNDED * 12, ends)]
+
+
+def cut(first: datetime, last: datetime, number: int) -> list[tuple[Moment, Moment]]:
+    """Slices of equal length that together are all of time; they meet in whole seconds.
+
+    The first has no beginning and the last no end: `first` and `last` only say where rows lie.
+    """
+    step = max((last - first) / number, timedelta(days=1))
+    parts = max(1, min(number, (last - first) // step))
+    inner = [(first + step * n).replace(microsecond=0) for n in range(1, parts)]
+    return list(pairwise([None, *inner, None]))
 
 
 def after(state: State, window: Window) -> State:

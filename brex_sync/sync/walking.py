@@ -81,7 +81,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             if limit is None:
                 raise
             log.warning("%s; going on with pages of %d", error, limit)
-        again = Window(window.number + 1, window.scope, window.since, window.opened_at, limit)
+        again = window.anew(limit)
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
     return await _walk_once(reading, lease, window)
 
@@ -116,7 +116,7 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival,
     parts = 2 if stream.hidden else 1
     cursor = window.cursor
     for part in range(window.part, parts):
-        filters = {**_since(stream, window.since), **(stream.hidden if part else {})}
+        filters = {**span(stream, window.since, window.until), **(stream.hidden if part else {})}
         listing = listing_of(stream, reading.slice.parent, filters, window.limit)
         async with aclosing(walk(reading.client, listing, reading.meter, cursor)) as pages:
             async for page in pages:
@@ -142,10 +142,16 @@ def prepare(stream: Stream, page: Page, parent: str | None) -> tuple[Frame, Stag
     return frame, stage(stream, frame.rows, rejects, children)
 
 
-def _since(stream: Stream, since: datetime | None) -> dict[str, str]:
-    if stream.window is None or since is None:
+def span(stream: Stream, since: datetime | None, until: datetime | None) -> dict[str, str]:
+    """The filter that asks for moments between two, both included; None is without a bound."""
+    if stream.window is None:
         return {}
-    return {stream.window.param: since.strftime(stream.window.format)}
+    asked = {stream.window.param: since, stream.window.until: until}
+    return {
+        param: moment.strftime(stream.window.format)
+        for param, moment in asked.items()
+        if param is not None and moment is not None
+    }
 
 
 def _after(window: Window, batch: Sequence[Arrival]) -> Window:

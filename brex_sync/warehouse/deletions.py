@@ -120,6 +120,9 @@ def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str
         at_or_after = ">" if stream.window.strict else ">="
         conditions.append(f't."{stream.window.column}" {at_or_after} :since')
         values["since"] = window.since
+    if window is not None and window.until is not None and stream.window is not None:
+        conditions.append(f't."{stream.window.column}" <= :until')
+        values["until"] = window.until
     table = f'"{lease.slice.connection}"."{stream.name}"'
     return table, key, " AND ".join(conditions), values
 

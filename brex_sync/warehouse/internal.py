@@ -36,6 +36,7 @@ checkpoints = sa.Table(
     sa.Column("window_open", sa.Boolean, nullable=False),
     sa.Column("window_scope", sa.Text, comment="overlap, wide or full."),
     sa.Column("window_since", _when, comment="First moment asked for; null: from the beginning."),
+    sa.Column("window_until", _when, comment="Last moment asked for; null: to the end."),
     sa.Column("window_opened_at", _when),
     sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
     sa.Column("window_part", sa.Integer, nullable=False, comment="1 while hidden rows are listed."),

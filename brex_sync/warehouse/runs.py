@@ -39,10 +39,11 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
         c = checkpoints.c
         mine = sa.and_(c.connection == connection, c.stream == stream.name)
+        never = sa.func.bool_or(sa.and_(c.slice == "", c.synced_at.is_(None)))
         row = db.execute(
             sa.select(
-                sa.func.min(c.synced_at),
-                sa.func.min(c.synced_through),
+                sa.case((never, None), else_=sa.func.min(c.synced_at)),
+                sa.case((never, None), else_=sa.func.min(c.synced_through)),
                 sa.func.sum(c.listed),
                 sa.func.sum(c.held),
                 sa.func.sum(c.withheld),
