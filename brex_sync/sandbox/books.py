@@ -27,7 +27,7 @@ TYPES = {
 def fill(world: "World") -> None:
     """Keeps the books of every expense that was approved."""
     _fields(world)
-    users = {user["id"]: user for user in world.collection("users").items()}
+    users = world.collection("users").known()
     rows = []
     for expense in world.collection("expenses").newest():
         if record := record_of(expense, users):
@@ -43,7 +43,8 @@ def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
     if not (source and amount and expense["approved_at"]) or expense["status"] == "SPLIT":
         return None
     key = expense["id"].replace("expense_", "accr_")
-    bill, original = source == "BILL", expense["original_amount"]
+    bill = source == "BILL"
+    original = _with_currency(expense["original_amount"])
     posted = expense["payment_posted_at"] or expense["approved_at"]
     status = "EXPORTED" if expense["exported_at"] else _review_status(expense)
     user = users.get(expense["user_id"] or "")
@@ -68,6 +69,11 @@ def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
         "memo": expense["memo"],
         "line_items": [_line(key, side, size, expense) for side in ("DEBIT", "CREDIT")],
     }
+
+
+def _with_currency(amount: Item) -> Item:
+    """The books always name a currency."""
+    return money(amount["amount"], amount["currency"] or "USD")
 
 
 def _review_status(expense: Item) -> str:

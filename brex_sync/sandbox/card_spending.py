@@ -1,6 +1,7 @@
 """Card transactions, and the card accounts and statements that follow from them."""
 
 import random
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from brex_sync.sandbox.collection import Item, encode
 from brex_sync.sandbox.ledger import Ledger, money, month_after
-from brex_sync.sandbox.merchants import MERCHANTS, Merchant
+from brex_sync.sandbox.merchants import MERCHANTS, Merchant, shown_merchant
 from brex_sync.sandbox.pace import days, spread
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ PAYMENT_DAY = 5
 PER_MONTH_FOR_PAYMENTS = 20
 _WEIGHTS = list(accumulate(m.weight for m in MERCHANTS))
 
-Cards = Mapping[str, list[tuple[str, Any]]]
+Cards = Mapping[str, list[tuple[str | None, Any]]]
 """By purpose, each card's id and metadata."""
 
 
@@ -86,7 +87,9 @@ class _Spending:
         self._rng = rng
         self._pays = pays
         self._due: list[Payment] = []
-        self._cards = _by_purpose(world)
+        cards = _by_purpose(world)
+        nobody: list[tuple[str | None, Any]] = [(None, None)]
+        self._choices = [(m, shown_merchant(m), cards.get(m.purpose, nobody)) for m in MERCHANTS]
 
     def rows(self, number: int, first: date, last: date) -> Iterator[tuple[str, str, bytes]]:
         """`number` card transactions, oldest first, as (id, posted date, JSON)."""
@@ -111,10 +114,9 @@ class _Spending:
     def purchase(self, key: str, calendar: list[str], at: int) -> Item:
         """A purchase, or now and then what comes of one, posted on the day `at`."""
         rng = self._rng
-        [merchant] = rng.choices(MERCHANTS, cum_weights=_WEIGHTS)
         chance, size, lag = rng.random(), rng.random(), rng.random()
+        merchant, shown, cards = self._choices[bisect(_WEIGHTS, rng.random() * _WEIGHTS[-1])]
         amount = merchant.low + int((merchant.high - merchant.low) * size**2.5)
-        cards = self._cards[merchant.purpose]
         card, metadata = cards[int(rng.random() * len(cards))]
         item: Item = {
             "id": key,
@@ -124,11 +126,7 @@ class _Spending:
             "initiated_at_date": calendar[at - int(lag * 3)],
             "posted_at_date": calendar[at],
             "type": "PURCHASE",
-            "merchant": {
-                "raw_descriptor": merchant.descriptor,
-                "mcc": merchant.mcc,
-                "country": merchant.country,
-            },
+            "merchant": shown,
             "card_metadata": metadata,
             "card_transaction_operation_reference_id": f"op_{key}",
         }
@@ -182,8 +180,8 @@ def _without_card(
 
 
 def _by_purpose(world: "World") -> Cards:
-    cards: dict[str, list[tuple[str, Any]]] = {}
-    for card in world.collection("cards").items():
+    cards: dict[str, list[tuple[str | None, Any]]] = {}
+    for card in world.collection("cards").known().values():
         purpose = card["card_name"].partition(" ")[0]
         cards.setdefault(purpose, []).append((card["id"], card["metadata"]))
     return cards

@@ -70,6 +70,7 @@ class Collection:
         self.version = 0
         self._lists: dict[str, Rows] = {"": Rows()}
         self._index: dict[str, bytes] | None = None
+        self._known: dict[str, Item] | None = None
 
     def rows(self, parent: str | None = None) -> Rows:
         """The rows of one list; empty for a parent without any."""
@@ -87,6 +88,12 @@ class Collection:
         """The truth, decoded one by one, in listing order."""
         return map(decode, self.rows().bodies)
 
+    def known(self) -> dict[str, Item]:
+        """The truth of the one list by id; shared, so not to be changed."""
+        if self._known is None:
+            self._known = dict(zip(self.rows().ids, self.newest(), strict=True))
+        return self._known
+
     def __len__(self) -> int:
         return sum(len(rows.ids) for rows in self._lists.values())
 
@@ -97,8 +104,11 @@ class Collection:
     def fill(self, rows: Iterable[tuple[str, str, bytes]], parent: str | None = None) -> None:
         """Appends many rows (id, stamp, JSON) that are in listing order already."""
         target = self._lists.setdefault(parent or "", Rows())
+        keys, days, bodies = target.ids.append, target.dates.append, target.bodies.append
         for key, day, body in rows:
-            target.append(key, day, body)
+            keys(key)
+            days(day)
+            bodies(body)
         self._changed()
 
     def turn(self, parent: str | None = None) -> None:
@@ -120,7 +130,11 @@ class Collection:
         rows.ids.insert(at, key)
         rows.dates.insert(at, day)
         rows.bodies.insert(at, body)
+        index = self._index
         self._changed()
+        if index is not None and key not in index:
+            index[key] = body
+            self._index = index
 
     def get(self, key: str) -> Item | None:
         """One item by its id."""
@@ -153,14 +167,18 @@ class Collection:
         for parent, rows in self._lists.items():
             if key in rows.ids:
                 at = rows.ids.index(key)
+                index = self._index if self._index and len(self._index) == len(self) else None
                 del rows.ids[at], rows.dates[at], rows.bodies[at]
                 self._changed()
+                if index is not None:
+                    del index[key]
+                    self._index = index
                 return parent
         raise KeyError(key)
 
     def _changed(self) -> None:
         self.version += 1
-        self._index = None
+        self._index = self._known = None
 
     def _date(self, item: Item) -> str:
         return str(item.get(self.date_field) or "") if self.date_field else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from brex_sync.sandbox.collection import Item, encode, stamp
 from brex_sync.sandbox.ledger import money, usd
-from brex_sync.sandbox.merchants import MERCHANTS, Merchant, exchanged, merchant_id
+from brex_sync.sandbox.merchants import MERCHANTS, exchanged, merchant_id, shown_merchant
 from brex_sync.sandbox.pace import days
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ POLICIES = ({"id": "policy_0001", "name": "Standard"}, {"id": "policy_0002", "na
 def fill(world: "World", rng: random.Random, first: date, number: int) -> None:
     """Makes `number` expenses, those of the newest card transactions among them."""
     for i, merchant in enumerate(MERCHANTS):
-        world.collection("merchants").add(_shown(i, merchant))
+        world.collection("merchants").add({"id": merchant_id(i)} | shown_merchant(merchant))
     writer = ExpenseWriter(world, rng, first)
     rows: list[tuple[str, str, bytes]] = []
     for item in writer.expenses(number):
@@ -56,10 +56,8 @@ class ExpenseWriter:
         self._world = world
         self._rng = rng
         self._days = days(first - timedelta(days=4), world.today)
-        self._users = {user["id"]: user for user in world.collection("users").items()}
-        self._holders = {
-            card["id"]: card["owner"]["user_id"] for card in world.collection("cards").items()
-        }
+        self._users = world.collection("users").known()
+        self._cards = world.collection("cards").known()
         self._merchants = {m.descriptor: (i, m) for i, m in enumerate(MERCHANTS)}
         self._trips = world.collection("bookings").parents()
 
@@ -91,7 +89,8 @@ class ExpenseWriter:
             original = money(exchanged(amount, "USD", merchant.abroad), merchant.abroad)
         posted = self._day(transaction["posted_at_date"])
         begun = self._day(transaction["initiated_at_date"])
-        user = self._users.get(self._holders.get(transaction["card_id"], ""), {})
+        holder = self._cards[transaction["card_id"]]["owner"]["user_id"]
+        user = self._users.get(holder, {})
         expense = self._blank(key, "CARD", user, merchant.purpose) | {
             "merchant_id": merchant_id(place),
             "category": merchant.category,
@@ -286,12 +285,3 @@ def _cut(whole: Item | None) -> tuple[Item | None, Item | None]:
 def _person(user: Item) -> Item | None:
     names = ("id", "first_name", "last_name", "department_id", "location_id")
     return {name: user[name] for name in names} if user else None
-
-
-def _shown(number: int, merchant: Merchant) -> Item:
-    return {
-        "id": merchant_id(number),
-        "raw_descriptor": merchant.descriptor,
-        "mcc": merchant.mcc,
-        "country": merchant.country,
-    }

@@ -62,7 +62,7 @@ def _approve(world: "World", rng: random.Random, moment: str) -> None:
     else:
         changes = {"status": "APPROVED", "approved_at": moment}
     expenses.edit(expense["id"], **changes, updated_at=moment)
-    users = {user["id"]: user for user in world.collection("users").items()}
+    users = world.collection("users").known()
     if record := record_of(expense | changes | {"updated_at": moment}, users):
         world.collection("accounting_records").add(record)
 

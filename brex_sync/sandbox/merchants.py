@@ -114,6 +114,15 @@ def merchant_id(number: int) -> str:
     return f"merch_{number:04d}"
 
 
+def shown_merchant(merchant: Merchant) -> dict[str, str]:
+    """The merchant as Brex shows it."""
+    return {
+        "raw_descriptor": merchant.descriptor,
+        "mcc": merchant.mcc,
+        "country": merchant.country,
+    }
+
+
 def exchanged(amount: int, currency: str, into: str = "USD") -> int:
     """An amount in minor units of another currency."""
     return round(amount * RATES[currency] / RATES[into])
