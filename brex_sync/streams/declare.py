@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, StrEnum
+from functools import cache
 
 KEY_SEPARATOR = "\x1f"
 """Between the parts of a key that is written as one text."""
@@ -51,6 +52,11 @@ class Field:
     description: str
 
 
+@cache
+def _snake_case(path: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path.replace(".", "_")).lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One value of an API item and the column, or columns, it becomes.
@@ -66,7 +72,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.path.replace(".", "_")).lower()
+        return _snake_case(self.path)
 
     @property
     def keys(self) -> tuple[str, ...]:

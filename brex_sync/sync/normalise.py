@@ -38,6 +38,7 @@ DTYPES: dict[Kind, str] = {
     Kind.JSON: "string",
 }
 RAW = "_raw"
+_NONE = pd.DataFrame()
 
 _decode_one = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -129,7 +130,8 @@ def _frame(
     if stream.per is not None:
         columns = {stream.per.into: [parent] * len(texts), **columns}
     children = tuple(
-        ChildFrame(n.child, _rows(n.child, n.columns, n.texts), n.owners) for n in nested
+        ChildFrame(n.child, _rows(n.child, n.columns, n.texts) if n.texts else _NONE, n.owners)
+        for n in nested
     )
     unknown = unknown.union(*(n.unknown for n in nested))
     rows = _rows(stream, columns, texts)

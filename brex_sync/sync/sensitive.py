@@ -1,5 +1,6 @@
 """What must not be stored: bank numbers are cut, links and the like left out, at any depth."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,14 +8,17 @@ from brex_sync.streams.declare import Stream
 
 LAST = 4
 """Characters kept of a number that is cut."""
-_ESCAPED = b"\\u00"
-"""An ASCII letter of a name may be written so: such texts are looked at in full."""
+_ESCAPED = re.compile(rb"\\u00[2-7]")
+"""A letter of a name may be written so: such texts are looked at in full."""
 
 
 def may_hold(stream: Stream, raw: Sequence[bytes]) -> bool:
     """Whether any of the texts may have a field that must not be stored as it is."""
     names = [name.encode() for name in (*stream.cut, *stream.dropped)]
-    return any(name in text for text in raw for name in (*names, _ESCAPED)) if names else False
+    if not names:
+        return False
+    text = b"".join(raw)
+    return any(name in text for name in names) or _ESCAPED.search(text) is not None
 
 
 def purge(stream: Stream, value: Any) -> None:
