@@ -129,21 +129,25 @@ def _frame(
 ) -> Frame:
     if stream.per is not None:
         columns = {stream.per.into: [parent] * len(texts), **columns}
-    children = tuple(
-        ChildFrame(n.child, _rows(n.child, n.columns, n.texts) if n.texts else _NONE, n.owners)
-        for n in nested
-    )
+    children = tuple(map(child_frame, nested))
     unknown = unknown.union(*(n.unknown for n in nested))
     rows = _rows(stream, columns, texts)
     return Frame(rows, rejected, unknown, _newest(stream, columns), children)
 
 
+def child_frame(nested: Nested) -> ChildFrame:
+    """The rows of a child table as a frame."""
+    rows = _rows(nested.child, nested.columns, nested.texts) if nested.texts else _NONE
+    return ChildFrame(nested.child, rows, nested.owners)
+
+
 def _rows(table: Table, columns: dict[str, Values], texts: list[str]) -> pd.DataFrame:
-    arrays = {f.name: _array(columns[f.name], f.kind) for f in table.fields()}
-    return pd.DataFrame({**arrays, RAW: _array(texts, Kind.JSON)}, copy=False)
+    arrays = {f.name: to_array(columns[f.name], f.kind) for f in table.fields()}
+    return pd.DataFrame({**arrays, RAW: to_array(texts, Kind.JSON)}, copy=False)
 
 
-def _array(values: Values, kind: Kind) -> Any:
+def to_array(values: Values, kind: Kind) -> Any:
+    """Values of one kind as a pandas array of its pinned dtype."""
     return pd.array(values, dtype=cast(Any, DTYPES[kind]))
 
 

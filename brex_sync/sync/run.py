@@ -18,6 +18,7 @@ from brex_sync.streams.selection import with_parents
 from brex_sync.sync import plan
 from brex_sync.sync.listing import sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
+from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.warehouse import runs, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
@@ -70,6 +71,7 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
+        await asyncio.to_thread(refill, self.engine, self.connection)
         wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
         for stream in wanted:

@@ -103,6 +103,16 @@ unavailable = sa.Table(
     comment="Streams that the credential may not read. One that can be read again leaves it.",
 )
 
+unfilled = sa.Table(
+    "unfilled",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("table", sa.Text, primary_key=True),
+    sa.Column("columns", ARRAY(sa.Text), nullable=False, comment="None: the whole child table."),
+    sa.Column("after", ARRAY(sa.Text), comment="Key of the last row dealt with."),
+    comment="What was added to tables that had rows, and is still to be filled from _raw.",
+)
+
 run_streams = sa.Table(
     "run_streams",
     internal_metadata,

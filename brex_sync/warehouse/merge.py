@@ -91,11 +91,11 @@ def _merge(db: sa.Connection, lease: Lease, staged: Staged, part: range) -> Coun
         if staged.children:
             parents = {staged.keys[at]: at for at in part}
             for one in staged.children:
-                _replace(cursor, lease.slice.connection, one, parents)
+                replace_children(cursor, lease.slice.connection, one, parents)
         return Counts(inserted=inserted, updated=updated)
 
 
-def _replace(
+def replace_children(
     cursor: psycopg.Cursor[Any], schema: str, staged: StagedChild, parents: Mapping[str, int]
 ) -> None:
     """Makes a child table hold, for these parents (key: place), the rows staged and no others."""
