@@ -9,17 +9,22 @@ import json
 import resource
 import sys
 import time
+from decimal import Decimal
 
 import httpx
 import psycopg
 
+from brex_sync.brex.budget import Budget
 from brex_sync.brex.client import BrexClient, Endpoint
-from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.rate_limit import PERIOD, REQUESTS, RateLimiter
 from brex_sync.streams import STREAMS
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.request_loans import RequestLedger
 
 TOKEN = "bxt_sandbox"
+UNLIMITED = 100_000
+"""Requests a minute: the sandbox is told to allow any number."""
 PATH = "/v2/transactions/card/primary"
 COLUMNS = (
     "id text PRIMARY KEY, type text, description text, amount numeric, amount_minor bigint, "
@@ -31,11 +36,21 @@ COLUMNS = (
 
 def ours(api: str, database: str) -> dict[str, object]:
     """The engine: checkpoints, upsert, quarantine, deletions and all."""
+    return _sync(api, database, "card_transactions", UNLIMITED)
 
+
+def expenses(api: str, database: str) -> dict[str, object]:
+    """The engine on a list in small pages, under the rate limit."""
+    return _sync(api, database, "expenses", REQUESTS)
+
+
+def _sync(api: str, database: str, name: str, limit: int) -> dict[str, object]:
     async def run() -> dict[str, object]:
         engine = open_warehouse(database)
-        async with BrexClient(Endpoint(api, lambda: TOKEN), RateLimiter(100_000)) as client:
-            report = await Sync("brex", client, engine).run([STREAMS["card_transactions"]])
+        ledger = RequestLedger(engine, "brex", limit, PERIOD, lost_after=2 * PERIOD)
+        limiter = RateLimiter(limit, budget=Budget(ledger))
+        async with BrexClient(Endpoint(api, lambda: TOKEN), limiter) as client:
+            report = await Sync("brex", client, engine).run([STREAMS[name]])
         engine.dispose()
         [stream] = report.streams.values()
         if stream.error:
@@ -67,8 +82,6 @@ def bare(api: str, database: str) -> dict[str, object]:
 
 def bare_row(item: dict[str, object]) -> tuple[object, ...]:
     """The same columns as ours."""
-    from decimal import Decimal
-
     amount = item.get("amount") or {}
     merchant = item.get("merchant") or {}
     metadata = item.get("card_metadata")
@@ -135,7 +148,7 @@ def dlt_rest_api(api: str, database: str) -> dict[str, object]:
     return {"fetched": pipeline.last_trace.last_normalize_info.row_counts["card_transactions"]}
 
 
-CONTENDERS = {"ours": ours, "bare": bare, "dlt": dlt_rest_api}
+CONTENDERS = {"ours": ours, "expenses": expenses, "bare": bare, "dlt": dlt_rest_api}
 
 
 def main() -> None:

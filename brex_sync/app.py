@@ -20,6 +20,7 @@ from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
@@ -77,6 +78,19 @@ def sandbox_day(settings: Settings) -> date:
         settings.home.mkdir(parents=True, exist_ok=True)
         note.write_text(today.isoformat())
         return today
+
+
+def streams_of(settings: Settings, connection: Connection) -> list[Stream]:
+    """The streams to sync of a connection: those it declares, else those the settings name.
+
+    Raises:
+        SettingsError: a name is no stream's.
+    """
+    named = [name.strip() for name in settings.streams.split(",") if name.strip()]
+    try:
+        return select(connection.streams or named)
+    except UnknownStream as error:
+        raise SettingsError(f"streams of connection {connection.name}: {error}") from None
 
 
 def open_engine(settings: Settings) -> sa.Engine:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, NoReturn
 
@@ -21,11 +22,13 @@ from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.warehouse import closes
 from brex_sync.warehouse.run_log import RunKind
+from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
 from brex_sync.warehouse.tables import TableMismatch, prepare
 
@@ -48,7 +51,8 @@ ConnectionName = Annotated[
 ]
 
 StreamNames = Annotated[
-    list[str] | None, typer.Option("--stream", help="Only this stream; may be given several times.")
+    list[str] | None,
+    typer.Option("--stream", help="Only this stream, even a deselected one; several may be given."),
 ]
 AcceptDeletions = Annotated[
     bool,
@@ -134,10 +138,10 @@ def status(connection: ConnectionName = None) -> None:
         engine = brex.open_engine(ready)
         well = True
         for one in chosen:
-            rows = [stream_status(engine, one.name, stream) for stream in STREAMS.values()]
+            rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
             print_status(console, one.name, rows)
             console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
-            well &= all(r.synced_at and not r.quarantined and not r.withheld for r in rows)
+            well &= all(map(_is_well, rows))
         engine.dispose()
     raise typer.Exit(0 if well else 1)
 
@@ -184,11 +188,15 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
     months: Annotated[int, typer.Option(help="Months of history.")] = 14,
     card_transactions: Annotated[int, typer.Option(help="How many card transactions.")] = 12_000,
+    expenses: Annotated[
+        int | None,
+        typer.Option(help="How many expenses; by default one per card transaction, up to 12,000."),
+    ] = None,
     today: Annotated[
         str | None, typer.Option(help="Last day of the history, YYYY-MM-DD; today by default.")
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Let new transactions appear as time passes.")
+        bool, typer.Option("--live", help="Let money move and people change as time passes.")
     ] = False,
     latency: Annotated[float, typer.Option(help="Seconds every answer is late.")] = 0.0,
     rate_limit: Annotated[
@@ -198,7 +206,7 @@ def sandbox(
     """Run the simulated Brex on its own. Its token is bxt_sandbox."""
     day = _day(today) or datetime.now(UTC).date()
     listener = bind(port)
-    world = World(seed, day, months, card_transactions, live)
+    world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
     serve(create_app(world, latency=latency, rate_limit=rate_limit or None), listener)
 
@@ -211,7 +219,9 @@ def _run(
 ) -> Report:
     """Syncs here and now, and prints what came of it."""
     settings = load_settings()
-    chosen, streams = find(settings, connection), _streams(names or [])
+    chosen = find(settings, connection)
+    streams = _streams(names) if names else brex.streams_of(settings, chosen)
+    options = replace(options, insist=bool(names) or options.full)
     with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
         report = asyncio.run(_sync(ready, chosen, streams, options, kind))
     print_report(console, report)
@@ -260,12 +270,16 @@ def _day(text: str | None) -> date | None:
         raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None
 
 
+def _is_well(row: StreamStatus) -> bool:
+    """Whether nothing needs attention; what a credential may not read is no fault of the sync."""
+    return bool(row.unavailable or (row.synced_at and not row.quarantined and not row.withheld))
+
+
 def _streams(names: list[str]) -> list[Stream]:
-    unknown = [name for name in names if name not in STREAMS]
-    if unknown:
-        known = ", ".join(STREAMS)
-        raise SettingsError(f"there is no stream {', '.join(unknown)}; there is: {known}")
-    return [STREAMS[name] for name in names] or list(STREAMS.values())
+    try:
+        return select(names)
+    except UnknownStream as error:
+        raise SettingsError(str(error)) from None
 
 
 def main() -> NoReturn:

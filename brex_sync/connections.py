@@ -5,7 +5,7 @@ A connection's name is the Postgres schema its tables lie in and the prefix of i
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,21 @@ FILE = "connections.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
 _SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
-_KNOWN = {"configuration", "api_url", "api_key_env"}
+_KNOWN = {"configuration", "api_url", "api_key_env", "streams"}
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A Brex account: its name, how it is reached, and the credential (never shown)."""
+    """A Brex account: its name, how it is reached, and the credential (never shown).
+
+    `streams` are the names of those to sync, in place of the settings'; empty where not said.
+    """
 
     name: str
     configuration: Configuration
     api_url: str
     token: str = field(repr=False)
+    streams: tuple[str, ...] = ()
 
 
 def load_connections(settings: Settings) -> list[Connection]:
@@ -86,9 +90,16 @@ def _declared(settings: Settings, path: Path, name: str, entry: Any) -> Connecti
         known = ", ".join(Configuration)
         raise SettingsError(f"{path}: {name}: configuration must be one of {known}") from None
     variable = entry.get("api_key_env", "BREX_API_KEY")
-    return _connection(
+    connection = _connection(
         settings, name, configuration, entry.get("api_url"), os.environ.get(variable), variable
     )
+    return replace(connection, streams=_names(path, name, entry.get("streams", [])))
+
+
+def _names(path: Path, connection: str, streams: Any) -> tuple[str, ...]:
+    if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
+        raise SettingsError(f"{path}: {connection}: streams must be a list of names")
+    return tuple(streams)
 
 
 def _connection(

@@ -6,6 +6,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Stream, View
+from brex_sync.streams.declare import Child, Stream, Table, View
 from brex_sync.warehouse.history import SUFFIX, versions_of
 from brex_sync.warehouse.snapshots import daily_of
 from brex_sync.warehouse.tables import table_of
@@ -26,7 +27,8 @@ _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 def pages() -> dict[str, str]:
     """Every page by its file name."""
-    made = {f"{stream.name}.md": _stream_page(stream) for stream in STREAMS.values()}
+    made = {f"{s.name}.md": _stream_page(s) for s in STREAMS.values()}
+    made |= {f"{c.name}.md": _child_page(s, c) for s in STREAMS.values() for c in s.children}
     made |= {f"{view.name}.md": _view_page(view) for view in VIEWS.values()}
     return {"README.md": _index(), **made}
 
@@ -43,11 +45,13 @@ def write(folder: Path) -> None:
 
 
 def _index() -> str:
-    tables: list[Stream | View] = [*STREAMS.values(), *VIEWS.values()]
+    tables: list[tuple[Table | View, str]] = [
+        (t, s.group) for s in STREAMS.values() for t in s.tables()
+    ]
+    tables += [(view, view.group) for view in VIEWS.values()]
     parts = ["# Tables", "What the warehouse holds, by the groups the Dagster UI shows."]
-    grouped = groupby(sorted(tables, key=lambda t: t.group), key=lambda t: t.group)
-    for group, members in grouped:
-        rows = [(f"[{t.name}]({t.name}.md)", _kind(t), t.description) for t in members]
+    for group, members in groupby(sorted(tables, key=itemgetter(1)), key=itemgetter(1)):
+        rows = [(f"[{t.name}]({t.name}.md)", _kind(t), t.description) for t, _ in members]
         parts += [f"## {group.capitalize()}", _table(("table", "", "what it holds"), rows)]
     parts += ["## What refers to what", _diagram()]
     return _page(parts)
@@ -55,41 +59,55 @@ def _index() -> str:
 
 def _diagram() -> str:
     """The references between tables, those of views left out."""
-    lines = ["```mermaid", "erDiagram"]
-    for stream in STREAMS.values():
-        for reference in stream.references:
-            lines.append(f"    {reference.stream} |o--o{{ {stream.name} : {reference.column}")
-    alone = [s.name for s in STREAMS.values() if not _is_related(s)]
-    return "\n".join([*lines, *(f"    {name}" for name in alone), "```"])
-
-
-def _is_related(stream: Stream) -> bool:
-    return bool(stream.references) or any(
-        reference.stream == stream.name for s in STREAMS.values() for reference in s.references
-    )
+    tables = [table for stream in STREAMS.values() for table in stream.tables()]
+    related = [(r.stream, t.name, r.column) for t in tables for r in t.references]
+    related += [(s.name, c.name, c.into) for s in STREAMS.values() for c in s.children]
+    known = {name for one, other, _ in related for name in (one, other)}
+    lines = [f"    {one} |o--o{{ {other} : {column}" for one, other, column in related]
+    lines += [f"    {table.name}" for table in tables if table.name not in known]
+    return "\n".join(["```mermaid", "erDiagram", *lines, "```"])
 
 
 def _stream_page(stream: Stream) -> str:
     table = table_of(stream, SCHEMA)
-    to = {r.column: f" → [{r.stream}]({r.stream}.md)" for r in stream.references}
-    rows = [(f"`{c.name}`", _type(c), f"{c.comment}{to.get(c.name, '')}") for c in table.columns]
     parts = [
         f"# {stream.name}",
         stream.description,
         _table(("", ""), _facts(stream)),
-        "## Columns",
-        _table(("column", "type", "meaning"), rows),
+        *_columns(stream),
     ]
     if past := list(_past(stream, table)):
         parts += ["## The past", *past]
     return _page(parts)
 
 
+def _child_page(stream: Stream, child: Child) -> str:
+    facts = [
+        ("Table", f"`{SCHEMA}.{child.name}`"),
+        ("Source", f"`{child.path}` in the rows of [{stream.name}]({stream.name}.md)"),
+        ("Key", _names(child.key)),
+        ("Freshness", "Written with the row it stands in."),
+        ("History", "In the versions of that row." if stream.history else "None."),
+    ]
+    return _page([f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)])
+
+
+def _columns(declared: Table) -> list[str]:
+    to = {r.column: f" → [{r.stream}]({r.stream}.md)" for r in declared.references}
+    columns = table_of(declared, SCHEMA).columns
+    rows = [(f"`{c.name}`", _type(c), f"{c.comment}{to.get(c.name, '')}") for c in columns]
+    return ["## Columns", _table(("column", "type", "meaning"), rows)]
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)
+
+
 def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
     yield "Table", f"`{SCHEMA}.{stream.name}`"
     yield "Source", f"`GET {stream.path}`"
     yield "Scope", f"`{stream.scope}`"
-    yield "Key", ", ".join(f"`{name}`" for name in stream.key)
+    yield "Key", _names(stream.key)
     if stream.per is not None:
         yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
     yield "Freshness", _freshness(stream)
@@ -127,8 +145,8 @@ def _of_the_past(past: sa.Table, present: sa.Table) -> str:
     """What such a table is, and the columns it has besides those of the present one."""
     own = [c for c in past.columns if c.name not in present.c or c.name == "_changed_at"]
     rows = [(f"`{c.name}`", _type(c), c.comment or "") for c in own]
-    kept = [f"`{c.name}`" for c in past.columns if c not in own]
-    columns = "the columns above" if len(kept) > len(present.c) / 2 else ", ".join(kept)
+    kept = [c.name for c in past.columns if c not in own]
+    columns = "the columns above" if "_raw" in kept else _names(kept)
     return (
         f"`{SCHEMA}{SUFFIX}.{past.name}`: {past.comment} It has {columns}, and\n\n"
         f"{_table(('column', 'type', 'meaning'), rows)}"
@@ -150,7 +168,7 @@ def _view_page(view: View) -> str:
     )
 
 
-def _kind(table: Stream | View) -> str:
+def _kind(table: Table | View) -> str:
     return "view" if isinstance(table, View) else "table"
 
 

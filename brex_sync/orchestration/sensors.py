@@ -7,7 +7,6 @@ from brex_sync.connections import Connection
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.schedules import job_name
 from brex_sync.settings import Settings
-from brex_sync.streams import STREAMS
 from brex_sync.warehouse import runs
 
 
@@ -36,7 +35,6 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
 def _was_begun(settings: Settings, connection: Connection) -> bool:
     engine = open_engine(settings)
     try:
-        known = [runs.status(engine, connection.name, stream) for stream in STREAMS.values()]
+        return runs.was_begun(engine, connection.name)
     finally:
         engine.dispose()
-    return any(status.synced_at or status.behind for status in known)

@@ -1,6 +1,26 @@
-"""Brex's Transactions API: the accounts."""
+"""Brex's Transactions API: the accounts and their statements."""
 
-from brex_sync.streams.declare import Paging, Stream, bank_number, boolean, date, money, text
+from brex_sync.streams.declare import (
+    Paging,
+    Per,
+    Reference,
+    Shape,
+    Statement,
+    Stream,
+    bank_number,
+    boolean,
+    date,
+    money,
+    text,
+)
+
+_STATEMENT = (
+    text("id", "Brex's identifier of the statement."),
+    money("start_balance", "Balance at the start of the period."),
+    money("end_balance", "Balance at the end of the period."),
+    date("period.start_date", "First day (UTC) of the period."),
+    date("period.end_date", "Day (UTC) before which the period ends."),
+)
 
 CARD_ACCOUNTS = Stream(
     name="card_accounts",
@@ -8,7 +28,7 @@ CARD_ACCOUNTS = Stream(
     description="The company's card accounts with their balances and limits.",
     path="/v2/accounts/card",
     scope="accounts.card.readonly",
-    paging=Paging(limit=None, envelope=False),
+    paging=Paging(limit=None, shape=Shape.ARRAY),
     columns=(
         text("id", "Brex's identifier of the account."),
         text("status", "ACTIVE, and others as Brex adds them."),
@@ -40,4 +60,27 @@ CASH_ACCOUNTS = Stream(
         boolean("primary", "Whether this is the company's one primary account."),
     ),
     snapshot=("current_balance", "available_balance"),
+)
+
+CARD_STATEMENTS = Stream(
+    name="card_statements",
+    group="accounts",
+    description="Finalised statements of the primary card account.",
+    path="/v2/accounts/card/primary/statements",
+    scope="statements.card.readonly",
+    columns=_STATEMENT,
+    statement=Statement("card_transactions"),
+)
+
+CASH_STATEMENTS = Stream(
+    name="cash_statements",
+    group="accounts",
+    description="Finalised statements of every cash account.",
+    path="/v2/accounts/cash/{id}/statements",
+    scope="statements.cash.readonly",
+    per=Per("cash_accounts", into="cash_account_id"),
+    key=("cash_account_id", "id"),
+    columns=_STATEMENT,
+    statement=Statement("cash_transactions"),
+    references=(Reference("cash_account_id", "cash_accounts"),),
 )

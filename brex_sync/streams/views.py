@@ -63,8 +63,9 @@ LATE_CHANGES = View(
     group="books",
     description="What arrived or changed in a month after the day on which its books were closed "
     "(brex-sync close): each row as it was then and as it is now. What is as it was then is not "
-    "listed, whatever it was in between.",
-    sources=("card_transactions", "cash_transactions"),
+    "listed, whatever it was in between. Transactions belong to the month in which they were "
+    "posted, expenses to that in which they were made.",
+    sources=("card_transactions", "cash_transactions", "expenses"),
     each=True,
     fields=(
         Field("month", Kind.DATE, "First day of the closed month."),

@@ -20,8 +20,8 @@ class Options:
 
     `compare` and `backfill` read once more, from the date `since` on or from the beginning: one
     notes what differs while it is mended, the other is gone on with by whoever reads the list next
-    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they
-    are.
+    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they are;
+    `insist` asks for a stream though it was found unavailable not long ago.
     """
 
     full: bool = False
@@ -30,6 +30,7 @@ class Options:
     backfill: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
+    insist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

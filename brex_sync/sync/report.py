@@ -11,7 +11,8 @@ from brex_sync.warehouse.reconciliations import Differed
 class StreamReport:
     """What one run did to one stream; rows are counted once per time Brex sent them.
 
-    `error` is a sentence for people, None if the stream was read to its end; `withheld` counts
+    `error` is a sentence for people, None if the stream was read to its end; `unavailable` is why
+    the credential may not read it, which is no fault of the run; `withheld` counts
     rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
     are fields no column is declared for; `cleaned` counts characters Postgres cannot hold;
     `differed` is what a comparison with Brex found, None if there was none.
@@ -32,7 +33,7 @@ class StreamReport:
     unknown: set[str] = field(default_factory=set)
     differed: Differed | None = None
     error: str | None = None
-    skipped: bool = False
+    unavailable: str | None = None
 
     @property
     def unchanged(self) -> int:
@@ -42,6 +43,13 @@ class StreamReport:
     @property
     def finished(self) -> bool:
         return self.error is None
+
+    @property
+    def state(self) -> str:
+        """How it ended, in one word."""
+        if self.error is not None:
+            return "failed"
+        return "unavailable" if self.unavailable else "finished"
 
     def counts(self) -> dict[str, int | float]:
         """The numbers, by name."""

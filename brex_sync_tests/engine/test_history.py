@@ -161,16 +161,16 @@ KEPT = replace(NOTES, history=True)
 
 
 @pytest.fixture
-def notes(rig: Any) -> Any:
+def notes(apart: Any) -> Any:
     """A table that was there, with a row of an older day and a deleted one, before history was."""
-    prepare(rig.engine, "brex", [NOTES], [])
-    with rig.engine.begin() as db:
+    prepare(apart.engine, "brex", [NOTES], [])
+    with apart.engine.begin() as db:
         db.exec_driver_sql(
             "INSERT INTO brex.notes (id, _raw, _first_seen_at, _deleted_at) VALUES "
             """('a', '{"id":"a","colour":"red"}', '2026-01-01Z', NULL), """
             """('b', '{"id":"b"}', '2026-01-01Z', '2026-02-01Z')"""
         )
-    return rig
+    return apart
 
 
 def test_history_begins_for_rows_that_were_there_before_it_when_they_were_first_seen(

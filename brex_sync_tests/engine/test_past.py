@@ -17,7 +17,8 @@ from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, person, spent
 from brex_sync_tests.engine.truth import assert_equal
 
-TABLES = ("users", "card_transactions")
+EDITED = {"users": "last_name", "card_transactions": "description"}
+TABLES = tuple(EDITED)
 FAULTS = [k for k in Kind if k not in (Kind.HANG, Kind.DELAY, Kind.SMALL_PAGES, Kind.BODY)]
 
 table = st.sampled_from(TABLES)
@@ -82,7 +83,7 @@ class Company:
         if kind == "delete":
             truth.delete(key)
         elif kind == "edit":
-            truth.edit(key, description=f"edit {next(self.names)}")
+            truth.edit(key, **{EDITED[name]: f"edit {next(self.names)}"})
         elif kind == "move":
             truth.edit(key, posted_at_date=day(self.rig.world, value))
         else:

@@ -61,15 +61,15 @@ def test_a_run_that_is_cut_off_is_not_called_finished(rig: Any) -> None:
     assert rig.rows("SELECT state, finished_at IS NULL FROM brex_sync.runs") == [("stopped", False)]
 
 
-def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(rig: Any) -> None:
-    with rig.engine.begin() as db:
+def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(apart: Any) -> None:
+    with apart.engine.begin() as db:
         db.exec_driver_sql("DROP TABLE brex_sync.runs")
         db.exec_driver_sql("ALTER TABLE brex_sync.run_streams ADD COLUMN counts jsonb NOT NULL")
         db.exec_driver_sql("ALTER TABLE brex_sync.run_streams DROP COLUMN fetched")
-        db.exec_driver_sql("COMMENT ON SCHEMA brex IS 'of an older version'")
-    spend(rig, 2)
-    assert rig.sync("card_transactions").finished
-    assert rig.rows("SELECT fetched, counts FROM brex_sync.run_streams") == [(2, None)]
+        db.exec_driver_sql("COMMENT ON SCHEMA brex_sync IS 'of an older version'")
+    spend(apart, 2)
+    assert apart.sync("card_transactions").finished
+    assert apart.rows("SELECT fetched, counts FROM brex_sync.run_streams") == [(2, None)]
 
 
 def test_preparing_again_takes_no_lock(rig: Any) -> None:

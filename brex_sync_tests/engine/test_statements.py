@@ -3,47 +3,12 @@
 from datetime import date
 from typing import Any
 
-import pytest
-
 from brex_sync.streams import STREAMS
-from brex_sync.streams.declare import Per, Statement, Stream, money, text
-from brex_sync.streams.declare import date as day
+from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.statements import count, unexplained
 from brex_sync_tests.engine.items import cash_account, paid, spent
 
-COLUMNS = (
-    text("id", "Id."),
-    money("start_balance", "Start."),
-    money("end_balance", "End."),
-    day("period.start_date", "First day."),
-    day("period.end_date", "Day before which it ends."),
-)
-CARD = Stream(
-    name="card_statements",
-    group="accounts",
-    description="Card statements.",
-    path="/v2/accounts/card/primary/statements",
-    scope="statements.card.readonly",
-    columns=COLUMNS,
-    statement=Statement("card_transactions"),
-)
-CASH = Stream(
-    name="cash_statements",
-    group="accounts",
-    description="Cash statements.",
-    path="/v2/accounts/cash/{id}/statements",
-    scope="statements.cash.readonly",
-    per=Per("cash_accounts", into="cash_account_id"),
-    key=("cash_account_id", "id"),
-    columns=COLUMNS,
-    statement=Statement("cash_transactions"),
-)
-
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stream in (CARD, CASH):
-        monkeypatch.setitem(STREAMS, stream.name, stream)
+CARD, CASH = STREAMS["card_statements"], STREAMS["cash_statements"]
 
 
 def statement(key: str, start: int, end: int, currency: str | None = "USD") -> Any:

@@ -7,13 +7,13 @@ SELECT
     CASE
         WHEN NOT known.there THEN 'arrived'
         WHEN t._deleted_at IS NOT NULL THEN 'deleted'
-        WHEN date_trunc('month', before.{dated}::timestamp)::date <> c.month THEN 'moved in'
-        WHEN date_trunc('month', t.{dated}::timestamp)::date <> c.month THEN 'moved out'
+        WHEN date_trunc('month', {dated_before}::timestamp)::date <> c.month THEN 'moved in'
+        WHEN date_trunc('month', {dated_now}::timestamp)::date <> c.month THEN 'moved out'
         ELSE 'changed'
     END AS change,
     t._changed_at AS changed_at,
-    before.{dated} AS dated_before,
-    CASE WHEN t._deleted_at IS NULL THEN t.{dated} END AS dated_now,
+    {dated_before} AS dated_before,
+    CASE WHEN t._deleted_at IS NULL THEN {dated_now} END AS dated_now,
     before.{amount} AS amount_before,
     CASE WHEN t._deleted_at IS NULL THEN t.{amount} END AS amount_now,
     before.{amount}_minor AS amount_before_minor,
@@ -49,9 +49,9 @@ WHERE c.connection = '{schema}'
   AND (known.there OR t._deleted_at IS NULL)
   AND (t._deleted_at IS NOT NULL OR before._raw IS DISTINCT FROM t._raw)
   AND c.month IN (
-      date_trunc('month', before.{dated}::timestamp)::date,
+      date_trunc('month', {dated_before}::timestamp)::date,
       CASE
           WHEN t._deleted_at IS NULL OR before._valid_from IS NULL
-          THEN date_trunc('month', t.{dated}::timestamp)::date
+          THEN date_trunc('month', {dated_now}::timestamp)::date
       END
   )
