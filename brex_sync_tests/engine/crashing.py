@@ -137,23 +137,22 @@ def standings(rig: Rig) -> dict[tuple[str, str], Standing]:
     }
 
 
-def requests_allowed(rig: Rig, standing: Standing | None, all_: int, overlap: int | None) -> int:
+def requests_allowed(standing: Standing | None, pages: int, overlap: int | None) -> int:
     """What the run after a kill may ask of a list: what was not committed, one page more, and
-    the overlap. `all_` and `overlap` are the list's pages; `overlap` None for one without filter.
+    the overlap.
+
+    `pages` are those of the whole list, `overlap` those of its overlap, None without a filter.
     """
-    again = overlap or 0
     if standing is None or not (standing.open and standing.pages):
-        fresh = overlap if overlap and standing and standing.known else all_
-        return fresh + 1
-    window = all_ if standing.full or overlap is None else overlap
-    return window - standing.pages + 1 + again
+        return 1 + (overlap if overlap and standing and standing.known else pages)
+    window = pages if standing.full or overlap is None else overlap
+    return 1 + window - standing.pages + (overlap or 0)
 
 
-def pages_of(rig: Rig, name: str, first: str | None = None) -> int:
+def pages_of(rig: Rig, name: str, first: str = "") -> int:
     """Pages of a list, or of what is dated `first` or later in it; hidden users have their own."""
     items = rig.world.collection(name).items()
     hidden = [i for i in items if name == "users" and i["status"] in ("DELETED", "ARCHIVED")]
-    shown = [i for i in items if i not in hidden and (not first or i["posted_at_date"] >= first)]
-    return max(1, ceil(len(shown) / PAGE)) + (
-        max(1, ceil(len(hidden) / PAGE)) if name == "users" else 0
-    )
+    shown = [i for i in items if i not in hidden and i.get("posted_at_date", first) >= first]
+    pages = max(1, ceil(len(shown) / PAGE))
+    return pages + max(1, ceil(len(hidden) / PAGE)) if name == "users" else pages
