@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from brex_sync.brex.errors import Fault, RateLimited, Transient, Unreachable, cl
 from brex_sync.brex.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 Params = Mapping[str, str | Sequence[str]]
 Answer = TypeVar("Answer")
@@ -157,12 +160,11 @@ def _seconds(retry_after: str | None) -> float | None:
     """Retry-After in seconds, whether it came as a number or as an HTTP date."""
     if retry_after is None:
         return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
+    if _NUMBER.fullmatch(retry_after):
+        return float(retry_after)
     try:
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

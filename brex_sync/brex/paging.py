@@ -5,7 +5,7 @@ walk and is never kept as a watermark.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
@@ -37,7 +37,7 @@ def list_path(stream: Stream, parent: str | None) -> str:
 
 async def walk(
     client: BrexClient, listing: Listing, meter: Meter, cursor: str | None = None
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """Yields the pages of a list from `cursor` on, one page ahead of whoever takes them.
 
     Raises:
@@ -61,6 +61,7 @@ async def walk(
             yield page
     finally:
         request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
 
 
 async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter) -> Page:

@@ -1,7 +1,8 @@
 """Reading ahead: what comes is gathered while what came before is dealt with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -9,20 +10,24 @@ Item = TypeVar("Item")
 _END = object()
 
 
-async def in_batches(source: AsyncIterator[Item], ahead: int) -> AsyncIterator[list[Item]]:
+async def in_batches(
+    source: AsyncGenerator[Item, None], ahead: int
+) -> AsyncGenerator[list[Item], None]:
     """Yields what `source` has given so far, whenever it is asked: at most `ahead` items.
 
     Never more than `ahead` items wait. When `source` fails, what it gave before is yielded first.
+    Closing it closes `source`.
     """
     given: asyncio.Queue[object] = asyncio.Queue()
     room = asyncio.Semaphore(ahead)
 
     async def gather() -> None:
         try:
-            await room.acquire()
-            async for item in source:
-                given.put_nowait(item)
+            async with aclosing(source):
                 await room.acquire()
+                async for item in source:
+                    given.put_nowait(item)
+                    await room.acquire()
         finally:
             given.put_nowait(_END)
 
@@ -42,4 +47,4 @@ async def in_batches(source: AsyncIterator[Item], ahead: int) -> AsyncIterator[l
         await gathering
     finally:
         gathering.cancel()
-        await asyncio.wait([gathering])
+        await asyncio.gather(gathering, return_exceptions=True)

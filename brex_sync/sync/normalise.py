@@ -37,6 +37,9 @@ RAW = "_raw"
 LAST = 4
 """Characters kept of a bank number."""
 
+_UNFIT = (ValueError, OverflowError, RecursionError)
+"""What a value that cannot be read raises; the last where it is nested too deep."""
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode_one = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -201,7 +204,7 @@ def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Valu
     try:
         if types <= accepted:
             return values if read is None else [None if v is None else read(v) for v in values]
-    except (ValueError, OverflowError):
+    except _UNFIT:
         pass
     return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
 
@@ -214,14 +217,17 @@ def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> A
         if type(value) not in accepted:
             raise ValueError
         return value if read is None else read(value)
-    except (ValueError, OverflowError):
+    except _UNFIT:
         wanted = kind.name.lower()
         broken.setdefault(i, f"{path}: expected {wanted}, got {_told(value)}")
         return None
 
 
 def _told(value: Any) -> str:
-    return f"{type(value).__name__} {str(value)[:60]!r}"
+    try:
+        return f"{type(value).__name__} {str(value)[:60]!r}"
+    except RecursionError:
+        return f"{type(value).__name__} nested too deep"
 
 
 def _int64(value: int) -> int:

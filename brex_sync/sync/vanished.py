@@ -1,7 +1,6 @@
 """Rows that are here and were not listed: gone, or only not seen? No live row is ever marked."""
 
 import asyncio
-from dataclasses import replace
 
 from brex_sync.brex.errors import NotFound
 from brex_sync.brex.paging import fetch_item
@@ -74,7 +73,7 @@ async def _ask_for(reading: Reading, lease: Lease, missing: tuple[str, ...]) -> 
             continue
         _, staged = prepare(stream, page, parent)
         counts = await asyncio.to_thread(load.store_item, reading.engine, lease, staged)
-        reading.tell(replace(counts, fetched=1))
+        reading.tell(counts)
     reading.report.requests = reading.meter.requests
     return tuple(gone)
 

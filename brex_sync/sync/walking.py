@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -91,24 +92,25 @@ async def _walk_once(reading: Reading, lease: Lease, window: Window) -> tuple[Wi
     def finish(db: sa.Connection, closing: Window) -> None:
         comparisons.append(_close(db, lease, closing, reading.clock()))
 
-    async for batch in in_batches(_arrivals(reading, window), PAGES_AHEAD):
-        after = await asyncio.to_thread(
-            load.commit_pages,
-            reading.engine,
-            lease,
-            _after(window, batch),
-            together([arrival.staged for arrival in batch]),
-            finish if batch[-1].last else None,
-        )
-        for arrival in batch:
-            reading.report.cleaned += arrival.cleaned
-            reading.report.unknown |= arrival.unknown
-        reading.tell(after.counts - window.counts)
-        window = after
+    async with aclosing(in_batches(_arrivals(reading, window), PAGES_AHEAD)) as batches:
+        async for batch in batches:
+            after = await asyncio.to_thread(
+                load.commit_pages,
+                reading.engine,
+                lease,
+                _after(window, batch),
+                together([arrival.staged for arrival in batch]),
+                finish if batch[-1].last else None,
+            )
+            for arrival in batch:
+                reading.report.cleaned += arrival.cleaned
+                reading.report.unknown |= arrival.unknown
+            reading.tell(after.counts - window.counts)
+            window = after
     return window, comparisons[-1]
 
 
-async def _arrivals(reading: Reading, window: Window) -> AsyncIterator[Arrival]:
+async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival, None]:
     """The window's remaining pages, ready to be committed."""
     stream = reading.slice.stream
     parts = 2 if stream.hidden else 1
@@ -120,18 +122,19 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncIterator[Arrival]:
             window.limit,
             stream.paging.envelope,
         )
-        async for page in walk(reading.client, listing, reading.meter, cursor):
-            frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)
-            ended = page.next_cursor is None
-            yield Arrival(
-                staged,
-                part + ended,
-                page.next_cursor,
-                ended and part == parts - 1,
-                frame.newest,
-                page.cleaned,
-                frame.unknown,
-            )
+        async with aclosing(walk(reading.client, listing, reading.meter, cursor)) as pages:
+            async for page in pages:
+                frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)
+                ended = page.next_cursor is None
+                yield Arrival(
+                    staged,
+                    part + ended,
+                    page.next_cursor,
+                    ended and part == parts - 1,
+                    frame.newest,
+                    page.cleaned,
+                    frame.unknown,
+                )
         cursor = None
 
 

@@ -52,8 +52,9 @@ def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
     with engine.begin() as db:
         checkpoints.committed(db, lease)
         counts, refused = merge_sound(db, lease, staged)
-        _set_aside(db, lease, None, (*staged.rejects, *refused))
-        return counts
+        rejects = (*staged.rejects, *refused)
+        _set_aside(db, lease, None, rejects)
+        return _counted(counts, staged, rejects)
 
 
 def _ways(lease: Lease) -> tuple[Way, ...]:
@@ -98,13 +99,16 @@ def _advance(
     rejects = (*staged.rejects, *refused)
     _set_aside(db, lease, window.number, rejects)
     _note_keys(db, lease, window, staged)
-    fetched = len(staged.lines) + len(staged.rejects)
-    counts = replace(counts, fetched=fetched, quarantined=len(rejects))
-    window = replace(window, counts=window.counts + counts)
+    window = replace(window, counts=window.counts + _counted(counts, staged, rejects))
     checkpoints.advance(db, lease, window)
     if finish is not None:
         finish(db, window)
     return window
+
+
+def _counted(counts: Counts, staged: Staged, rejects: Sequence[Reject]) -> Counts:
+    fetched = len(staged.lines) + len(staged.rejects)
+    return replace(counts, fetched=fetched, quarantined=len(rejects))
 
 
 _NOTE = sa.text(

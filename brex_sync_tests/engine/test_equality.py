@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync_tests.engine.items import cash_account, day, paid, person, spend, spent
+from brex_sync_tests.engine.items import cash_account, day, paid, spend, spent
 from brex_sync_tests.engine.truth import TABLES, assert_equal
 
 ALL = (*TABLES, "cash_transactions")
@@ -119,28 +119,51 @@ def test_equal_ids_in_two_cash_accounts_are_two_rows(rig: Any) -> None:
     assert_equal(rig, "cash_transactions", "cash_accounts")
 
 
-def test_identifiers_are_percent_encoded_in_paths(rig: Any) -> None:
-    odd = "a/b ?#%25"
-    rig.world.collection("cash_accounts").add(cash_account(odd))
-    rig.world.collection("cash_transactions").open_list(odd)
-    paths: list[bytes] = []
+def test_changed_at_moves_with_a_row_and_with_nothing_else(rig: Any) -> None:
+    spend(rig, 6)
+    rig.sync("card_transactions")
+    truth = rig.world.collection("card_transactions")
 
-    def spying(app: Any) -> Any:
-        async def inner(scope: Any, receive: Any, send: Any) -> None:
-            paths.append(scope["raw_path"])
-            await app(scope, receive, send)
+    def stamps() -> dict[str, Any]:
+        found = rig.rows("SELECT id, _first_seen_at, _changed_at FROM brex.card_transactions")
+        return {key: (first, changed) for key, first, changed in found}
 
-        return inner
+    def moved(before: dict[str, Any]) -> set[str]:
+        after = stamps()
+        assert all(after[key][0] == before[key][0] for key in before), "first seen is kept"
+        assert all(after[key][1] >= before[key][1] for key in before)
+        return {key for key in before if after[key][1] != before[key][1]}
 
-    rig.wrap = spying
-    rig.sync("cash_accounts", "cash_transactions")
-    assert b"/v2/transactions/cash/a%2Fb%20%3F%23%2525" in paths
+    before = stamps()
+    assert all(first == changed for first, changed in before.values())
+    truth.edit("t0001", description="edited")
+    kept = truth.get("t0002")
+    truth.delete("t0002")
+    rig.sync("card_transactions")
+    assert moved(before) == {"t0001", "t0002"}
+    assert rig.one("SELECT _changed_at = _deleted_at FROM brex.card_transactions WHERE id='t0002'")
+    before = stamps()
+    truth.add(kept)
+    rig.sync("card_transactions")
+    assert moved(before) == {"t0002"}
+    before = stamps()
+    rig.sync("card_transactions", full=True)
+    assert moved(before) == set()
 
 
-def test_streams_whose_parent_fails_are_not_read(rig: Any) -> None:
-    rig.world.collection("users").add(person("u"))
-    rig.token = "bxt_wrong"
-    report = rig.sync()
-    assert not report.finished
-    assert "cash_accounts" in (report.streams["cash_transactions"].error or "")
-    assert "Invalid or Revoked Token" in (report.streams["users"].error or "")
+def test_a_change_in_an_undeclared_field_alone_is_a_change(rig: Any) -> None:
+    spend(rig, 2)
+    rig.sync("card_transactions")
+    rig.world.collection("card_transactions").edit("t0001", novelty=1)
+    assert rig.sync("card_transactions").streams["card_transactions"].updated == 1
+    assert_equal(rig, "card_transactions")
+
+
+def test_the_report_counts_each_row_once_for_each_time_it_was_sent(rig: Any) -> None:
+    spend(rig, 20)
+    first = rig.sync("card_transactions", pages=5).streams["card_transactions"]
+    assert (first.fetched, first.inserted, first.updated, first.unchanged) == (20, 20, 0, 0)
+    rig.world.collection("card_transactions").edit("t0001", description="edited")
+    second = rig.sync("card_transactions", pages=5).streams["card_transactions"]
+    assert (second.fetched, second.inserted, second.updated, second.unchanged) == (15, 0, 1, 14)
+    assert (first.requests, second.requests) == (4, 3)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brex_sync.brex import errors
+from brex_sync.brex.client import _seconds
 from brex_sync.brex.errors import Fault, UnusableAnswer, classify
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import clean, read_item, read_page
@@ -138,3 +139,25 @@ def test_a_pause_holds_everybody_back() -> None:
 
     asyncio.run(main())
     assert times == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        (None, None),
+        ("0", 0),
+        ("7", 7),
+        ("1.5", 1.5),
+        ("inf", None),
+        ("nan", None),
+        ("-3", None),
+        ("soon", None),
+        ("", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 1970 00:00:00 -0000", 0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date_and_anything_else_is_as_if_it_were_not_there(
+    told: str | None, seconds: float | None
+) -> None:
+    assert _seconds(told) == seconds

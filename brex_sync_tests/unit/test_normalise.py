@@ -179,6 +179,25 @@ def test_the_quick_way_gives_what_the_patient_way_gives_or_nothing(items: list[A
         assert list(quick.rows.dtypes) == list(patient.rows.dtypes)
 
 
+@pytest.mark.parametrize("field", ["card_metadata", "description", "amount", "novelty"])
+@pytest.mark.parametrize(("opening", "closing"), ["[]", ('{"a":', "}")], ids=["lists", "maps"])
+def test_however_deep_a_value_is_nested_only_its_row_is_concerned(
+    field: str, opening: str, closing: str
+) -> None:
+    for depth in (10, 500, *range(850, 1010), 5000, 100_000):
+        deep = f'{{"id":"deep","{field}":{opening * depth}1{closing * depth}}}'
+        frame = normalise(CARDS, [b'{"id":"a"}', deep.encode(), b'{"id":"z"}'])
+        assert set(frame.rows["id"]) >= {"a", "z"}
+        assert len(frame.rows) + len(frame.rejected) == 3
+
+
+def test_numbers_in_free_maps_keep_every_digit() -> None:
+    numbers = ["0.123456789012345678901234567890", "1" + "0" * 40, "-1.10", "9" * 30 + ".5"]
+    raw = [f'{{"id":"{i}","card_metadata":{{"n":{n}}}}}'.encode() for i, n in enumerate(numbers)]
+    frame = normalise(CARDS, raw)
+    assert list(frame.rows["card_metadata"]) == [f'{{"n":{n}}}' for n in numbers]
+
+
 def test_a_page_as_declared_goes_the_quick_way() -> None:
     items = World(card_transactions=50).collection("card_transactions").rows().bodies
     assert _as_declared(CARDS, items, None) is not None
