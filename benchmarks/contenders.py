@@ -9,17 +9,22 @@ import json
 import resource
 import sys
 import time
+from decimal import Decimal
 
 import httpx
 import psycopg
 
+from brex_sync.brex.budget import Budget
 from brex_sync.brex.client import BrexClient, Endpoint
-from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.streams import STREAMS
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.request_loans import RequestLedger
 
 TOKEN = "bxt_sandbox"
+UNLIMITED = 100_000
+"""Requests a minute: the sandbox is told to allow any number."""
 PATH = "/v2/transactions/card/primary"
 COLUMNS = (
     "id text PRIMARY KEY, type text, description text, amount numeric, amount_minor bigint, "
@@ -34,7 +39,9 @@ def ours(api: str, database: str) -> dict[str, object]:
 
     async def run() -> dict[str, object]:
         engine = open_warehouse(database)
-        async with BrexClient(Endpoint(api, lambda: TOKEN), RateLimiter(100_000)) as client:
+        ledger = RequestLedger(engine, "brex", UNLIMITED, PERIOD, lost_after=2 * PERIOD)
+        limiter = RateLimiter(UNLIMITED, budget=Budget(ledger))
+        async with BrexClient(Endpoint(api, lambda: TOKEN), limiter) as client:
             report = await Sync("brex", client, engine).run([STREAMS["card_transactions"]])
         engine.dispose()
         [stream] = report.streams.values()
@@ -67,8 +74,6 @@ def bare(api: str, database: str) -> dict[str, object]:
 
 def bare_row(item: dict[str, object]) -> tuple[object, ...]:
     """The same columns as ours."""
-    from decimal import Decimal
-
     amount = item.get("amount") or {}
     merchant = item.get("merchant") or {}
     metadata = item.get("card_metadata")

@@ -10,8 +10,9 @@ from uuid import uuid4
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from brex_sync.brex.client import BrexClient, Endpoint
-from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.budget import HOLD, Budget
+from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.connections import Connection
 from brex_sync.embedded import EmbeddedPostgres, Server
 from brex_sync.sandbox import World, create_app
@@ -22,6 +23,7 @@ from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.request_loans import RequestLedger
 
 
 @contextmanager
@@ -117,7 +119,7 @@ async def open_sync(
     try:
         async with BrexClient(
             Endpoint(connection.api_url, lambda: connection.token),
-            RateLimiter(settings.requests_per_minute),
+            limiter(settings, connection, engine),
         ) as client:
             yield Sync(
                 connection.name,
@@ -129,6 +131,14 @@ async def open_sync(
             )
     finally:
         engine.dispose()
+
+
+def limiter(settings: Settings, connection: Connection, engine: sa.Engine) -> RateLimiter:
+    """A connection's rate limit, shared with every other process through the warehouse."""
+    lost_after = HOLD + Patience().deadline + PERIOD
+    most = settings.requests_per_minute
+    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
+    return RateLimiter(most, budget=Budget(ledger))
 
 
 def _listens(port: int) -> bool:

@@ -108,11 +108,15 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
     months: Annotated[int, typer.Option(help="Months of history.")] = 14,
     card_transactions: Annotated[int, typer.Option(help="How many card transactions.")] = 12_000,
+    expenses: Annotated[
+        int | None,
+        typer.Option(help="How many expenses; by default one per card transaction, up to 12,000."),
+    ] = None,
     today: Annotated[
         str | None, typer.Option(help="Last day of the history, YYYY-MM-DD; today by default.")
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Let new transactions appear as time passes.")
+        bool, typer.Option("--live", help="Let money move and people change as time passes.")
     ] = False,
     latency: Annotated[float, typer.Option(help="Seconds every answer is late.")] = 0.0,
     rate_limit: Annotated[
@@ -125,7 +129,7 @@ def sandbox(
     except ValueError:
         raise SettingsError(f"--today {today}: expected a date such as 2026-11-24") from None
     listener = bind(port)
-    world = World(seed, day, months, card_transactions, live)
+    world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
     serve(create_app(world, latency=latency, rate_limit=rate_limit or None), listener)
 

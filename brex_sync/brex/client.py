@@ -92,6 +92,7 @@ class BrexClient:
         trace: TracebackType | None,
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
+        await self._limiter.close()
 
     async def get(
         self, path: str, params: Params, read: Callable[[bytes], Answer], meter: Meter
@@ -106,7 +107,7 @@ class BrexClient:
             retry=tenacity.retry_if_exception_type(Transient),
             stop=stop_after_attempt(patience.attempts) | stop_after_delay(patience.total),
             wait=self._wait,
-            before_sleep=self._tell,
+            before_sleep=self._hold,
             reraise=True,
         ):
             with attempt:
@@ -140,20 +141,19 @@ class BrexClient:
         raise classify(fault, f"GET {path}")
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next attempt; a rate limit holds back every stream."""
+        """Seconds before the next attempt."""
         error = state.outcome.exception() if state.outcome else None
         backoff = wait_random_exponential(self._patience.first, self._patience.longest)(state)
         asked = error.retry_after if isinstance(error, Transient) else None
-        wait = backoff if asked is None else asked + min(backoff, 1.0)
-        if isinstance(error, RateLimited):
-            self._limiter.pause(wait)
-        return wait
+        return backoff if asked is None else asked + min(backoff, 1.0)
 
-    @staticmethod
-    def _tell(state: tenacity.RetryCallState) -> None:
+    async def _hold(self, state: tenacity.RetryCallState) -> None:
+        """Tells of the wait; a rate limit holds back every stream, and every process."""
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("%s; trying again in %.1f s", error, wait)
+        if isinstance(error, RateLimited):
+            await self._limiter.pause(wait)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from brex_sync.brex.budget import Budget
+
 REQUESTS = 1000
 """Requests Brex allows per client and account in `PERIOD` (its rate-limit guide)."""
 PERIOD = 60.0
@@ -17,7 +19,8 @@ class RateLimiter:
 
     A request may arrive at any moment between being sent and being answered, so a slot stays
     taken until `period` seconds after the answer; then no window the server could count in holds
-    more than `requests`.
+    more than `requests`. Other processes that read the same account are reckoned with through the
+    `budget` they share.
     """
 
     def __init__(
@@ -25,10 +28,12 @@ class RateLimiter:
         requests: int = REQUESTS,
         period: float = PERIOD,
         clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
     ) -> None:
         self._requests = requests
         self._period = period
         self._clock = clock
+        self._budget = budget
         self._in_flight = 0
         self._answered: deque[float] = deque()
         self._paused_until = 0.0
@@ -41,17 +46,27 @@ class RateLimiter:
         async with self._queue:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
+            drawn = await self._budget.take() if self._budget else None
             self._in_flight += 1
         try:
             yield
         finally:
             self._in_flight -= 1
+            if self._budget and drawn:
+                self._budget.answered(drawn)
             self._answered.append(self._clock())
             self._released.set()
 
-    def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         """Lets nobody through for `seconds`: Brex said to come back later."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
+        if self._budget:
+            await self._budget.pause(seconds)
+
+    async def close(self) -> None:
+        """Gives back what it holds of the shared budget."""
+        if self._budget:
+            await self._budget.close()
 
     def _wait(self) -> float:
         now = self._clock()

@@ -1,34 +1,30 @@
 """The ASGI application: Brex's endpoints over a world, and a door for tests to steer it."""
 
 import asyncio
-import base64
-import binascii
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from brex_sync.sandbox.collection import Item, Rows
-from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint, Shape
+from brex_sync.sandbox.answers import Answers
+from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint
 from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.sandbox.paging import read_limit
+from brex_sync.sandbox.refusals import Refusal, bad_request, not_found
+from brex_sync.sandbox.steering import Logged, steer
 from brex_sync.sandbox.world import World
 
 TOKEN = "bxt_sandbox"
-DEFAULT_LIMIT = 100
-HIDDEN = {"DELETED", "ARCHIVED"}
-"""Users so marked are listed only when asked for by status."""
+REMEMBERED = 100_000
+"""How many requests the log holds; older ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +33,6 @@ class Access:
 
     scopes: frozenset[str] | None = None
     roles: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A request as it came: monotonic seconds, method, path, query and the status answered."""
-
-    at: float
-    method: str
-    path: str
-    query: str
-    status: int
-
-
-class Refusal(Exception):
-    """An error answer."""
-
-    def __init__(self, status: int, kind: str, message: str, **headers: str) -> None:
-        super().__init__(message)
-        body = msgspec.json.encode({"type": kind, "message": message}) if message else b""
-        self.response = Response(body, status, headers, media_type="application/json")
 
 
 @dataclass(slots=True)
@@ -68,7 +44,8 @@ class Sandbox:
     latency: float
     rate_limit: int | None
     tokens: Mapping[str, Access]
-    requests: list[Logged] = field(default_factory=list)
+    answers: Answers
+    requests: deque[Logged] = field(default_factory=partial(deque, maxlen=REMEMBERED))
     recent: deque[float] = field(default_factory=deque)
 
     async def answer(self, endpoint: Endpoint, request: Request) -> Response:
@@ -78,14 +55,14 @@ class Sandbox:
         try:
             response = await self._respond(endpoint, request)
         except Refusal as refusal:
-            response = refusal.response
+            response = refusal.response(endpoint.errors)
         response.headers["X-Brex-Trace-Id"] = uuid4().hex
         self.requests.append(
             Logged(
                 time.monotonic(),
                 request.method,
-                request.url.path,
-                request.url.query,
+                request.scope["path"],
+                request.scope["query_string"].decode(),
                 response.status_code,
             )
         )
@@ -93,15 +70,20 @@ class Sandbox:
 
     async def _respond(self, endpoint: Endpoint, request: Request) -> Response:
         self._count()
-        cursor = request.query_params.get("cursor")
-        limit = _limit(endpoint, request)
-        fault = self.faults.strike(request.url.path, cursor=cursor, limit=limit)
+        query = request.query_params
+        cursor = query.get("cursor")
+        limit = read_limit(endpoint, query.get("limit"))
+        fault = self.faults.strike(request.scope["path"], cursor=cursor, limit=limit)
         if fault is not None:
             await _wait(fault)
+            if fault.kind is Kind.STATUS:
+                return Response(
+                    fault.body, fault.status, fault.headers, media_type="application/json"
+                )
             _refuse(fault)
         self._authorise(endpoint, request)
         self.world.tick()
-        body = self._body(endpoint, request, cursor, limit)
+        body = self.answers.body(endpoint, query, request.path_params, limit)
         if fault is not None:
             return _spoil(fault, body, cursor)
         return Response(body, media_type="application/json")
@@ -131,23 +113,6 @@ class Sandbox:
         if not access.roles and "cash" in endpoint.path:
             raise Refusal(401, "UNAUTHORIZED", "Must be cash admin, bookkeeper or user")
 
-    def _body(self, endpoint: Endpoint, request: Request, cursor: str | None, limit: int) -> bytes:
-        key = request.path_params.get("id")
-        collection = self.world.collection(endpoint.collection)
-        if endpoint.shape is Shape.ITEM:
-            item = collection.get(key) if key else next(iter(collection.items()), None)
-            if item is None:
-                raise Refusal(404, "NOT_FOUND", f"No {endpoint.collection} with this id")
-            return msgspec.json.encode(item)
-        if endpoint.per_parent and key not in collection.parents():
-            raise Refusal(404, "NOT_FOUND", "No such parent")
-        rows, count = _select(
-            endpoint, request, collection.rows(key if endpoint.per_parent else None)
-        )
-        if endpoint.shape is Shape.ARRAY:
-            return b"[" + b",".join(rows.bodies[:count]) + b"]"
-        return _page(endpoint, rows, count, cursor, limit)
-
 
 def create_app(
     world: World,
@@ -160,16 +125,17 @@ def create_app(
     """The sandbox as an ASGI application.
 
     `latency` is in seconds per request, `rate_limit` in requests per 60 s (None: without).
-    `app.state.requests` is the list of `Logged` requests.
+    `app.state.requests` holds the latest requests as `Logged`.
     """
-    sandbox = Sandbox(world, faults or Faults(), latency, rate_limit, tokens or {TOKEN: Access()})
+    sandbox = Sandbox(
+        world, faults or Faults(), latency, rate_limit, tokens or {TOKEN: Access()}, Answers(world)
+    )
     routes = [
         Route(endpoint.path, partial(_serve, sandbox, endpoint), methods=["GET"])
         for endpoint in sorted(ENDPOINTS, key=lambda e: "{" in e.path)
     ]
-    steering = Route(
-        "/_sandbox/{what}", partial(_steer, sandbox), methods=["GET", "POST", "DELETE"]
-    )
+    door = partial(steer, world, sandbox.faults, sandbox.requests)
+    steering = Route("/_sandbox/{what}", door, methods=["GET", "POST", "DELETE"])
     app = Starlette(routes=[*routes, steering], exception_handlers={404: _unknown})
     app.state.requests = sandbox.requests
     app.state.sandbox = sandbox
@@ -181,118 +147,9 @@ async def _serve(sandbox: Sandbox, endpoint: Endpoint, request: Request) -> Resp
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
-    response = Refusal(404, "NOT_FOUND", "No such endpoint").response
+    response = not_found("No such endpoint").response()
     response.headers["X-Brex-Trace-Id"] = uuid4().hex
     return response
-
-
-async def _steer(sandbox: Sandbox, request: Request) -> Response:
-    """Lets another process set faults, read the log of requests and change the truth."""
-    what = request.path_params["what"]
-    if what == "requests":
-        return JSONResponse([asdict(entry) for entry in sandbox.requests])
-    if what == "faults" and request.method == "DELETE":
-        sandbox.faults.clear()
-    elif what == "faults":
-        sandbox.faults.add(Fault(**await request.json()))
-    elif what == "edit":
-        change: dict[str, Any] = await request.json()
-        collection = sandbox.world.collection(change["collection"])
-        try:
-            if "add" in change:
-                collection.add(change["add"], change.get("parent"))
-            elif "delete" in change:
-                collection.delete(change["delete"])
-            else:
-                collection.edit(change["edit"], **change["changes"])
-        except KeyError as error:
-            return JSONResponse({"message": f"there is no {error}"}, 404)
-    else:
-        return JSONResponse({"message": "requests, faults or edit"}, 404)
-    return JSONResponse({"done": True})
-
-
-def _limit(endpoint: Endpoint, request: Request) -> int:
-    asked = request.query_params.get("limit")
-    limit = int(asked) if asked and asked.isdigit() else DEFAULT_LIMIT
-    if limit > endpoint.maximum:
-        message = f"limit must be less than or equal to {endpoint.maximum}"
-        raise Refusal(400, "BAD_REQUEST", message)
-    return max(1, limit)
-
-
-def _select(endpoint: Endpoint, request: Request, rows: Rows) -> tuple[Rows, int]:
-    """The rows that the request's filters leave: so many, from the start."""
-    query = request.query_params
-    unknown = set(query.getlist("expand[]")) - endpoint.expand
-    if unknown:
-        raise Refusal(400, "BAD_REQUEST", f"Unsupported entity expansion: {sorted(unknown)[0]}")
-    since = _moment(query, endpoint.since)
-    until = _moment(query, endpoint.until)
-    count = rows.since(since) if since else len(rows.ids)
-    wanted = {f: query.getlist(p) for p, f in endpoint.filters if query.getlist(p)}
-    hides = endpoint.collection == "users" and "status" not in wanted
-    if not wanted and not hides and not until:
-        return rows, count
-    kept = Rows()
-    for key, day, body in islice(zip(rows.ids, rows.dates, rows.bodies, strict=True), count):
-        item = msgspec.json.decode(body)
-        if (until and day > until) or (hides and item.get("status") in HIDDEN):
-            continue
-        if all(_matches(item, path, values) for path, values in wanted.items()):
-            kept.ids.append(key)
-            kept.dates.append(day)
-            kept.bodies.append(body)
-    return kept, len(kept.ids)
-
-
-def _moment(query: QueryParams, parameter: str | None) -> str | None:
-    """A filter's date or date-time as sent, with or without a zone; anything else is refused."""
-    moment = query.get(parameter) if parameter else None
-    if not moment:
-        return None
-    try:
-        datetime.fromisoformat(moment)
-    except ValueError:
-        raise Refusal(400, "BAD_REQUEST", f"{parameter} is invalid") from None
-    return moment
-
-
-def _matches(item: Item, path: str, values: list[str]) -> bool:
-    found: Any = item
-    for key in path.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    wanted = {part for value in values for part in value.split(",")}
-    return bool(wanted & set(found)) if isinstance(found, list) else str(found) in wanted
-
-
-def _page(endpoint: Endpoint, rows: Rows, count: int, cursor: str | None, limit: int) -> bytes:
-    offset = 0
-    if cursor is not None:
-        limit, offset = _position(cursor)
-        if not 0 < limit <= endpoint.maximum:
-            raise Refusal(400, "BAD_REQUEST", "Invalid cursor")
-    items = b",".join(rows.bodies[offset : min(offset + limit, count)])
-    end = offset + limit
-    more = end < count
-    following = _cursor(limit, end).encode() if more else b""
-    tail = b'"next_cursor":"' + following + b'"' if more else b'"next_cursor":null'
-    if endpoint.shape is Shape.RECORDS:
-        tail += b',"has_next_page":' + (b"true" if more else b"false")
-        tail += b',"total_count":%d' % count
-    return b'{"items":[' + items + b"]," + tail + b"}"
-
-
-def _cursor(limit: int, offset: int) -> str:
-    return base64.b64encode(b'{"limit":%d,"offset":%d}' % (limit, offset)).decode()
-
-
-def _position(cursor: str) -> tuple[int, int]:
-    try:
-        position = msgspec.json.decode(base64.b64decode(cursor, validate=True))
-        return int(position["limit"]), int(position["offset"])
-    except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError):
-        raise Refusal(400, "BAD_REQUEST", "Invalid cursor") from None
 
 
 async def _wait(fault: Fault) -> None:
@@ -303,15 +160,10 @@ async def _wait(fault: Fault) -> None:
 
 
 def _refuse(fault: Fault) -> None:
-    if fault.kind is Kind.STATUS:
-        refusal = Refusal(fault.status, "", "", **fault.headers)
-        refusal.response.body = fault.body.encode()
-        refusal.response.headers["content-length"] = str(len(refusal.response.body))
-        raise refusal
     if fault.kind is Kind.EXPIRED_CURSOR:
-        raise Refusal(400, "BAD_REQUEST", "Invalid cursor")
+        raise bad_request("Invalid cursor")
     if fault.kind is Kind.SMALL_PAGES:
-        raise Refusal(400, "BAD_REQUEST", f"limit must be less than or equal to {fault.limit}")
+        raise bad_request(f"limit must be less than or equal to {fault.limit}")
 
 
 def _spoil(fault: Fault, body: bytes, cursor: str | None) -> Response:

@@ -1,45 +1,76 @@
 """A list as Brex keeps it: newest first, every item serialised once."""
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 Item = dict[str, Any]
-SECONDS = len("2026-11-24T12:00:00")
+DAY = len("2026-11-24")
 encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder().decode
+
+
+def stamp(moment: str) -> str:
+    """A moment as text that sorts: a day as it is, a date-time in UTC with microseconds.
+
+    Without a zone UTC is meant. What is no moment stays as it is.
+    """
+    if len(moment) <= DAY:
+        return moment
+    try:
+        read = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    if read.tzinfo:
+        read = read.astimezone(UTC).replace(tzinfo=None)
+    return read.isoformat(timespec="microseconds")
 
 
 @dataclass(slots=True)
 class Rows:
-    """The items of one list, as parallel columns in listing order."""
+    """The items of one list, as parallel columns in listing order; `dates` are stamps."""
 
     ids: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
-    def since(self, moment: str) -> int:
-        """How many rows, from the start, are dated `moment` or later, as exactly as they are dated.
+    def append(self, key: str, day: str, body: bytes) -> None:
+        """Adds a row at the end."""
+        self.ids.append(key)
+        self.dates.append(day)
+        self.bodies.append(body)
 
-        A row with a date is compared by its day, one with a time to the second.
+    def newer(self, moment: str, *, inclusive: bool) -> int:
+        """How many rows, from the start, are dated after `moment`, a stamp, or at it.
+
+        Rows that are dated by the day are compared by the day.
         """
-        precision = min(len(self.dates[0]), SECONDS) if self.dates else 0
-        return bisect_right(self.dates, _descending(moment[:precision]), key=_descending)
+        size = min(len(self.dates[0]), len(moment)) if self.dates else 0
+        bound = moment[:size]
+        if inclusive:
+            return bisect_left(self.dates, True, key=lambda day: day[:size] < bound)
+        return bisect_left(self.dates, True, key=lambda day: day[:size] <= bound)
 
 
 class Collection:
     """The items of one kind, in one list, or in one per parent.
 
     `id_field` identifies an item; `date_field` orders the list, newest first, where there is one.
+    `version` rises with every change.
     """
 
     def __init__(self, name: str, id_field: str = "id", date_field: str | None = None) -> None:
         self.name = name
         self.id_field = id_field
         self.date_field = date_field
+        self.version = 0
         self._lists: dict[str, Rows] = {"": Rows()}
+        self._index: dict[str, bytes] | None = None
+        self._known: dict[str, Item] | None = None
 
     def rows(self, parent: str | None = None) -> Rows:
         """The rows of one list; empty for a parent without any."""
@@ -51,7 +82,17 @@ class Collection:
 
     def items(self, parent: str | None = None) -> list[Item]:
         """The truth, decoded, in listing order."""
-        return [msgspec.json.decode(body) for body in self.rows(parent).bodies]
+        return [decode(body) for body in self.rows(parent).bodies]
+
+    def newest(self) -> Iterator[Item]:
+        """The truth, decoded one by one, in listing order."""
+        return map(decode, self.rows().bodies)
+
+    def known(self) -> dict[str, Item]:
+        """The truth of the one list by id; shared, so not to be changed."""
+        if self._known is None:
+            self._known = dict(zip(self.rows().ids, self.newest(), strict=True))
+        return self._known
 
     def __len__(self) -> int:
         return sum(len(rows.ids) for rows in self._lists.values())
@@ -61,12 +102,21 @@ class Collection:
         self._lists.setdefault(parent, Rows())
 
     def fill(self, rows: Iterable[tuple[str, str, bytes]], parent: str | None = None) -> None:
-        """Appends many rows (id, date, JSON) that are in listing order already."""
+        """Appends many rows (id, stamp, JSON) that are in listing order already."""
         target = self._lists.setdefault(parent or "", Rows())
+        keys, days, bodies = target.ids.append, target.dates.append, target.bodies.append
         for key, day, body in rows:
-            target.ids.append(key)
-            target.dates.append(day)
-            target.bodies.append(body)
+            keys(key)
+            days(day)
+            bodies(body)
+        self._changed()
+
+    def turn(self, parent: str | None = None) -> None:
+        """Puts the last row first: for a list that was filled with the oldest first."""
+        rows = self.rows(parent)
+        for column in (rows.ids, rows.dates, rows.bodies):
+            column.reverse()
+        self._changed()
 
     def add(self, item: Item, parent: str | None = None) -> None:
         """Inserts an item where the listing order puts it: before all that are no newer."""
@@ -75,46 +125,60 @@ class Collection:
     def add_raw(self, key: str, day: str, body: bytes, parent: str | None = None) -> None:
         """Inserts an item given as JSON, be it odd."""
         rows = self._lists.setdefault(parent or "", Rows())
-        at = 0
-        if self.date_field:
-            while at < len(rows.dates) and rows.dates[at] > day:
-                at += 1
+        day = stamp(day)
+        at = bisect_left(rows.dates, True, key=lambda d: d <= day) if self.date_field else 0
         rows.ids.insert(at, key)
         rows.dates.insert(at, day)
         rows.bodies.insert(at, body)
+        index = self._index
+        self._changed()
+        if index is not None and key not in index:
+            index[key] = body
+            self._index = index
 
     def get(self, key: str) -> Item | None:
         """One item by its id."""
-        found = self._find(key)
-        return None if found is None else msgspec.json.decode(found[1].bodies[found[2]])
+        body = self.body(key)
+        return None if body is None else decode(body)
+
+    def body(self, key: str) -> bytes | None:
+        """One item's JSON by its id."""
+        if self._index is None:
+            lists = reversed(self._lists.values())
+            self._index = {
+                k: body
+                for rows in lists
+                for k, body in zip(reversed(rows.ids), reversed(rows.bodies), strict=True)
+            }
+        return self._index.get(key)
 
     def edit(self, key: str, **changes: Any) -> None:
         """Changes fields of an item; raises KeyError where there is none."""
         item = self.get(key)
         if item is None:
             raise KeyError(key)
+        changed = item | changes
         parent = self.delete(key)
-        self.add(item | changes, parent)
+        name = str(changed.get(self.id_field, key))
+        self.add_raw(name, self._date(changed), encode(changed), parent)
 
     def delete(self, key: str) -> str:
         """Removes an item and returns its parent; raises KeyError where there is none."""
-        found = self._find(key)
-        if found is None:
-            raise KeyError(key)
-        parent, rows, at = found
-        del rows.ids[at], rows.dates[at], rows.bodies[at]
-        return parent
-
-    def _find(self, key: str) -> tuple[str, Rows, int] | None:
         for parent, rows in self._lists.items():
             if key in rows.ids:
-                return parent, rows, rows.ids.index(key)
-        return None
+                at = rows.ids.index(key)
+                index = self._index if self._index and len(self._index) == len(self) else None
+                del rows.ids[at], rows.dates[at], rows.bodies[at]
+                self._changed()
+                if index is not None:
+                    del index[key]
+                    self._index = index
+                return parent
+        raise KeyError(key)
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._index = self._known = None
 
     def _date(self, item: Item) -> str:
         return str(item.get(self.date_field) or "") if self.date_field else ""
-
-
-def _descending(day: str) -> str:
-    """A text that sorts the other way round, for bisecting a list of newest first."""
-    return "".join(chr(0x7F - ord(c)) for c in day[:SECONDS])

@@ -1,7 +1,20 @@
-"""The read endpoints of Brex's API reference, a line each."""
+"""The read endpoints of Brex's API reference, each with what it filters, shows and refuses."""
 
+import operator
 from dataclasses import dataclass
 from enum import Enum
+
+from brex_sync.sandbox.details import Detail, accepted, attached, joined, links, without
+from brex_sync.sandbox.filters import (
+    Compared,
+    Filter,
+    Like,
+    OneOf,
+    Through,
+    comparisons,
+    period,
+)
+from brex_sync.sandbox.refusals import Errors
 
 
 class Shape(Enum):
@@ -14,154 +27,224 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Items whose `field` has one of `values`: not listed unless `parameter` asks for them."""
+
+    field: str
+    values: frozenset[str]
+    parameter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a collection is read. `filters` maps a parameter to the field it compares; `since`
-    names the parameter that leaves out rows dated before it. `{id}` in the path is the item, or
-    the parent where `per_parent`."""
+    """Where a collection is read.
+
+    `maximum` is the largest page; None for a list that takes no limit. `only` is a field and the
+    value that all items here have; `nested` the field with items of the same kind. `{id}` in the
+    path is the item, or the parent where `per_parent`; `{key}` then is the item.
+    """
 
     path: str
     collection: str
     scope: str
     shape: Shape = Shape.PAGE
-    maximum: int = 1000
-    since: str | None = None
-    until: str | None = None
-    filters: tuple[tuple[str, str], ...] = ()
-    expand: frozenset[str] = frozenset()
+    maximum: int | None = 1000
+    filters: tuple[Filter, ...] = ()
+    details: tuple[Detail, ...] = ()
+    only: tuple[str, str] | None = None
+    hidden: Hidden | None = None
     per_parent: bool = False
+    nested: str | None = None
+    errors: Errors = Errors.USUAL
 
 
-_EXPENSE_FILTERS = tuple(
-    (f"{name}[]", name)
-    for name in ("user_id", "budget_id", "spending_entity_id", "expense_type", "status",
-                 "payment_status", "parent_expense_id")
-)  # fmt: skip
-_EXPENSE_EXPAND = frozenset(
-    {"location", "department", "merchant", "receipts.download_uris", "user", "budget", "payment",
-     "spending_entity", "policy"}
-)  # fmt: skip
-
-
-def _expenses(path: str, collection: str) -> Endpoint:
+def _item(
+    path: str,
+    collection: str,
+    scope: str,
+    details: tuple[Detail, ...] = (),
+    nested: str | None = None,
+    errors: Errors = Errors.USUAL,
+    per_parent: bool = False,
+) -> Endpoint:
     return Endpoint(
         path,
         collection,
-        "expenses.card.readonly",
-        maximum=100,
-        since="updated_at_start",
-        until="updated_at_end",
-        filters=_EXPENSE_FILTERS,
-        expand=_EXPENSE_EXPAND,
+        scope,
+        Shape.ITEM,
+        details=details,
+        nested=nested,
+        errors=errors,
+        per_parent=per_parent,
     )
 
 
-def _item(path: str, collection: str, scope: str) -> Endpoint:
-    return Endpoint(path, collection, scope, Shape.ITEM)
+def _each(*names: str) -> tuple[Filter, ...]:
+    return tuple(OneOf(f"{name}[]", name) for name in names)
 
 
-ENDPOINTS = (
-    Endpoint("/v2/users/me", "current_user", "users.readonly", Shape.ITEM),
-    Endpoint(
-        "/v2/users",
-        "users",
-        "users.readonly",
-        filters=(("email", "email"), ("remote_display_id", "remote_display_id"),
-                 ("status[]", "status")),
-        expand=frozenset({"limit"}),
-    ),
+_NAMED = {"id": "id", "name": "name"}
+_EXPENSE_FILTERS: tuple[Filter, ...] = (
+    *_each("user_id", "budget_id", "spending_entity_id", "status", "payment_status"),
+    OneOf("parent_expense_id[]", "id", Through("expense_parents", "parent_expense_id")),
+    *period("purchased_at", "purchased_at"),
+    *period("updated_at", "updated_at"),
+    *period("payment_posted_at", "payment_posted_at"),
+)
+_EXPENSE_DETAILS = (
+    joined("location", "locations", _NAMED),
+    joined("department", "departments", _NAMED),
+    joined("merchant", "merchants",
+           {"raw_descriptor": "raw_descriptor", "mcc": "mcc", "country": "country"}),
+    links("download_uris", within="receipts"),
+    joined("user", "users", {"id": "id", "first_name": "first_name", "last_name": "last_name",
+                             "department_id": "department_id", "location_id": "location_id"}),
+    joined("budget", "spend_limits", _NAMED),
+    joined("spending_entity", "legal_entities",
+           {"id": "id", "display_name": "displayName", "billing_address": "billingAddress",
+            "created_at": "createdAt", "status": "status", "is_default": "isDefault"}),
+    attached("payment", "expense_payments"),
+    attached("policy", "expense_policies"),
+    attached("custom_fields", "expense_custom_fields", "load_custom_fields", "true"),
+)  # fmt: skip
+_USER_FILTERS: tuple[Filter, ...] = (
+    OneOf("email", "email", legacy=True),
+    OneOf("remote_display_id", "remote_display_id", legacy=True),
+    Like("name", ("first_name", "last_name")),
+    *_each("email", "status", "manager_id", "department_id", "location_id", "title_id",
+           "cost_center_id", "legal_entity_id"),
+    OneOf("custom_field[]", "id", Through("user_options", "options")),
+)  # fmt: skip
+_USER_DETAILS = (
+    accepted("limit"),
+    attached("custom_fields", "user_custom_fields", "load_custom_fields", "true"),
+)
+_BY_NAME = (OneOf("name", "name"),)
+_REVIEWED = ("source_type", frozenset({"CARD", "REIMBURSEMENT"}))
+_SINGLE_ENTRY = (without("single_entry", "line_items", "type", "CREDIT"),)
+_REFERRALS = "https://onboarding.brexapis.com/referrals"
+
+_TEAM = (
+    _item("/v2/users/me", "current_user", "users.readonly"),
+    Endpoint("/v2/users", "users", "users.readonly", filters=_USER_FILTERS, details=_USER_DETAILS,
+             hidden=Hidden("status", frozenset({"DELETED", "ARCHIVED"}), "status[]")),
     _item("/v2/users/{id}", "users", "users.readonly"),
     _item("/v2/users/{id}/limit", "user_limits", "users.readonly"),
-    Endpoint("/v2/departments", "departments", "departments.readonly", filters=(("name", "name"),)),
+    Endpoint("/v2/departments", "departments", "departments.readonly", filters=_BY_NAME),
     _item("/v2/departments/{id}", "departments", "departments.readonly"),
-    Endpoint("/v2/locations", "locations", "locations.readonly", filters=(("name", "name"),)),
+    Endpoint("/v2/locations", "locations", "locations.readonly", filters=_BY_NAME),
     _item("/v2/locations/{id}", "locations", "locations.readonly"),
-    Endpoint("/v2/titles", "titles", "titles.readonly", filters=(("name", "name"),)),
+    Endpoint("/v2/titles", "titles", "titles.readonly", filters=_BY_NAME),
     _item("/v2/titles/{id}", "titles", "titles.readonly"),
-    Endpoint("/v2/cost_centers", "cost_centers", "users.readonly", filters=(("name", "name"),)),
+    Endpoint("/v2/cost_centers", "cost_centers", "users.readonly", filters=_BY_NAME),
     Endpoint("/v2/legal_entities", "legal_entities", "legal_entities.readonly"),
     _item("/v2/legal_entities/{id}", "legal_entities", "legal_entities.readonly"),
-    Endpoint("/v2/company", "company", "companies.readonly", Shape.ITEM),
-    Endpoint("/v2/cards", "cards", "cards.readonly", filters=(("user_id", "owner.user_id"),)),
+    _item("/v2/company", "company", "companies.readonly"),
+    Endpoint("/v2/cards", "cards", "cards.readonly", filters=(OneOf("user_id", "owner.user_id"),)),
     _item("/v2/cards/{id}", "cards", "cards.readonly"),
+)  # fmt: skip
+
+_TRANSACTIONS = (
     Endpoint("/v2/accounts/card", "card_accounts", "accounts.card.readonly", Shape.ARRAY),
     Endpoint(
         "/v2/accounts/card/primary/statements", "card_statements", "statements.card.readonly"
     ),
     Endpoint("/v2/accounts/cash", "cash_accounts", "accounts.cash.readonly"),
-    Endpoint(
-        "/v2/accounts/cash/primary", "primary_cash_account", "accounts.cash.readonly", Shape.ITEM
-    ),
+    _item("/v2/accounts/cash/primary", "primary_cash_account", "accounts.cash.readonly"),
     _item("/v2/accounts/cash/{id}", "cash_accounts", "accounts.cash.readonly"),
-    Endpoint(
-        "/v2/accounts/cash/{id}/statements",
-        "cash_statements",
-        "statements.cash.readonly",
-        per_parent=True,
-    ),
-    Endpoint(
-        "/v2/transactions/card/primary",
-        "card_transactions",
-        "transactions.card.readonly",
-        since="posted_at_start",
-        expand=frozenset({"expense_id"}),
-    ),
-    Endpoint(
-        "/v2/transactions/cash/{id}",
-        "cash_transactions",
-        "transactions.cash.readonly",
-        since="posted_at_start",
-        per_parent=True,
-    ),
-    _expenses("/v1/expenses", "expenses"),
-    _expenses("/v1/expenses/card", "expenses"),
-    _item("/v1/expenses/{id}", "expenses", "expenses.card.readonly"),
-    _item("/v1/expenses/card/{id}", "expenses", "expenses.card.readonly"),
+    Endpoint("/v2/accounts/cash/{id}/statements", "cash_statements", "statements.cash.readonly",
+             per_parent=True),
+    Endpoint("/v2/transactions/card/primary", "card_transactions", "transactions.card.readonly",
+             filters=(OneOf("user_ids", "card_id", Through("cards", "owner.user_id")),
+                      period("posted_at", "posted_at_date")[0]),
+             details=(attached("expense_id", "card_transaction_expenses"),)),
+    Endpoint("/v2/transactions/cash/{id}", "cash_transactions", "transactions.cash.readonly",
+             filters=period("posted_at", "posted_at_date")[:1], per_parent=True),
+)  # fmt: skip
+
+_EXPENSES = (
+    Endpoint("/v1/expenses", "expenses", "expenses.card.readonly", maximum=100,
+             filters=(*_EXPENSE_FILTERS, *_each("expense_type")),
+             details=_EXPENSE_DETAILS, nested="expense_line_items"),
+    Endpoint("/v1/expenses/card", "expenses", "expenses.card.readonly", maximum=100,
+             filters=_EXPENSE_FILTERS, only=("expense_type", "CARD"),
+             details=_EXPENSE_DETAILS, nested="expense_line_items"),
+    _item("/v1/expenses/{id}", "expenses", "expenses.card.readonly",
+          _EXPENSE_DETAILS, "expense_line_items"),
+    _item("/v1/expenses/card/{id}", "expenses", "expenses.card.readonly",
+          _EXPENSE_DETAILS, "expense_line_items"),
+)  # fmt: skip
+
+_BUDGETS = (
     Endpoint("/v2/budgets", "budgets", "budgets.readonly"),
     _item("/v2/budgets/{id}", "budgets", "budgets.readonly"),
-    _item("/v1/budgets/{id}", "budgets_v1", "budgets.readonly"),
-    _item("/v1/budget_programs/{id}", "budget_programs", "budgets.readonly"),
-    Endpoint(
-        "/v2/spend_limits",
-        "spend_limits",
-        "budgets.readonly",
-        filters=(("member_user_id[]", "member_user_ids"),),
-    ),
+    Endpoint("/v2/spend_limits", "spend_limits", "budgets.readonly",
+             filters=(OneOf("member_user_id[]", "member_user_ids"),)),
     _item("/v2/spend_limits/{id}", "spend_limits", "budgets.readonly"),
     Endpoint("/v1/budgets", "budgets_v1", "budgets.readonly"),
+    _item("/v1/budgets/{id}", "budgets_v1", "budgets.readonly"),
     Endpoint("/v1/budget_programs", "budget_programs", "budgets.readonly"),
-    Endpoint("/v1/vendors", "vendors", "vendors.readonly", filters=(("name", "company_name"),)),
+    _item("/v1/budget_programs/{id}", "budget_programs", "budgets.readonly"),
+)  # fmt: skip
+
+_PAYMENTS = (
+    Endpoint("/v1/vendors", "vendors", "vendors.readonly",
+             filters=(OneOf("name", "company_name"),)),
     _item("/v1/vendors/{id}", "vendors", "vendors.readonly"),
     Endpoint("/v1/transfers", "transfers", "transfers.readonly"),
     _item("/v1/transfers/{id}", "transfers", "transfers.readonly"),
     Endpoint("/v1/linked_accounts", "linked_accounts", "linked_accounts.readonly"),
-    Endpoint("/v1/referrals", "referrals", "https://onboarding.brexapis.com/referrals"),
-    Endpoint("/v1/fields", "fields", "fields.read", filters=(("field_id[]", "brex_id"),)),
-    Endpoint(
-        "/v1/fields/{id}/values",
-        "field_values",
-        "field_values.read",
-        filters=(("brex_id[]", "brex_id"), ("value_id[]", "value_id"),
-                 ("remote_id[]", "remote_id"), ("value", "value")),
-        per_parent=True,
-    ),
-    Endpoint("/v1/trips", "trips", "travel.trips.readonly", since="last_updated_after"),
+)  # fmt: skip
+
+_FIELDS = (
+    Endpoint("/v1/fields", "fields", "fields.read", filters=(OneOf("field_id[]", "brex_id"),)),
+    _item("/v1/fields/{id}", "fields", "fields.read"),
+    Endpoint("/v1/fields/{id}/values", "field_values", "field_values.read",
+             filters=(*_each("brex_id", "value_id", "remote_id"), OneOf("value", "value")),
+             per_parent=True),
+    _item("/v1/fields/{id}/values/{key}", "field_values", "field_values.read", per_parent=True),
+)  # fmt: skip
+
+_TRAVEL = (
+    Endpoint("/v1/trips", "trips", "travel.trips.readonly",
+             filters=(Compared("last_updated_after", "updated_at", operator.gt),)),
     _item("/v1/trips/{id}", "trips", "travel.trips.readonly"),
     Endpoint("/v1/trips/{id}/bookings", "bookings", "travel.trips.readonly", per_parent=True),
-    Endpoint(
-        "/v3/accounting/records",
-        "accounting_records",
-        "accounting.record.read",
-        Shape.RECORDS,
-        maximum=500,
-        since="updated_at[gte]",
-        until="updated_at[lte]",
-        filters=(("ids", "id"), ("review_status", "review_status"),
-                 ("source_type", "source_type")),
-    ),
-    _item("/v1/referrals/{id}", "referrals", "https://onboarding.brexapis.com/referrals"),
-    _item("/v1/fields/{id}", "fields", "fields.read"),
-    _item("/v3/accounting/records/{id}", "accounting_records", "accounting.record.read"),
+    _item("/v1/trips/{id}/bookings/{key}", "bookings", "travel.trips.readonly", per_parent=True),
+)  # fmt: skip
+
+_ACCOUNTING = (
+    Endpoint("/v3/accounting/records", "accounting_records", "accounting.record.read",
+             Shape.RECORDS, maximum=500,
+             filters=(OneOf("ids", "id", most=500),
+                      OneOf("review_status", "review_status", among=_REVIEWED),
+                      OneOf("source_type", "source_type"), *comparisons("updated_at")),
+             details=_SINGLE_ENTRY, errors=Errors.ACCOUNTING),
+    _item("/v3/accounting/records/{id}", "accounting_records", "accounting.record.read",
+          _SINGLE_ENTRY, errors=Errors.ACCOUNTING),
+)  # fmt: skip
+
+_PARTNERS = (
+    Endpoint("/v1/referrals", "referrals", _REFERRALS, maximum=None,
+             hidden=Hidden("status", frozenset({"EXPIRED"}))),
+    _item("/v1/referrals/{id}", "referrals", _REFERRALS),
     Endpoint("/v1/webhooks", "webhooks", "openid"),
     _item("/v1/webhooks/{id}", "webhooks", "openid"),
+    Endpoint("/v1/webhooks/groups", "webhook_groups", "openid"),
+    _item("/v1/webhooks/groups/{id}", "webhook_groups", "openid"),
+    Endpoint("/v1/webhooks/groups/{id}/members", "webhook_group_members", "openid",
+             per_parent=True),
     Endpoint("/v1/webhooks/secrets", "webhook_secrets", "openid", Shape.ARRAY),
 )  # fmt: skip
+
+ENDPOINTS = (
+    *_TEAM,
+    *_TRANSACTIONS,
+    *_EXPENSES,
+    *_BUDGETS,
+    *_PAYMENTS,
+    *_FIELDS,
+    *_TRAVEL,
+    *_ACCOUNTING,
+    *_PARTNERS,
+)

@@ -1,50 +1,56 @@
 """The truth the sandbox tells: every collection, made from a seed, and growing while live."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
-from brex_sync.sandbox import company, movements, people
-from brex_sync.sandbox.collection import Collection
-
-SECONDS_PER_NEW_TRANSACTION = 5.0
-
-_COLLECTIONS = (
-    ("current_user", "id", None),
-    ("users", "id", None),
-    ("user_limits", "id", None),
-    ("departments", "id", None),
-    ("locations", "id", None),
-    ("titles", "id", None),
-    ("cost_centers", "id", None),
-    ("legal_entities", "id", None),
-    ("company", "id", None),
-    ("cards", "id", None),
-    ("card_accounts", "id", None),
-    ("cash_accounts", "id", None),
-    ("primary_cash_account", "id", None),
-    ("card_statements", "id", None),
-    ("cash_statements", "id", None),
-    ("card_transactions", "id", "posted_at_date"),
-    ("cash_transactions", "id", "posted_at_date"),
-    ("expenses", "id", "updated_at"),
-    ("budgets", "budget_id", None),
-    ("budgets_v1", "budget_id", None),
-    ("spend_limits", "id", None),
-    ("budget_programs", "id", None),
-    ("vendors", "id", None),
-    ("transfers", "id", None),
-    ("linked_accounts", "id", None),
-    ("referrals", "id", None),
-    ("fields", "brex_id", None),
-    ("field_values", "brex_id", None),
-    ("trips", "id", "updated_at"),
-    ("bookings", "id", None),
-    ("accounting_records", "id", "updated_at"),
-    ("webhooks", "id", None),
-    ("webhook_secrets", "secret", None),
+from brex_sync.sandbox import (
+    books,
+    budgets,
+    card_spending,
+    cash_flow,
+    expenses,
+    live,
+    partners,
+    people,
+    suppliers,
+    travel,
 )
+from brex_sync.sandbox.collection import Collection, Item, decode
+from brex_sync.sandbox.details import EXPAND, dress
+from brex_sync.sandbox.endpoints import ENDPOINTS
+from brex_sync.sandbox.ledger import Ledger
+
+CARD_TRANSACTIONS = 12_000
+EXPENSES = 12_000
+DAYS_PER_MONTH = 30.44
+
+_DATED = {
+    "card_transactions": "posted_at_date",
+    "cash_transactions": "posted_at_date",
+    "expenses": "updated_at",
+    "trips": "updated_at",
+    "accounting_records": "updated_at",
+}
+_KEYS = {
+    "budgets": "budget_id",
+    "budgets_v1": "budget_id",
+    "fields": "brex_id",
+    "field_values": "brex_id",
+    "webhook_secrets": "secret",
+    "webhook_group_members": "member_id",
+}
+_ONE_OF = {
+    "current_user": ("users", "id", "cuuser_00000"),
+    "primary_cash_account": ("cash_accounts", "primary", True),
+}
+"""Single items that are also in a list: the list, and the field and value that tell them."""
+_KEPT_APART = (
+    "merchants", "user_options", "expense_parents",
+    *(d.attached for e in ENDPOINTS for d in e.details if d.attached),
+)  # fmt: skip
+"""What no endpoint lists, and others show or search."""
 
 
 def _now() -> datetime:
@@ -55,8 +61,9 @@ class World:
     """A company's Brex account.
 
     The same `seed` and `today` give the same bytes. `months` of history end today;
-    `card_transactions` sets their number in place of the usual one. While `live`, a new card
-    transaction settles every few seconds of `clock`.
+    `card_transactions` and `expenses` set their numbers in place of the usual ones: without
+    `expenses`, as many as there are card transactions, up to 12,000. While `live`, a card
+    transaction settles every 5 seconds of `clock`, and other things happen.
     """
 
     def __init__(
@@ -67,43 +74,86 @@ class World:
         card_transactions: int | None = None,
         live: bool = False,
         clock: Callable[[], datetime] = _now,
+        expenses: int | None = None,
     ) -> None:
-        self._make_collections()
-        self._clock = clock
-        self._live = live
-        self._grown = 0
-        self.seed = seed
-        self.today = today or clock().date()
-        self._began = clock()
-        rng = random.Random(seed)
-        first = self.today - timedelta(days=round(months * 30.44))
-        people.fill(self, rng)
-        movements.fill(self, rng, first, 12_000 if card_transactions is None else card_transactions)
-        company.fill(self, rng, first)
+        self._begin(seed, today or clock().date(), months, clock, live)
+        spent = CARD_TRANSACTIONS if card_transactions is None else card_transactions
+        self._fill(spent, min(spent, EXPENSES) if expenses is None else expenses)
 
     @classmethod
     def empty(cls, today: date | None = None) -> Self:
         """A world without data, for precise tests."""
         world = cls.__new__(cls)
-        world._make_collections()
-        world._clock, world._live, world._grown, world.seed = _now, False, 0, 0
-        world.today = today or _now().date()
-        world._began = _now()
+        world._begin(0, today or _now().date(), 0, _now, live=False)
         return world
 
     def collection(self, name: str) -> Collection:
-        """A collection by its name; raises KeyError for an unknown one."""
+        """A collection by its name; raises KeyError for an unknown one.
+
+        `current_user` and `primary_cash_account` are copies: edit `users` and `cash_accounts`.
+        """
+        if name in _ONE_OF:
+            return self._one_of(name)
         return self._collections[name]
+
+    def items(self, name: str, parent: str | None = None, expand: Sequence[str] = ()) -> list[Item]:
+        """The truth about a collection as an answer with these expansions shows it."""
+        rows = self.collection(name).rows(parent)
+        endpoint = next(e for e in ENDPOINTS if e.collection == name)
+        details = [d for d in endpoint.details if d.parameter == EXPAND and d.value in expand]
+        return [
+            decode(body) for body in dress(self, details, rows.ids, rows.bodies, endpoint.nested)
+        ]
+
+    @property
+    def version(self) -> int:
+        """Rises with every change."""
+        return sum(collection.version for collection in self._collections.values())
+
+    def now(self) -> datetime:
+        """The time there."""
+        return self._clock()
 
     def tick(self) -> None:
         """Lets happen what happened since the last request, if the world is live."""
-        if not self._live:
-            return
-        passed = (self._clock() - self._began).total_seconds()
-        while self._grown < int(passed / SECONDS_PER_NEW_TRANSACTION):
-            self._grown += 1
-            rng = random.Random(f"{self.seed} {self._grown}")
-            movements.settle_one(self, rng, self._clock().date(), self._grown)
+        while self._live and (due := self._began + live.INTERVAL * (self._happened + 1)) <= (
+            self._clock()
+        ):
+            self._happened += 1
+            live.happen(self, self._happened, due)
 
-    def _make_collections(self) -> None:
-        self._collections = {name: Collection(name, key, day) for name, key, day in _COLLECTIONS}
+    def _begin(
+        self, seed: int, today: date, months: int, clock: Callable[[], datetime], live: bool
+    ) -> None:
+        self.seed, self.today, self.months = seed, today, months
+        self.ledgers: dict[str, Ledger] = {}
+        self._clock, self._live, self._began, self._happened = clock, live, clock(), 0
+        listed = (e.collection for e in ENDPOINTS if e.collection not in _ONE_OF)
+        self._collections = {
+            name: Collection(name, _KEYS.get(name, "id"), _DATED.get(name))
+            for name in dict.fromkeys((*listed, *_KEPT_APART))
+        }
+
+    def _fill(self, card_transactions: int, number_of_expenses: int) -> None:
+        first = self.today - timedelta(days=round(self.months * DAYS_PER_MONTH))
+        people.fill(self, self._chance("people"))
+        suppliers.fill(self, self._chance("suppliers"), first)
+        payments = card_spending.fill(self, self._chance("cards"), first, card_transactions)
+        cash_flow.fill(self, self._chance("cash"), first, payments)
+        travel.fill(self, self._chance("travel"), first)
+        expenses.fill(self, self._chance("expenses"), first, number_of_expenses)
+        budgets.fill(self, self._chance("budgets"))
+        books.fill(self)
+        partners.fill(self)
+
+    def _chance(self, part: str) -> random.Random:
+        """Chance of its own for each part, so that one can change without the others."""
+        return random.Random(f"{self.seed} {part}")
+
+    def _one_of(self, name: str) -> Collection:
+        where, field, value = _ONE_OF[name]
+        copy = Collection(name)
+        for item in self._collections[where].newest():
+            if item[field] == value:
+                copy.add(item)
+        return copy

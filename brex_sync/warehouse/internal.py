@@ -59,6 +59,24 @@ listed_keys = sa.Table(
     comment="The keys each page of an open window listed: what is missing from them may be gone.",
 )
 
+request_limits = sa.Table(
+    "request_limits",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("paused_until", _when, comment="Brex said to come back then."),
+    comment="Locked by whoever borrows from a connection's requests.",
+)
+
+request_loans = sa.Table(
+    "request_loans",
+    internal_metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("connection", sa.Text, nullable=False, index=True),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("free_at", _when, nullable=False, comment="When they no longer count."),
+    comment="Requests that a process may make, or made less than a minute ago.",
+)
+
 quarantine = sa.Table(
     "quarantine",
     internal_metadata,

@@ -2,40 +2,83 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("BREX_OPENAPI_DIR", ROOT.parent / "shared" / "brex-api" / "openapi"))
+NOT_SCHEMA = ("nullable", "discriminator", "example", "examples", "xml", "default")
 
 
-def documented() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Path, schema of the 200 answer and document, of every GET."""
+@dataclass(frozen=True)
+class Documented:
+    """A GET as the documents have it."""
+
+    path: str
+    operation: dict[str, Any]
+    document: dict[str, Any]
+
+    @property
+    def parameters(self) -> set[str]:
+        """The names of its query parameters."""
+        return {p["name"] for p in self.operation.get("parameters", ()) if p["in"] == "query"}
+
+    def item_properties(self) -> dict[str, Any]:
+        """What an item of the list has, by name."""
+        answer = self._resolved(self._answer("200"))
+        return dict(self._resolved(answer["properties"]["items"]["items"])["properties"])
+
+    def complaints(self, answer: Any, status: str = "200") -> list[str]:
+        """What is wrong with an answer, at most five things."""
+        schema = self.validator if status == "200" else self._validator(status)
+        found = sorted(schema.iter_errors(answer), key=lambda e: list(e.path))
+        return [f"{list(e.absolute_path)}: {e.message[:200]}" for e in found[:5]]
+
+    @cached_property
+    def validator(self) -> jsonschema.Draft4Validator:
+        """Of the answer that is no error."""
+        return self._validator("200")
+
+    def _validator(self, status: str) -> jsonschema.Draft4Validator:
+        return jsonschema.Draft4Validator(validator_schema(self._answer(status), self.document))
+
+    def _answer(self, status: str) -> Any:
+        return self.operation["responses"][status]["content"]["application/json"]["schema"]
+
+    def _resolved(self, schema: Any) -> Any:
+        while "$ref" in schema:
+            schema = self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
+
+
+def documented() -> Iterator[Documented]:
+    """Every GET that answers with JSON."""
     for file in sorted(FOLDER.glob("*.yaml")):
         document = yaml.safe_load(file.read_text())
         for path, operations in document["paths"].items():
-            answers = operations.get("get", {}).get("responses", {})
-            content = answers.get("200", answers.get(200, {})).get("content", {})
-            if "application/json" in content:
-                yield path, content["application/json"]["schema"], document
+            operation = operations.get("get")
+            if operation and "application/json" in operation["responses"]["200"].get("content", {}):
+                yield Documented(path, operation, document)
 
 
-def as_json_schema(node: Any, document: dict[str, Any]) -> Any:
-    """OpenAPI 3.0 to JSON Schema: `nullable`, and `discriminator` as any of the kinds."""
+def as_json_schema(node: Any) -> Any:
+    """OpenAPI 3.0 to JSON Schema: `nullable`, also where it stands among the parts of an allOf,
+    and `oneOf` with a discriminator as any of the kinds."""
     if isinstance(node, list):
-        return [as_json_schema(n, document) for n in node]
+        return [as_json_schema(n) for n in node]
     if not isinstance(node, dict):
         return node
-    plain = {
-        key: as_json_schema(value, document)
-        for key, value in node.items()
-        if key not in ("nullable", "discriminator", "example", "examples", "xml", "default")
-    }
+    plain = {k: as_json_schema(v) for k, v in node.items() if k not in NOT_SCHEMA}
     if "oneOf" in plain:
         plain["anyOf"] = plain.pop("oneOf")
-    if node.get("nullable") is True:
+    parts = node.get("allOf")
+    told = isinstance(parts, list) and any(part.get("nullable") is True for part in parts)
+    if node.get("nullable") is True or told:
         return {"anyOf": [{"type": "null"}, plain]}
     return plain
 
@@ -46,13 +89,21 @@ def validator_schema(schema: dict[str, Any], document: dict[str, Any]) -> dict[s
     split = dict(parts)
     for name, part in parts.items():
         if "discriminator" in part and "oneOf" in part:
-            split[name] = {"oneOf": part["oneOf"]}
+            kinds = _kinds(part)
+            split[name] = {"oneOf": [{"$ref": kind} for kind in kinds]}
             split[f"{name}.base"] = {k: v for k, v in part.items() if k != "oneOf"}
-            for kind in part["oneOf"]:
-                child = kind["$ref"].rpartition("/")[2]
+            for kind in kinds:
+                child = kind.rpartition("/")[2]
                 split[child] = _based_on(split[child], name)
-    components = {"schemas": as_json_schema(split, document)}
-    return {**as_json_schema(schema, document), "components": components}
+    components = {"schemas": as_json_schema(split)}
+    return {**as_json_schema(schema), "components": components}
+
+
+def _kinds(part: dict[str, Any]) -> list[str]:
+    """The kinds listed, and those that only the discriminator names: the documents forget some."""
+    listed = [kind["$ref"] for kind in part["oneOf"]]
+    named = part["discriminator"].get("mapping", {}).values()
+    return list(dict.fromkeys([*listed, *named]))
 
 
 def _based_on(child: dict[str, Any], base: str) -> dict[str, Any]:

@@ -131,9 +131,13 @@ def test_a_pause_holds_everybody_back() -> None:
             clock[0] += seconds
 
     limiter = Virtual(10, 1.0, lambda: clock[0])
-    limiter.pause(7)
-    limiter.pause(3)
-    asyncio.run(_through(limiter, clock, times))
+
+    async def main() -> None:
+        await limiter.pause(7)
+        await limiter.pause(3)
+        await _through(limiter, clock, times)
+
+    asyncio.run(main())
     assert times == [7.0]
 
 

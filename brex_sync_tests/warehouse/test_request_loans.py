@@ -1,0 +1,104 @@
+"""Processes that share a ledger keep the limit together, and none starves."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from brex_sync.brex.budget import Budget
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.request_loans import Loan, RequestLedger
+
+PERIOD = 0.6
+
+
+def ledger(
+    engine: sa.Engine, limit: int = 10, lost_after: float = 5, size: int = 3
+) -> RequestLedger:
+    return RequestLedger(engine, "brex", limit, PERIOD, lost_after, size)
+
+
+def requests_of(engine: sa.Engine, many: int, times: list[float], seconds: float = 0.0) -> None:
+    """Makes requests as a process of its own would, and notes when they reach Brex."""
+
+    async def one(limiter: RateLimiter) -> None:
+        async with limiter.slot():
+            times.append(time.monotonic())
+            await asyncio.sleep(seconds)
+
+    async def main() -> None:
+        limiter = RateLimiter(1000, budget=Budget(ledger(engine)))
+        await asyncio.gather(*(one(limiter) for _ in range(many)))
+        await limiter.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.15])
+@pytest.mark.timeout(15)
+def test_processes_together_never_exceed_the_limit(database_url: str, seconds: float) -> None:
+    engines = [open_warehouse(database_url) for _ in range(3)]
+    times: list[list[float]] = [[], [], []]
+    threads = [
+        threading.Thread(target=requests_of, args=(engine, 14, times[i], seconds))
+        for i, engine in enumerate(engines)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in engines:
+        engine.dispose()
+    assert [len(made) for made in times] == [14, 14, 14]
+    reached = sorted(at for made in times for at in made)
+    for i, at in enumerate(reached[10:]):
+        assert at - reached[i] >= PERIOD - 0.01
+
+
+def test_a_process_that_follows_another_counts_its_requests(engine: sa.Engine) -> None:
+    times: list[float] = []
+    requests_of(engine, 10, times)
+    requests_of(engine, 1, times)
+    assert times[-1] - times[0] >= PERIOD - 0.01
+
+
+def test_what_was_not_used_is_given_back_at_once(engine: sa.Engine) -> None:
+    books = ledger(engine, limit=3)
+    loan = books.borrow()
+    assert isinstance(loan, Loan)
+    wait = books.borrow()
+    assert isinstance(wait, float)
+    books.repay(loan, used=1)
+    again = books.borrow()
+    assert isinstance(again, Loan)
+    assert again.requests == 2
+    books.repay(again, used=0)
+    assert isinstance(books.borrow(), Loan)
+
+
+def test_what_a_dead_process_had_borrowed_is_free_again_in_time(engine: sa.Engine) -> None:
+    books = ledger(engine, limit=3, lost_after=0.2)
+    assert isinstance(books.borrow(), Loan)
+    assert isinstance(books.borrow(), float)
+    time.sleep(0.2)
+    assert isinstance(books.borrow(), Loan)
+
+
+def test_a_pause_holds_every_process_back_and_a_shorter_one_does_not_end_it(
+    engine: sa.Engine,
+) -> None:
+    books = ledger(engine)
+    books.pause(30)
+    books.pause(1)
+    wait = ledger(engine).borrow()
+    assert isinstance(wait, float)
+    assert 28 < wait <= 30
+
+
+def test_connections_do_not_count_for_each_other(engine: sa.Engine) -> None:
+    assert isinstance(ledger(engine, limit=3).borrow(), Loan)
+    other = RequestLedger(engine, "brex_uk", 3, PERIOD, 5)
+    assert isinstance(other.borrow(), Loan)
