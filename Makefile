@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 export PIP_NO_INPUT := 1
 
-.PHONY: up test lint browser-test crash-test bench docs lock clean
+.PHONY: up test lint browser-test crash-test mutation-test bench docs lock clean
 
 up: $(VENV)/run.done  ## install, start everything, sync
 	@$(BIN)/brex-sync up
@@ -20,6 +20,9 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 
 crash-test: $(VENV)/dev.done  ## kill a sync at many moments, and look
 	$(BIN)/pytest -m crash
+
+mutation-test: $(VENV)/dev.done  ## break the engine on purpose, and see that tests notice
+	$(BIN)/python -m brex_sync_tests.mutants
 
 browser-test: $(VENV)/browser.done  ## click through the UI in Chromium
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \

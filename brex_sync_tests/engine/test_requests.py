@@ -71,17 +71,16 @@ def test_the_server_never_counts_more_than_the_limit_in_any_period(rig: Any, slo
 
 def test_all_streams_wait_as_long_as_brex_asks(rig: Any) -> None:
     spend(rig, 12)
-    for i in range(12):
+    for i in range(150):
         rig.world.collection("users").add(person(f"u{i}"))
     headers = {"Retry-After": "1"}
     rig.faults.add(Fault(Kind.STATUS, CARDS, status=429, after=2, headers=headers))
     gate = Gate(rig.app, 0.005)
     assert asyncio.run(sync(rig, gate, RateLimiter(), SHORT, pages=2)).finished
     refused = next(r.at for r in rig.requests if r.status == 429)
-    in_flight = [at for at in gate.came if refused < at < refused + 0.02]
-    assert [at for at in gate.came if refused + 0.02 <= at < refused + 0.99] == []
-    assert len(in_flight) <= 6
-    assert max(gate.came) > refused + 0.99
+    meanwhile = [at for at in gate.came if refused < at < refused + 0.99]
+    assert len(meanwhile) < 10, "only what was under way already"
+    assert sum(at > refused + 0.99 for at in gate.came) > 50
     assert_equal(rig, "card_transactions", "users")
 
 
@@ -89,7 +88,7 @@ def test_all_streams_wait_as_long_as_brex_asks(rig: Any) -> None:
 def test_what_brex_refuses_is_asked_once(rig: Any, status: int) -> None:
     rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, status=status, body='{"message":"no"}'))
     report = rig.sync("card_transactions").streams["card_transactions"]
-    assert f"answered {status}: no" in str(report.error)
+    assert f"answered {status}: no" in str(report.error or report.unavailable)
     assert report.requests == len(rig.requests) == 1
 
 
