@@ -1,5 +1,7 @@
 """The parts put together for whoever runs them: the command line and Dagster alike."""
 
+import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,8 +13,10 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.errors import BrexError
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
+from brex_sync.credentials import ActionNeeded, Credentials, Session
 from brex_sync.embedded import EmbeddedPostgres, Server
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
@@ -21,7 +25,11 @@ from brex_sync.streams.declare import Stream
 from brex_sync.sync.listing import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
+from brex_sync.vault import open_vault
+from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse.database import open_warehouse
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -88,6 +96,13 @@ def open_engine(settings: Settings) -> sa.Engine:
     return open_warehouse(settings.database_url.get_secret_value())
 
 
+def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:
+    """The credential of a connection, whose table is made where it is missing."""
+    if connection.configuration is not Configuration.SANDBOX:
+        credential_table.prepare(engine)
+    return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
+
+
 def _silent(report: StreamReport) -> None:
     pass
 
@@ -104,8 +119,12 @@ async def open_sync(
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
+    The credential is proved, or renewed where it is due, before anything else.
+
     Raises:
         SettingsError: no warehouse is set.
+        BrexError: there is no credential to be had; ActionNeeded if only a person can help.
+        VaultError: the stored secrets cannot be opened.
     """
     engine = open_engine(settings)
 
@@ -115,8 +134,9 @@ async def open_sync(
         return Options(full=full, overlap=overlap, accept_deletions=accept_deletions)
 
     try:
+        session = await _session(settings, connection, engine)
         async with BrexClient(
-            Endpoint(connection.api_url, lambda: connection.token),
+            Endpoint(connection.api_url, session.token, session.renew),
             RateLimiter(settings.requests_per_minute),
         ) as client:
             yield Sync(
@@ -129,6 +149,19 @@ async def open_sync(
             )
     finally:
         engine.dispose()
+
+
+async def _session(settings: Settings, connection: Connection, engine: sa.Engine) -> Session:
+    credentials = await asyncio.to_thread(credentials_of, settings, connection, engine)
+    try:
+        await asyncio.to_thread(credentials.keep_alive)
+    except ActionNeeded:
+        raise
+    except BrexError as error:
+        log.warning("%s: not renewed: %s", connection.name, error)
+    session = Session(credentials)
+    await session.token()
+    return session
 
 
 def _listens(port: int) -> bool:

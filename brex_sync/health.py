@@ -1,0 +1,114 @@
+"""How a connection's credential stands, as people need to hear it. Pure: time comes in."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from brex_sync.brex.oauth import REFRESH_LIFETIME
+from brex_sync.connections import Connection
+from brex_sync.settings import Configuration
+from brex_sync.warehouse.credentials import Credential, State
+
+KEY_LIFETIME = timedelta(days=30)
+"""A user token unused for so long may be dead: Brex's pages say 30 days, and 90."""
+USE_EVERY = timedelta(hours=20)
+"""With minutes between two looks, and a run's start, that makes less than 24 hours."""
+RETRY_AFTER = timedelta(minutes=15)
+"""How long a try that settled nothing (Brex was down) is left alone."""
+SKEW = timedelta(minutes=5)
+"""How far ahead of ours another host's clock may be."""
+
+
+class Level(StrEnum):
+    """Whether anyone has to do something."""
+
+    WELL = "well"
+    WARNING = "warning"
+    ACTION = "action needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A connection's state in words. `days_left` and `dies_on`: until refresh token or key would
+    die if nobody used it from now on; None where nothing is known to die."""
+
+    connection: str
+    level: Level
+    told: str
+    state: str
+    days_left: int | None = None
+    dies_on: date | None = None
+
+
+def is_due(row: Credential, now: datetime) -> bool:
+    """Whether the refresh token or key should be used, only to stay alive.
+
+    A moment in the future was written by a clock that was wrong: it counts as long ago.
+    """
+    if row.state is not State.CONNECTED:
+        return False
+    if just_failed(row, now):
+        return False
+    return row.used_at is None or not _within(row.used_at, now, USE_EVERY)
+
+
+def just_failed(row: Credential, now: datetime) -> bool:
+    """Whether the last try, not long ago, settled nothing: another can wait."""
+    tried = row.failure is not None and row.tried_at is not None
+    return tried and _within(row.tried_at or now, now, RETRY_AFTER)
+
+
+def health(
+    connection: Connection, row: Credential | None, now: datetime, scopes: Iterable[str] = ()
+) -> Health:
+    """How the connection stands. `scopes` are those its streams need."""
+    if connection.configuration is Configuration.SANDBOX:
+        return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
+    if row is None:
+        return _unknown(connection)
+    if row.state is State.RECONNECT_REQUIRED:
+        told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
+        repair = f"Run `brex-sync connect {connection.name}`"
+        return Health(connection.name, Level.ACTION, f"{told}. {repair}", row.state)
+    return _connected(connection, row, now, scopes)
+
+
+def _unknown(connection: Connection) -> Health:
+    if connection.token is not None:
+        told = "the key of the environment has not been tried yet"
+        return Health(connection.name, Level.WELL, told, "NOT_TRIED")
+    told = f"not connected. Run `brex-sync connect {connection.name}`"
+    return Health(connection.name, Level.ACTION, told, "NOT_CONNECTED")
+
+
+def _connected(
+    connection: Connection, row: Credential, now: datetime, scopes: Iterable[str]
+) -> Health:
+    lifetime, since = KEY_LIFETIME, row.used_at
+    what = "the API key"
+    if connection.application is not None:
+        lifetime, since, what = REFRESH_LIFETIME, row.issued_at, "the refresh token"
+    unused = max(now - since, timedelta(0)) if since else timedelta(0)
+    dies_on = (now - unused + lifetime).date()
+    left = max(math.ceil((lifetime - unused) / timedelta(days=1)), 0)
+    level, told = Level.WELL, "connected"
+    missing = sorted(set(scopes) - set(row.scopes)) if row.scopes is not None else []
+    if missing:
+        level = Level.ACTION
+        told = (
+            f"Brex does not grant {', '.join(missing)}. "
+            f"Run `brex-sync connect {connection.name}` as someone whose role allows it"
+        )
+    elif unused >= lifetime * 2 / 3:
+        level = Level.WARNING
+        told = f"{what} was not renewed for {unused.days} days, and dies on {dies_on}"
+        told += f": {row.failure}" if row.failure else ""
+    elif row.failure:
+        told = f"connected; the last try to keep it alive failed: {row.failure}"
+    return Health(connection.name, level, told, row.state, left, dies_on)
+
+
+def _within(moment: datetime, now: datetime, span: timedelta) -> bool:
+    return -SKEW <= now - moment < span
