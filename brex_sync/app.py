@@ -21,12 +21,14 @@ from brex_sync.embedded import EmbeddedPostgres, Server
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
+from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
 from brex_sync.sync.listing import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.vault import open_vault
 from brex_sync.warehouse import credentials as credential_table
+from brex_sync.warehouse import runs
 from brex_sync.warehouse.database import open_warehouse
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,12 @@ def open_engine(settings: Settings) -> sa.Engine:
             "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
     return open_warehouse(settings.database_url.get_secret_value())
+
+
+def was_begun(engine: sa.Engine, connection: str) -> bool:
+    """Whether any stream of a connection was ever synced, or begun."""
+    known = [runs.status(engine, connection, stream) for stream in STREAMS.values()]
+    return any(status.synced_at or status.behind for status in known)
 
 
 def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:

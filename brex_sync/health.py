@@ -1,12 +1,11 @@
 """How a connection's credential stands, as people need to hear it. Pure: time comes in."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from brex_sync.brex.oauth import REFRESH_LIFETIME
+from brex_sync.brex.oauth import BASE_SCOPES, REFRESH_LIFETIME
 from brex_sync.connections import Connection
 from brex_sync.settings import Configuration
 from brex_sync.warehouse.credentials import Credential, State
@@ -60,10 +59,8 @@ def just_failed(row: Credential, now: datetime) -> bool:
     return tried and _within(row.tried_at or now, now, RETRY_AFTER)
 
 
-def health(
-    connection: Connection, row: Credential | None, now: datetime, scopes: Iterable[str] = ()
-) -> Health:
-    """How the connection stands. `scopes` are those its streams need."""
+def health(connection: Connection, row: Credential | None, now: datetime) -> Health:
+    """How the connection stands."""
     if connection.configuration is Configuration.SANDBOX:
         return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
     if row is None:
@@ -72,7 +69,7 @@ def health(
         told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
         repair = f"Run `brex-sync connect {connection.name}`"
         return Health(connection.name, Level.ACTION, f"{told}. {repair}", row.state)
-    return _connected(connection, row, now, scopes)
+    return _connected(connection, row, now)
 
 
 def _unknown(connection: Connection) -> Health:
@@ -83,9 +80,7 @@ def _unknown(connection: Connection) -> Health:
     return Health(connection.name, Level.ACTION, told, "NOT_CONNECTED")
 
 
-def _connected(
-    connection: Connection, row: Credential, now: datetime, scopes: Iterable[str]
-) -> Health:
+def _connected(connection: Connection, row: Credential, now: datetime) -> Health:
     lifetime, since = KEY_LIFETIME, row.used_at
     what = "the API key"
     if connection.application is not None:
@@ -94,11 +89,11 @@ def _connected(
     dies_on = (now - unused + lifetime).date()
     left = max(math.ceil((lifetime - unused) / timedelta(days=1)), 0)
     level, told = Level.WELL, "connected"
-    missing = sorted(set(scopes) - set(row.scopes)) if row.scopes is not None else []
-    if missing:
+    lost = set(row.granted or ()) - set(row.scopes or ()) - set(BASE_SCOPES)
+    if lost:
         level = Level.ACTION
         told = (
-            f"Brex does not grant {', '.join(missing)}. "
+            f"Brex took back {', '.join(sorted(lost))}. "
             f"Run `brex-sync connect {connection.name}` as someone whose role allows it"
         )
     elif unused >= lifetime * 2 / 3:

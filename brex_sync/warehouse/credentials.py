@@ -26,7 +26,8 @@ credentials = sa.Table(
     sa.Column("state", sa.Text, nullable=False, comment="CONNECTED or RECONNECT_REQUIRED."),
     sa.Column("reason", sa.Text, comment="Why a person must act."),
     sa.Column("state_since", _when, nullable=False),
-    sa.Column("scopes", ARRAY(sa.Text), comment="What Brex granted; null where it does not say."),
+    sa.Column("granted", ARRAY(sa.Text), comment="Scopes granted when it was connected."),
+    sa.Column("scopes", ARRAY(sa.Text), comment="Scopes granted now; null where Brex won't say."),
     sa.Column("secrets", sa.Text, comment="Tokens or key, sealed; null if kept elsewhere."),
     sa.Column("digest", sa.Text, comment="Tells one key of the environment from the next."),
     sa.Column("access_ends_at", _when, comment="When the access token ends."),
@@ -65,6 +66,7 @@ class Credential:
     company_id: str | None = None
     company_name: str | None = None
     reason: str | None = None
+    granted: list[str] | None = None
     scopes: list[str] | None = None
     secrets: str | None = field(default=None, repr=False)
     digest: str | None = field(default=None, repr=False)

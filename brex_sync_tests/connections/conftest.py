@@ -1,11 +1,16 @@
 """A sandbox with its OAuth side on a port, a clock both sides share, and a connection to it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -21,6 +26,7 @@ from brex_sync.streams import STREAMS
 from brex_sync.vault import Vault, make_key, open_vault
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
+from brex_sync_tests.e2e.conftest import free_port
 
 SCOPES = frozenset({s.scope for s in STREAMS.values()} | {"companies.readonly", "offline_access"})
 REDIRECT = "http://127.0.0.1:8765/callback"
@@ -72,7 +78,7 @@ class Desk:
             granted["access_token"], granted["refresh_token"], timedelta(hours=1), scopes
         )
         values = stored(self.vault, tokens, granted["refresh_token"], self.now())
-        self._put(name, configuration="brex", **values)
+        self._put(name, configuration="brex", granted=sorted(scopes), **values)
         return self.credentials(name)
 
     def key(self, key: str, name: str = "brex", *, stored_here: bool = True) -> Credentials:
@@ -137,3 +143,67 @@ def desk(new_desk: Callable[[World], Desk]) -> Desk:
     world = World.empty()
     world.collection("company").add({"id": "cuacc_1", "legal_name": "Northwind"})
     return new_desk(world)
+
+
+@dataclass
+class Commands:
+    """`brex-sync` as a person runs it: in a folder of its own, against one warehouse."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "brex_sync", *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, typed: str = "", code: int = 0, **environment: str) -> str:
+        """What it prints, standard error included."""
+        process = self.start(*arguments, **environment)
+        printed, _ = process.communicate(typed, timeout=90)
+        assert process.returncode == code, printed
+        assert "Traceback" not in printed
+        return printed
+
+
+@pytest.fixture
+def commands(desk: Desk, database_url: str, tmp_path: Path) -> Commands:
+    """The command line, told of the sandbox's hosts and application."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Commands(
+        folder,
+        kept
+        | {
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "BREX_SYNC_HOME": str(tmp_path),
+            "BREX_SYNC_DATABASE_URL": database_url,
+            "BREX_API_URL": desk.url,
+            "BREX_AUTH_URL": desk.url + ISSUER,
+            "BREX_CLIENT_ID": CLIENT_ID,
+            "BREX_CLIENT_SECRET": CLIENT_SECRET,
+            "BREX_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
+            "BROWSER": "true",
+        },
+    )
+
+
+def consent(url: str, **answers: Any) -> str:
+    """Fills in the page of a question as a person would; the address they are sent back to."""
+    asked = {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
+    form: dict[str, Any] = {
+        "scope": asked.pop("scope").split(),
+        "answer": "approve",
+        **{k: asked[k] for k in ("client_id", "redirect_uri", "state", "code_challenge")},
+    }
+    assert httpx.get(url).status_code == 200
+    sent = httpx.post(url.partition("?")[0], data=form | answers)
+    assert sent.status_code == 303
+    return sent.headers["Location"]

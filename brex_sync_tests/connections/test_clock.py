@@ -7,9 +7,8 @@ import pytest
 
 from brex_sync.brex.errors import BrexError
 from brex_sync.credentials import ActionNeeded
-from brex_sync.health import Level, health, is_due
+from brex_sync.health import Level, is_due
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.connections.conftest import Desk
 from brex_sync_tests.connections.test_tokens import TOKEN_PATH
@@ -128,12 +127,14 @@ def test_while_brex_is_down_it_is_tried_every_quarter_of_an_hour(desk: Desk) -> 
 
 
 def test_a_scope_that_is_taken_away_needs_a_person(desk: Desk) -> None:
-    desk.oauth(scopes=frozenset({"users.readonly"})).keep_alive()
-    row = table.read(desk.engine, "brex")
-    told = health(desk.connections["brex"], row, desk.now(), ["users.readonly", "cards.readonly"])
-    assert told.level is Level.ACTION
-    assert "cards.readonly" in told.told
-    assert "users.readonly" not in told.told
+    credentials = desk.oauth()
+    for issued in desk.authority.refresh.values():
+        issued.grant.scopes -= {"cards.readonly", "offline_access"}
+    assert desk.health().level is Level.WELL
+    desk.pass_time(days=1)
+    credentials.keep_alive()
+    assert desk.health().level is Level.ACTION
+    assert "took back cards.readonly." in desk.health().told
 
 
 def test_an_event_loop_is_not_needed(desk: Desk) -> None:
