@@ -12,12 +12,14 @@ from uuid import uuid4
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from brex_sync.alerts import tell_once
 from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.errors import BrexError
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
-from brex_sync.credentials import ActionNeeded, Credentials, Session
+from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
 from brex_sync.embedded import EmbeddedPostgres, Server
+from brex_sync.health import Health, Level, health
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
@@ -26,7 +28,7 @@ from brex_sync.streams.declare import Stream
 from brex_sync.sync.listing import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
-from brex_sync.vault import open_vault
+from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse import runs
 from brex_sync.warehouse.database import open_warehouse
@@ -111,6 +113,34 @@ def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine
     return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
 
 
+def stand(connection: Connection, engine: sa.Engine) -> Health:
+    """How a connection's credential stands, by what the warehouse knows of it."""
+    return health(connection, credential_table.read(engine, connection.name), now_utc())
+
+
+def attend(settings: Settings, connection: Connection) -> Health:
+    """Keeps a connection's credential alive if it is due, and alerts if a person must act.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the warehouse could not be asked.
+    """
+    engine = open_engine(settings)
+    try:
+        credentials = credentials_of(settings, connection, engine)
+        try:
+            credentials.keep_alive()
+            found = stand(connection, engine)
+        except BrexError as error:
+            log.warning("%s: %s", connection.name, error)
+            found = stand(connection, engine)
+        except (SettingsError, VaultError) as error:
+            found = Health(connection.name, Level.ACTION, str(error), "UNKNOWN")
+        tell_once(settings, engine, found)
+    finally:
+        engine.dispose()
+    return found
+
+
 def _silent(report: StreamReport) -> None:
     pass
 
@@ -156,7 +186,18 @@ async def open_sync(
                 run_id=run_id or str(uuid4()),
             )
     finally:
+        await asyncio.to_thread(_tell_of_faults, settings, connection, engine)
         engine.dispose()
+
+
+def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engine) -> None:
+    """Alerts of what only a person can mend, where no sensor looks after the connection."""
+    try:
+        found = stand(connection, engine)
+        if found.level is Level.ACTION:
+            tell_once(settings, engine, found)
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("%s: its state could not be read: %s", connection.name, type(error).__name__)
 
 
 async def _session(settings: Settings, connection: Connection, engine: sa.Engine) -> Session:

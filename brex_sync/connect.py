@@ -17,7 +17,8 @@ from brex_sync.brex.oauth import Consent, Tokens
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.reach import reach
 from brex_sync.connections import Connection, find, load_connections
-from brex_sync.credentials import ask_whose, digest_of, now_utc, open_oauth, stored
+from brex_sync.credentials import ask_whose, now_utc, open_oauth, stored
+from brex_sync.health import digest_of
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.vault import Vault, VaultError

@@ -5,7 +5,6 @@ refresh token is committed before the access token that came with it is used.
 """
 
 import asyncio
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from brex_sync.brex.errors import BrexError, CredentialRefused
 from brex_sync.brex.oauth import GrantRefused, OAuth, Tokens, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
-from brex_sync.health import is_due, just_failed
+from brex_sync.health import current, digest_of, is_due, just_failed
 from brex_sync.settings import Configuration, SettingsError
 from brex_sync.vault import Vault
 from brex_sync.warehouse import credentials as table
@@ -138,7 +137,7 @@ class Credentials:
     def _note_key(self, key: str, **values: object) -> None:
         now = self.clock()
         with table.locked(self.engine, self.name) as (db, row):
-            if row is None or (row.secrets is None and row.digest != digest_of(key)):
+            if current(self.connection, row) is None:
                 table.put(
                     db,
                     self.name,
@@ -260,17 +259,15 @@ class Credentials:
         return self._action(reason)
 
     def _usable(self, row: Credential | None) -> Credential | None:
-        """The row. A key of the environment that changed since makes a state void.
+        """The row, if it speaks of the present credential.
 
         Raises:
             ActionNeeded: it says that a person must act.
         """
-        if row is None or row.state is State.CONNECTED:
-            return row
-        token = self.connection.token
-        if token is not None and row.digest != digest_of(token):
-            return None
-        raise self._action(row.reason or "it was refused")
+        row = current(self.connection, row)
+        if row is not None and row.state is State.RECONNECT_REQUIRED:
+            raise self._action(row.reason or "it was refused")
+        return row
 
     def _connected(self, row: Credential | None) -> Credential:
         if row is None or row.secrets is None:
@@ -363,8 +360,3 @@ def stored(vault: Vault, tokens: Tokens, refresh_token: str, now: datetime) -> d
         "tried_at": now,
         "failure": None,
     }
-
-
-def digest_of(key: str) -> str:
-    """Tells keys apart without telling them."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """How a connection's credential stands, as people need to hear it. Pure: time comes in."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,6 +17,7 @@ USE_EVERY = timedelta(hours=20)
 """With minutes between two looks, and a run's start, that makes less than 24 hours."""
 RETRY_AFTER = timedelta(minutes=15)
 """How long a try that settled nothing (Brex was down) is left alone."""
+NOT_CONNECTED = "NOT_CONNECTED"
 SKEW = timedelta(minutes=5)
 """How far ahead of ours another host's clock may be."""
 
@@ -40,6 +42,25 @@ class Health:
     days_left: int | None = None
     dies_on: date | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Whether a sync has any prospect."""
+        return self.state not in (State.RECONNECT_REQUIRED, NOT_CONNECTED)
+
+
+def digest_of(key: str) -> str:
+    """Tells keys apart without telling them."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def current(connection: Connection, row: Credential | None) -> Credential | None:
+    """The row, unless it speaks of another credential than the one the connection has now."""
+    if row is None or (row.state is State.RECONNECT_REQUIRED and not connection.token):
+        return row
+    if connection.token:
+        return row if row.digest == digest_of(connection.token) else None
+    return row if row.secrets else None
+
 
 def is_due(row: Credential, now: datetime) -> bool:
     """Whether the refresh token or key should be used, only to stay alive.
@@ -63,12 +84,13 @@ def health(connection: Connection, row: Credential | None, now: datetime) -> Hea
     """How the connection stands."""
     if connection.configuration is Configuration.SANDBOX:
         return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
+    row = current(connection, row)
     if row is None:
         return _unknown(connection)
     if row.state is State.RECONNECT_REQUIRED:
         told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
         repair = f"Run `brex-sync connect {connection.name}`"
-        return Health(connection.name, Level.ACTION, f"{told}. {repair}", row.state)
+        return Health(connection.name, Level.ACTION, f"{told}. {repair}", str(row.state))
     return _connected(connection, row, now)
 
 
@@ -77,7 +99,7 @@ def _unknown(connection: Connection) -> Health:
         told = "the key of the environment has not been tried yet"
         return Health(connection.name, Level.WELL, told, "NOT_TRIED")
     told = f"not connected. Run `brex-sync connect {connection.name}`"
-    return Health(connection.name, Level.ACTION, told, "NOT_CONNECTED")
+    return Health(connection.name, Level.ACTION, told, NOT_CONNECTED)
 
 
 def _connected(connection: Connection, row: Credential, now: datetime) -> Health:
@@ -102,7 +124,7 @@ def _connected(connection: Connection, row: Credential, now: datetime) -> Health
         told += f": {row.failure}" if row.failure else ""
     elif row.failure:
         told = f"connected; the last try to keep it alive failed: {row.failure}"
-    return Health(connection.name, level, told, row.state, left, dies_on)
+    return Health(connection.name, level, told, str(row.state), left, dies_on)
 
 
 def _within(moment: datetime, now: datetime, span: timedelta) -> bool:

@@ -23,6 +23,7 @@ from rich.console import Console
 from brex_sync import app as brex
 from brex_sync.connections import Connection, load_connections
 from brex_sync.embedded import Server
+from brex_sync.health import Level
 from brex_sync.sandbox.server import PortTaken, bind
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse.database import with_driver
@@ -64,6 +65,8 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
                 if _needs_sandbox(settings, connection):
                     children.start("sandbox", _sandbox_command(settings), dict(os.environ))
                     break
+            for connection in connections:
+                _attend(ready, connection, console)
             console.print("Starting Dagster, which takes a few seconds …")
             children.start("dagster", _dagster_command(port), _environment(ready))
             _await_ui(port, children)
@@ -197,6 +200,16 @@ def _check_free(port: int) -> None:
         raise UpError(
             f"port {port} is in use; choose another with `brex-sync up --port` or BREX_SYNC_PORT"
         ) from None
+
+
+def _attend(settings: Settings, connection: Connection, console: Console) -> None:
+    """Renews what is due before anything syncs; what a person must mend is said and not waited
+    for, since the other connections go on."""
+    if connection.configuration is Configuration.SANDBOX:
+        return
+    health = brex.attend(settings, connection)
+    if health.level is not Level.WELL:
+        console.print(f"{connection.name}: {health.told}", style="yellow", highlight=False)
 
 
 def _needs_sandbox(settings: Settings, connection: Connection) -> bool:

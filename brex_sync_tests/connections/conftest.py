@@ -58,6 +58,17 @@ class Desk:
         self.offset += timedelta(**span)
         self.authority.later += timedelta(**span)
 
+    def age(self, **span: float) -> None:
+        """Lets time pass for those who cannot be given a clock: what is stored grows older."""
+        self.authority.later += timedelta(**span)
+        columns = ("access_ends_at", "issued_at", "used_at", "tried_at", "state_since")
+        changes = ", ".join(f"{c} = {c} - :span" for c in columns)
+        with self.engine.begin() as db:
+            db.execute(
+                sa.text(f"UPDATE brex_sync.credentials SET {changes}"),
+                {"span": timedelta(**span)},
+            )
+
     @property
     def refreshes(self) -> list[str]:
         """The outcome of every refresh the server saw: an error, or nothing."""
