@@ -18,7 +18,7 @@ from brex_sync.brex.errors import BrexError
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
 from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
-from brex_sync.embedded import EmbeddedPostgres, Server
+from brex_sync.embedded import EmbeddedPostgres, Server, login
 from brex_sync.health import Health, Level, health
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
@@ -30,7 +30,7 @@ from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import roles, runs
 from brex_sync.warehouse.database import open_warehouse
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ def databases(
 ) -> Iterator[tuple[Settings, Server | None]]:
     """The settings with the warehouse filled in, by an embedded server where none is set.
 
-    So is Dagster's storage, if that is asked for. Yields the server too, None where it isn't
-    needed; it runs for as long as the block does.
+    So is Dagster's storage, if that is asked for. Yields the server too, as a reader of the
+    warehouse reaches it, None where it isn't needed; it runs for as long as the block does.
 
     Raises:
         EmbeddedPostgresError: it cannot be started.
@@ -55,11 +55,13 @@ def databases(
         settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
     )
     with embedded as server:
+        writer, reader = login(server, roles.WRITER), login(server, roles.READER)
+        roles.set_up(server.url("brex"), {user.user: user.password for user in (writer, reader)})
         urls = {
-            "database_url": settings.database_url or SecretStr(server.url("brex")),
+            "database_url": settings.database_url or SecretStr(writer.url("brex")),
             "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
         }
-        yield settings.model_copy(update=urls), server
+        yield settings.model_copy(update=urls), reader
 
 
 @contextmanager

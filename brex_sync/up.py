@@ -63,7 +63,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
             stack.callback(children.stop)
             for connection in connections:
                 if _needs_sandbox(settings, connection):
-                    children.start("sandbox", _sandbox_command(settings), dict(os.environ))
+                    children.start("sandbox", _sandbox_command(settings), _without_ours())
                     break
             for connection in connections:
                 _attend(ready, connection, console)
@@ -234,6 +234,11 @@ def _sandbox_command(settings: Settings) -> list[str]:
 def _dagster_command(port: int) -> list[str]:
     dagster = str(Path(sys.executable).with_name("dagster"))
     return [dagster, "dev", "--host", HOST, "--port", str(port), "--workspace", "workspace.yaml"]
+
+
+def _without_ours() -> dict[str, str]:
+    """The environment for a child that needs no setting and no secret of ours."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -30,6 +30,7 @@ from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.vault import VaultError
 from brex_sync.warehouse import credentials
+from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.runs import status as stream_status
 from brex_sync.warehouse.tables import TableMismatch
 
@@ -124,6 +125,16 @@ def status(connection: ConnectionName = None) -> None:
             well &= all(r.synced_at and not r.quarantined and not r.withheld for r in rows)
         engine.dispose()
     raise typer.Exit(0 if well else 1)
+
+
+@cli.command()
+def roles() -> None:
+    """Print the SQL that makes a writer and a reader in a Postgres of yours.
+
+    The embedded server has them already. Give them passwords (\\password in psql), and put the
+    writer into BREX_SYNC_DATABASE_URL.
+    """
+    print(statements())
 
 
 @cli.command()
