@@ -13,7 +13,14 @@ import yaml
 from dotenv import dotenv_values
 
 from brex_sync.brex.oauth import Application, is_private
-from brex_sync.settings import API_URLS, ISSUERS, Configuration, Settings, SettingsError
+from brex_sync.settings import (
+    API_URLS,
+    ISSUERS,
+    Configuration,
+    Settings,
+    SettingsError,
+    env_file,
+)
 
 DEFAULT_NAME = "brex"
 FILE = "connections.yaml"
@@ -167,5 +174,5 @@ def _private(where: str, url: str) -> str:
 
 
 def _variable(name: str) -> str | None:
-    """A variable of the environment, or of the `.env` file in the folder we started in."""
-    return os.environ.get(name) or dotenv_values(".env").get(name)
+    """A variable of the environment, or of the `.env` file."""
+    return os.environ.get(name) or dotenv_values(env_file()).get(name)

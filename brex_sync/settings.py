@@ -1,5 +1,6 @@
 """The environment (and a `.env` file) as typed settings, checked at start."""
 
+import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,15 @@ from brex_sync.warehouse.database import with_driver
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which and what to do."""
+
+
+ENV_FILE = "BREX_SYNC_ENV_FILE"
+"""Tells the processes we start, in another folder, which `.env` we were started beside."""
+
+
+def env_file() -> Path:
+    """The `.env` file whose variables count as if they were in the environment."""
+    return Path(os.environ.get(ENV_FILE, ".env"))
 
 
 class Configuration(StrEnum):
@@ -46,7 +56,7 @@ ISSUERS = {
 class Settings(BaseSettings):
     """Every setting; the README's table lists them with their meaning."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
 
     configuration: Configuration | None = Field(None, validation_alias="BREX_CONFIGURATION")
     api_key: SecretStr | None = Field(None, validation_alias="BREX_API_KEY")
@@ -120,7 +130,7 @@ def load_settings() -> Settings:
         SettingsError: one cannot be used; never with its value, which may be a secret.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings(_env_file=env_file())  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [
             ": ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])

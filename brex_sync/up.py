@@ -21,11 +21,11 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from brex_sync import app as brex
-from brex_sync.connections import Connection, load_connections
+from brex_sync.connections import Connection, declared_in, load_connections
 from brex_sync.embedded import Server
 from brex_sync.health import Level
 from brex_sync.sandbox.server import PortTaken, bind
-from brex_sync.settings import Configuration, Settings
+from brex_sync.settings import ENV_FILE, Configuration, Settings, env_file
 from brex_sync.warehouse.database import with_driver
 
 CHECKOUT = Path(__file__).parent.parent
@@ -242,9 +242,15 @@ def _without_ours() -> dict[str, str]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Our own environment, with what Dagster and its runs need to find the databases."""
+    """Our own environment, with what Dagster and its runs need to find the databases.
+
+    No secret of Brex's is added: those of a `.env` file are read from there, by its path.
+    """
+    declared = declared_in(settings)
     return {
         **os.environ,
+        **({"BREX_SYNC_CONNECTIONS": str(declared.absolute())} if declared else {}),
+        ENV_FILE: str(env_file().absolute()),
         "BREX_SYNC_HOME": str(settings.home),
         "BREX_SYNC_DATABASE_URL": _plain(settings.database_url, "psycopg"),
         "DAGSTER_POSTGRES_URL": _plain(settings.dagster_url, "psycopg2"),

@@ -95,6 +95,7 @@ class UserTokens(Mapping[str, Access]):
 class Authority:
     """Who was granted what. `later` moves its clock; `keys` are the API keys it knows."""
 
+    client_secret: str = CLIENT_SECRET
     faults: Faults = field(default_factory=Faults)
     keys: dict[str, Access] = field(default_factory=lambda: dict(USER_TOKENS))
     later: timedelta = timedelta()
@@ -130,6 +131,12 @@ class Authority:
             issued.grant.revoked = True
         self.keys.clear()
 
+    def check_client(self, form: QueryParams) -> None:
+        """Raises Refused for another than the one application there is."""
+        known = {"client_id": CLIENT_ID, "client_secret": self.client_secret}
+        if any(form.get(name) != value for name, value in known.items()):
+            raise Refused("invalid_client")
+
     def redeem_code(self, form: QueryParams) -> dict[str, Any]:
         """The tokens for a code; as in Brex's example, without `expires_in`."""
         issued = self.codes.pop(form.get("code", ""), None)
@@ -149,9 +156,10 @@ class Authority:
         if token in self.used:
             self.used[token].revoked = True
             raise Refused("invalid_grant")
-        issued = self.refresh.pop(token, None)
+        issued = self.refresh.get(token)
         if issued is None or issued.grant.revoked or issued.ends_at <= self.now():
             raise Refused("invalid_grant")
+        del self.refresh[token]
         self.used[token] = issued.grant
         seconds = int(ACCESS_LIFE.total_seconds())
         scope = " ".join(sorted(issued.grant.scopes))
@@ -163,7 +171,7 @@ def create_brex(world: World, authority: Authority | None = None, **options: Any
 
     `app.state.authority` is the authority.
     """
-    authority = authority or Authority(options.get("faults") or Faults())
+    authority = authority or Authority(faults=options.get("faults") or Faults())
     app = create_app(world, **{"faults": authority.faults, **options}, tokens=UserTokens(authority))
     app.state.authority = authority
     doors = (
@@ -250,7 +258,7 @@ async def _token(authority: Authority, request: Request) -> Response:
         return Response(fault.body, fault.status, fault.headers)
     grants = {"authorization_code": authority.redeem_code, "refresh_token": authority.rotate}
     try:
-        _check_client(form)
+        authority.check_client(form)
         if kind not in grants:
             raise Refused("unsupported_grant_type")
         content = grants[kind](form)
@@ -269,7 +277,7 @@ async def _token(authority: Authority, request: Request) -> Response:
 async def _revoke(authority: Authority, request: Request) -> Response:
     form = await _form(request)
     try:
-        _check_client(form)
+        authority.check_client(form)
     except Refused as refusal:
         return JSONResponse({"error": str(refusal)}, 401)
     token = form.get("token", "")
@@ -305,11 +313,6 @@ def _problem(query: Mapping[str, str]) -> str:
     if urlsplit(query.get("redirect_uri", "")).hostname not in ("127.0.0.1", "localhost"):
         return "redirect_uri is not registered"
     return ""
-
-
-def _check_client(form: QueryParams) -> None:
-    if (form.get("client_id", ""), form.get("client_secret", "")) != (CLIENT_ID, CLIENT_SECRET):
-        raise Refused("invalid_client")
 
 
 async def _form(request: Request) -> QueryParams:

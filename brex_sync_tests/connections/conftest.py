@@ -135,7 +135,7 @@ def new_desk(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[World], De
 
     def open_one(world: World) -> Desk:
         faults = Faults()
-        app = create_brex(world, Authority(faults), faults=faults, rate_limit=None)
+        app = create_brex(world, Authority(faults=faults), faults=faults, rate_limit=None)
         door = running(app)
         url = door.__enter__()
         doors.append(door)
