@@ -23,15 +23,15 @@ def tell_once(settings: Settings, engine: sa.Engine, health: Health) -> None:
     """Sends an alert if the connection needs a person and that was not told yet.
 
     Only what was sent counts as told: a target that is down is tried again at the next look. A
-    connection that is well again makes the next fault a new one.
+    connection that is well again makes the next fault a new one. One that was never connected is
+    nobody's fault.
     """
     if not (settings.alert_url or settings.smtp_url):
         return
     with table.alerting(engine, health.connection) as db:
-        if db is None:
-            return
+        row = table.read(engine, health.connection)
         fault = health.told if health.level is Level.ACTION else None
-        if table.alerted(db, health.connection) == fault:
+        if db is None or row is None or row.alerted == fault:
             return
         if fault is None or _send(settings, f"brex_sync: {health.connection}: {fault}"):
             table.change(db, health.connection, alerted=fault)

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import sqlalchemy as sa
+import tenacity
 from pydantic import SecretStr
 
 from brex_sync.alerts import tell_once
 from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.errors import BrexError
+from brex_sync.brex.oauth import Unavailable
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
 from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
@@ -34,6 +36,9 @@ from brex_sync.warehouse import roles, runs
 from brex_sync.warehouse.database import open_warehouse
 
 log = logging.getLogger(__name__)
+
+REFRESHES = 4
+"""How often a sync tries to get its first token, where Brex is out of reach or failing."""
 
 
 @contextmanager
@@ -211,7 +216,14 @@ async def _session(settings: Settings, connection: Connection, engine: sa.Engine
     except BrexError as error:
         log.warning("%s: not renewed: %s", connection.name, error)
     session = Session(credentials)
-    await session.token()
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(Unavailable),
+        stop=tenacity.stop_after_attempt(REFRESHES),
+        wait=tenacity.wait_random_exponential(2, 30),
+        reraise=True,
+    ):
+        with attempt:
+            await session.token()
     return session
 
 

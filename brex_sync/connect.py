@@ -18,6 +18,7 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.reach import reach
 from brex_sync.connections import Connection, find, load_connections
 from brex_sync.credentials import ask_whose, now_utc, open_oauth, stored
+from brex_sync.embedded.lock import exclusive
 from brex_sync.health import digest_of
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
@@ -71,19 +72,23 @@ def by_refresh_token(connection: Connection, refresh_token: str) -> Tokens:
     return Tokens(tokens.access, tokens.refresh or refresh_token, tokens.lifetime, tokens.scopes)
 
 
-def establish(settings: Settings, connection: Connection, credential: Tokens | str) -> Connected:
-    """Sees whose account tokens or an API key open, stores them sealed, tries every stream.
+def establish(
+    settings: Settings, connection: Connection, obtain: Callable[[], Tokens | str]
+) -> Connected:
+    """Obtains tokens or an API key, sees whose account they open, stores them sealed.
 
-    A key that the environment gives stays there, and only what became of it is stored.
+    They are asked for once it is sure that they can be stored. A key that the environment gives
+    stays there, and only what became of it is stored.
 
     Raises:
         ConnectError: it is refused, or opens another company's account than before.
         VaultError: secrets cannot be sealed.
     """
-    token = credential if isinstance(credential, str) else credential.access
     with warehouse(settings) as engine:
         _check_no_sandbox(settings, engine, connection.name)
         vault = None if connection.token else ready_vault(settings, engine, connection.name)
+        credential = obtain()
+        token = credential if isinstance(credential, str) else credential.access
         company = _company(connection, token)
         _check_same_company(engine, connection.name, company)
         _store(engine, vault, connection, credential, company)
@@ -118,14 +123,22 @@ def rotate_key(settings: Settings) -> int:
     Raises:
         VaultError: a secret cannot be opened, or the environment gives one key alone.
     """
-    given = settings.encryption_key
-    if given is None:
-        vaults.put_first(settings.home, vaults.new_key())
-    elif "," not in given.get_secret_value():
-        raise VaultError(
-            f"put the new key before the old one, separated by a comma, into {vaults.VARIABLE} "
-            "of every process, and run this again; then take the old one out"
-        )
+    with exclusive(settings.home / "encryption.lock"):
+        given = settings.encryption_key
+        if given is None:
+            vaults.put_first(settings.home, vaults.new_key())
+        elif "," not in given.get_secret_value():
+            raise VaultError(
+                f"put the new key before the old one, separated by a comma, into {vaults.VARIABLE} "
+                "of every process, and run this again; then take the old one out"
+            )
+        count = _seal_anew(settings)
+        if given is None:
+            vaults.keep_first(settings.home)
+    return count
+
+
+def _seal_anew(settings: Settings) -> int:
     vault, count = vault_of(settings), 0
     with warehouse(settings) as engine:
         for name in [row.connection for row in table.read_all(engine)]:
@@ -133,8 +146,6 @@ def rotate_key(settings: Settings) -> int:
                 if row is not None and row.secrets is not None:
                     table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
                     count += 1
-    if given is None:
-        vaults.keep_first(settings.home)
     return count
 
 

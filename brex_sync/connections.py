@@ -39,8 +39,8 @@ class Connection:
     """A Brex account: its name and how it is reached.
 
     `token` is the user token where the environment gives it (never shown); None where the
-    database keeps the secrets. `application` is whom OAuth's tokens are granted to, and `lacks`
-    names the variables that are missing for that.
+    database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
+    the variables without which it cannot be used: the others can.
     """
 
     name: str
@@ -145,9 +145,7 @@ def connection_of(
     url = _private(where, entry.get("api_url") or API_URLS[configuration])
     if configuration in ISSUERS:
         return _by_oauth(settings, Connection(name, configuration, url), entry, where)
-    if variable and not key:
-        raise SettingsError(f"connection {name}: {variable} is not set; put the user token there")
-    return Connection(name, configuration, url, key)
+    return Connection(name, configuration, url, key, lacks="" if key else variable or "")
 
 
 def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -> Connection:

@@ -21,7 +21,7 @@ from brex_sync.brex.errors import BrexError, CredentialRefused
 from brex_sync.brex.oauth import GrantRefused, OAuth, Tokens, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections import Connection
-from brex_sync.health import current, digest_of, is_due, just_failed
+from brex_sync.health import current, digest_of, is_due, just_failed, lacking
 from brex_sync.settings import Configuration, SettingsError
 from brex_sync.vault import Vault
 from brex_sync.warehouse import credentials as table
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 EARLY = timedelta(minutes=5)
 """An access token is renewed so long before its end, and used to its end if that fails."""
+REST = timedelta(minutes=1)
+"""Between two tries to renew a token that has not ended yet."""
 STORING = 60.0
 """Seconds to go on trying to store tokens that are nowhere else, when Postgres goes away."""
 Clock = Callable[[], datetime]
@@ -130,6 +132,8 @@ class Credentials:
         return Access(key)
 
     def _key(self, row: Credential | None) -> str:
+        if self.connection.lacks:
+            raise SettingsError(lacking(self.connection))
         if self.connection.token is not None:
             return self.connection.token
         return self.vault.open(self._connected(row).secrets or "")["api_key"]
@@ -165,7 +169,7 @@ class Credentials:
         now = self.clock()
         if access.ends_at is None or now >= access.ends_at or access.token == refused:
             return True
-        return now > access.ends_at - EARLY and not just_failed(row, now)
+        return now > access.ends_at - EARLY and not just_failed(row, now, REST)
 
     def _refresh(self, refused: str | None, *, due: bool = False) -> Access:
         """New tokens, or those that another process got while this one waited for the lock."""
@@ -239,7 +243,7 @@ class Credentials:
             if not isinstance(error, Uncertain) and cut_off is None:
                 table.end_refresh(db, self.name)
             return error
-        reason = str(error)
+        reason = f"Brex takes the refresh token no more, revoked or too old ({error})"
         if cut_off is not None:
             reason += (
                 f". A refresh begun {cut_off:%Y-%m-%d %H:%M:%S} UTC was cut off before its answer "
@@ -322,10 +326,7 @@ def open_oauth(connection: Connection, transport: httpx.BaseTransport | None = N
     if connection.application is None:
         raise SettingsError(f"{connection.name} is not connected by OAuth")
     if connection.lacks:
-        raise SettingsError(
-            f"connection {connection.name}: {connection.lacks} must be set, to what Brex gave you "
-            "when your application was registered"
-        )
+        raise SettingsError(lacking(connection))
     return OAuth(connection.application, transport)
 
 

@@ -74,16 +74,18 @@ def is_due(row: Credential, now: datetime) -> bool:
     return row.used_at is None or not _within(row.used_at, now, USE_EVERY)
 
 
-def just_failed(row: Credential, now: datetime) -> bool:
-    """Whether the last try, not long ago, settled nothing: another can wait."""
+def just_failed(row: Credential, now: datetime, rest: timedelta = RETRY_AFTER) -> bool:
+    """Whether the last try settled nothing, and was not longer ago than `rest`."""
     tried = row.failure is not None and row.tried_at is not None
-    return tried and _within(row.tried_at or now, now, RETRY_AFTER)
+    return tried and _within(row.tried_at or now, now, rest)
 
 
 def health(connection: Connection, row: Credential | None, now: datetime) -> Health:
     """How the connection stands."""
     if connection.configuration is Configuration.SANDBOX:
         return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
+    if connection.lacks:
+        return Health(connection.name, Level.ACTION, lacking(connection), NOT_CONNECTED)
     row = current(connection, row)
     if row is None:
         return _unknown(connection)
@@ -92,6 +94,14 @@ def health(connection: Connection, row: Credential | None, now: datetime) -> Hea
         repair = f"Run `brex-sync connect {connection.name}`"
         return Health(connection.name, Level.ACTION, f"{told}. {repair}", str(row.state))
     return _connected(connection, row, now)
+
+
+def lacking(connection: Connection) -> str:
+    """What is to be set before the connection can be used."""
+    what = "to what Brex gave you when your application was registered"
+    if connection.application is None:
+        what = "to a user token"
+    return f"connection {connection.name}: {connection.lacks} is not set; set it {what}"
 
 
 def _unknown(connection: Connection) -> Health:

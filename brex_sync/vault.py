@@ -74,8 +74,10 @@ def open_vault(home: Path, key: SecretStr | None) -> Vault:
 def make_key(home: Path) -> None:
     """Makes the key file, if there is none; only its owner may read it."""
     home.mkdir(parents=True, exist_ok=True)
-    if not key_file(home).exists():
-        _write(key_file(home), new_key())
+    try:
+        _write(key_file(home), new_key(), into_place=os.link)
+    except FileExistsError:
+        pass
 
 
 def new_key() -> str:
@@ -108,10 +110,12 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _write(path: Path, keys: str) -> None:
-    """Replaces the file in one step, so that a reader finds the old keys or the new ones."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(f"{keys}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+def _write(path: Path, keys: str, into_place: Callable[[str, Path], None] = os.replace) -> None:
+    """Writes the file in one step, so that a reader finds the old keys or the new ones."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+        draft = Path(aside, FILE)
+        with draft.open("w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(f"{keys}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        into_place(str(draft), path)

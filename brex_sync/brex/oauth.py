@@ -53,6 +53,10 @@ class ApplicationRefused(OAuthError):
     """Brex does not take the client id, its secret, or the request as they are set here."""
 
 
+class Unavailable(OAuthError):
+    """Brex could not be reached, failed, or asked for patience: worth another try in a while."""
+
+
 class Uncertain(OAuthError):
     """The request was sent and no usable answer came: Brex may have replaced the refresh token."""
 
@@ -200,7 +204,8 @@ class OAuth:
             raise ApplicationRefused(
                 f"{where}: {told}. Check BREX_CLIENT_ID, BREX_CLIENT_SECRET and BREX_REDIRECT_URI"
             )
-        raise OAuthError(f"{where}: {told}")
+        later = answer.status_code >= 500 or answer.status_code == 429
+        raise (Unavailable if later else OAuthError)(f"{where}: {told}")
 
     def _post(self, endpoint: str, parameters: Mapping[str, str]) -> httpx.Response:
         url = self._endpoint(endpoint)
@@ -208,7 +213,7 @@ class OAuth:
         try:
             return self._http.post(url, data={**parameters, **identity})
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise OAuthError(f"{url} cannot be reached: {_named(error)}") from None
+            raise Unavailable(f"{url} cannot be reached: {_named(error)}") from None
         except httpx.HTTPError as error:
             raise Uncertain(f"{url} did not answer: {_named(error)}") from None
 
@@ -229,9 +234,9 @@ class OAuth:
         try:
             answer = self._http.get(url)
         except httpx.HTTPError as error:
-            raise OAuthError(f"{url} cannot be read: {_named(error)}") from None
+            raise Unavailable(f"{url} cannot be read: {_named(error)}") from None
         if answer.status_code != 200 or not (found := _object(answer)):
-            raise OAuthError(f"{url} answered {answer.status_code} and no discovery document")
+            raise Unavailable(f"{url} answered {answer.status_code} and no discovery document")
         return found
 
 

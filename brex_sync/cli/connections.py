@@ -84,17 +84,18 @@ def connect(
     settings = load_settings()
     entry = _entry(settings, name, configuration, api_key_env)
     connection = connection_of(settings, name, entry)
-    with brex.databases(settings) as (ready, _):
+    scopes = wanted_scopes(STREAMS[s] for s in _known(stream or list(STREAMS)))
+
+    def obtain() -> Tokens | str:
         if connection.application is None:
-            credential: Tokens | str = connection.token or _secret("User token (bxt_…)")
-        elif import_refresh_token:
-            credential = connecting.by_refresh_token(connection, _secret("Refresh token"))
-        else:
-            scopes = wanted_scopes(STREAMS[s] for s in _known(stream or list(STREAMS)))
-            credential = connecting.by_consent(
-                connection, scopes, login, _pasted if no_browser else _browsed(connection)
-            )
-        done = connecting.establish(ready, connection, credential)
+            return connection.token or _secret("User token (bxt_…)")
+        if import_refresh_token:
+            return connecting.by_refresh_token(connection, _secret("Refresh token"))
+        ask = _pasted if no_browser else _browsed(connection)
+        return connecting.by_consent(connection, scopes, login, ask)
+
+    with brex.databases(settings) as (ready, _):
+        done = connecting.establish(ready, connection, obtain)
         declare(ready, name, entry)
     _print_connected(connection, done)
 

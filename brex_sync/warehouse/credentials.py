@@ -164,14 +164,6 @@ def alerting(engine: sa.Engine, connection: str) -> Iterator[sa.Connection | Non
         yield db if mine else None
 
 
-def alerted(db: sa.Connection, connection: str) -> str | None:
-    """The fault of a connection that was last told."""
-    told: str | None = db.scalar(
-        sa.select(credentials.c.alerted).where(credentials.c.connection == connection)
-    )
-    return told
-
-
 def _select(engine: sa.Engine, condition: sa.ColumnElement[bool]) -> list[Credential]:
     try:
         with engine.connect() as db:

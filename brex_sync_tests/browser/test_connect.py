@@ -52,9 +52,7 @@ def approve(page: Any, connecting: subprocess.Popen[str]) -> str:
 
 def fetched(mine: Account, connection: str) -> int:
     """Card transactions that a sync reads now."""
-    code, printed = mine.run(
-        "sync", "--connection", connection, "--stream", "card_transactions"
-    )
+    code, printed = mine.run("sync", "--connection", connection, "--stream", "card_transactions")
     assert code == 0, printed
     lines = [line for line in printed.splitlines() if line.startswith("card_transactions: ")]
     return int(lines[-1].split()[1].replace(",", ""))
@@ -73,9 +71,7 @@ def test_three_ways_to_connect_and_three_months_away(page: Any, mine: Account) -
         assert "staging is connected to Northwind" in approve(page, connecting)
         mine.authority.keys[mine.secrets["API key"]] = Access()
         key = mine.secrets["API key"] + "\n"
-        code, printed = mine.run(
-            "connect", "by_key", "--configuration", "brex-api-key", typed=key
-        )
+        code, printed = mine.run("connect", "by_key", "--configuration", "brex-api-key", typed=key)
         assert code == 0, printed
         for connection in ("brex", "staging", "by_key"):
             assert fetched(mine, connection) == TRANSACTIONS

@@ -11,6 +11,8 @@ import yaml
 
 from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.oauth import ISSUER
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
 
 pytestmark = pytest.mark.timeout(240)
@@ -252,3 +254,27 @@ def test_a_key_brex_does_not_take_is_not_stored(desk: Desk, commands: Commands) 
     )
     assert "Brex does not take it" in said
     assert "bxt_wrong_one" not in said
+
+
+def test_a_token_endpoint_that_fails_for_a_moment_costs_no_sync(
+    desk: Desk, commands: Commands
+) -> None:
+    desk.oauth()
+    desk.age(hours=2)
+    desk.faults.add(Fault(Kind.STATUS, f"{ISSUER}/v1/token", status=503, times=2))
+    commands.run("sync", "--stream", "users", BREX_CONFIGURATION="brex")
+    assert desk.refreshes == ["HTTP 503", "HTTP 503", ""]
+
+
+def test_keys_are_replaced_while_tokens_are_renewed(desk: Desk, commands: Commands) -> None:
+    credentials = desk.oauth()
+    rotating = [commands.start("connections", "rotate-key") for _ in range(2)]
+    for _ in range(200):
+        desk.age(hours=2)
+        credentials.access()
+        if all(process.poll() is not None for process in rotating):
+            break
+    assert [process.wait(timeout=30) for process in rotating] == [0, 0]
+    assert set(desk.refreshes) == {""}
+    assert desk.secrets()["refresh_token"] in desk.authority.refresh
+    credentials.access()

@@ -163,7 +163,7 @@ def test_a_missing_client_id_is_named(desk: Desk) -> None:
     credentials = desk.oauth()
     desk.pass_time(hours=2)
     object.__setattr__(credentials.connection, "lacks", "BREX_CLIENT_ID")
-    with pytest.raises(SettingsError, match="BREX_CLIENT_ID must be set"):
+    with pytest.raises(SettingsError, match="BREX_CLIENT_ID is not set"):
         credentials.access()
 
 

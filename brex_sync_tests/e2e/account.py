@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync.sandbox.server import running
@@ -75,11 +76,10 @@ class Account:
         self.authority.later += timedelta(days=days)
         columns = ("access_ends_at", "issued_at", "used_at", "tried_at", "state_since")
         changes = ", ".join(f"{c} = {c} - make_interval(days => {days})" for c in columns)
-        passfile = (self.home / "pgpass-brex_writer").read_text().strip().split(":")
-        with psycopg.connect(
-            host=passfile[0], port=passfile[1], user=passfile[3], password=passfile[4],
-            dbname="brex",
-        ) as db:  # fmt: skip
+        with (
+            EmbeddedPostgres(self.home) as server,
+            psycopg.connect(server.url("brex")) as db,
+        ):
             db.execute(f"UPDATE brex_sync.credentials SET {changes}")  # type: ignore[arg-type]
 
 

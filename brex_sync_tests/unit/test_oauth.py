@@ -132,9 +132,9 @@ def error(status: int, **body: str) -> httpx.Response:
         (error(401, error="invalid_client"), oauth.ApplicationRefused, 1),
         (error(400, error="unauthorized_client"), oauth.ApplicationRefused, 1),
         (error(400, error="slow_down"), oauth.OAuthError, 1),
-        (error(429), oauth.OAuthError, 1),
-        (error(500), oauth.OAuthError, 1),
-        (httpx.Response(503, content=b"<html>"), oauth.OAuthError, 1),
+        (error(429), oauth.Unavailable, 1),
+        (error(500), oauth.Unavailable, 1),
+        (httpx.Response(503, content=b"<html>"), oauth.Unavailable, 1),
         (httpx.Response(302, headers={"Location": "https://evil.test/"}), oauth.OAuthError, 1),
         (httpx.Response(200, content=b""), oauth.Uncertain, 2),
         (httpx.Response(200, content=b"[]"), oauth.Uncertain, 2),
@@ -159,8 +159,8 @@ def test_answers_are_told_apart(
     [
         (httpx.ReadTimeout("read"), oauth.Uncertain, 2),
         (httpx.RemoteProtocolError("closed"), oauth.Uncertain, 2),
-        (httpx.ConnectError("refused"), oauth.OAuthError, 1),
-        (httpx.ConnectTimeout("slow"), oauth.OAuthError, 1),
+        (httpx.ConnectError("refused"), oauth.Unavailable, 1),
+        (httpx.ConnectTimeout("slow"), oauth.Unavailable, 1),
     ],
 )
 def test_only_what_may_have_arrived_is_uncertain(
