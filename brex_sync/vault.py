@@ -112,10 +112,11 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, keys: str, into_place: Callable[[str, Path], None] = os.replace) -> None:
     """Writes the file in one step, so that a reader finds the old keys or the new ones."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
-        draft = Path(aside, FILE)
-        with draft.open("w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(f"{keys}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        into_place(str(draft), path)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(f"{keys}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        into_place(file.name, path)
+    finally:
+        Path(file.name).unlink(missing_ok=True)
