@@ -124,3 +124,25 @@ def test_the_embedded_server_has_them_by_itself(tmp_path: Path) -> None:
                 db.execute("SELECT * FROM brex.users")
                 with pytest.raises(InsufficientPrivilege):
                     db.execute("SELECT * FROM brex_sync.credentials")
+
+
+def test_an_administrator_who_is_no_superuser_can_run_the_statements(server: Any) -> None:
+    """As on a managed Postgres, where the tables so far belong to them."""
+    port = urlsplit(server.url("postgres")).port
+    with psycopg.connect(server.url("postgres"), autocommit=True) as db:
+        for role in PASSWORDS:
+            db.execute(f"DROP ROLE IF EXISTS {role}")  # type: ignore[arg-type]
+        db.execute("CREATE ROLE boss LOGIN CREATEROLE PASSWORD 'boss'")
+        db.execute("CREATE DATABASE managed OWNER boss")
+    boss = f"postgresql://boss:boss@127.0.0.1:{port}/managed"
+    try:
+        sync_tables(boss, "brex")
+        roles.set_up(boss, PASSWORDS)
+        sync_tables(boss.replace("boss:boss", f"{roles.WRITER}:writes"), "second")
+        with psycopg.connect(boss.replace("boss:boss", f"{roles.READER}:reads")) as db:
+            db.execute("SELECT * FROM brex.users, second.users")
+    finally:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as db:
+            db.execute("DROP DATABASE managed WITH (FORCE)")
+            for role in (*PASSWORDS, "boss"):
+                db.execute(f"DROP ROLE IF EXISTS {role}")  # type: ignore[arg-type]

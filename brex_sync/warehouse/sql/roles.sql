@@ -12,7 +12,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brex_reader') THEN
         CREATE ROLE brex_reader LOGIN;
     END IF;
-    IF NOT pg_has_role(current_user, 'brex_writer', 'MEMBER') THEN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         EXECUTE format('GRANT brex_writer TO %I', current_user);
     END IF;
     EXECUTE format(
