@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 import sqlalchemy as sa
 
@@ -96,8 +97,16 @@ def establish(
     return Connected(company, scopes, _reach(connection, token))
 
 
-def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> bool:
-    """Revokes a connection's tokens at Brex and forgets them; answers whether there were any.
+class Left(Enum):
+    """What is left at Brex of a connection that was forgotten here."""
+
+    NOTHING = "nothing that was good"
+    REVOKED = "nothing: it was revoked"
+    GRANT = "what it was granted is still good"
+
+
+def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
+    """Revokes a connection's tokens at Brex, and forgets them. API keys can only be forgotten.
 
     Raises:
         OAuthError: Brex did not confirm that they are revoked; nothing was forgotten.
@@ -105,13 +114,14 @@ def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> bool:
     """
     connection = find(settings, name)
     with warehouse(settings) as engine, table.locked(engine, name) as (db, row):
-        sealed = row.secrets if row and connection.application else None
-        if revoke and sealed:
-            secrets = vault_of(settings).open(sealed)
+        left = Left.GRANT if row and row.state is State.CONNECTED else Left.NOTHING
+        if revoke and row and row.secrets and connection.application:
+            secrets = vault_of(settings).open(row.secrets)
             with open_oauth(connection) as oauth:
                 oauth.revoke(secrets["refresh_token"])
+            left = Left.REVOKED
         table.forget(db, name)
-    return bool(revoke and sealed)
+    return left
 
 
 def rotate_key(settings: Settings) -> int:

@@ -258,6 +258,7 @@ class Credentials:
             tried_at=now,
             failure=None,
             secrets=None,
+            access_ends_at=None,
         )
         table.end_refresh(db, self.name)
         return self._action(reason)

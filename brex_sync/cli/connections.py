@@ -11,7 +11,7 @@ from rich.table import Table
 from brex_sync import app as brex
 from brex_sync import connect as connecting
 from brex_sync.brex.oauth import Consent, Tokens
-from brex_sync.connect import Connected, wanted_scopes
+from brex_sync.connect import Connected, Left, wanted_scopes
 from brex_sync.connections import (
     DEFAULT_NAME,
     Connection,
@@ -134,13 +134,13 @@ def disconnect(
     """Revoke a connection's tokens at Brex and forget them. The tables stay."""
     settings = load_settings()
     with brex.databases(settings) as (ready, _):
-        revoked = connecting.disconnect(ready, name, revoke=not forget)
-    left = undeclare(settings, name)
-    console.print(f"{name} is forgotten{', and revoked at Brex' if revoked else ''}.")
-    if not revoked:
+        left = connecting.disconnect(ready, name, revoke=not forget)
+    declared = undeclare(settings, name)
+    console.print(f"{name} is forgotten{', and revoked at Brex' if left is Left.REVOKED else ''}.")
+    if left is Left.GRANT:
         console.print("What it was granted is still good: revoke it in the Brex dashboard.")
-    if left:
-        console.print(f"Take out {left} too, or it will be tried again.")
+    if declared:
+        console.print(f"Take out {declared} too, or it will be tried again.")
 
 
 def print_health(one: Health) -> None:
@@ -209,7 +209,7 @@ def _pasted(consent: Consent) -> str:
 
 def _print_connected(connection: Connection, done: Connected) -> None:
     company = done.company.legal_name or "a company whose name the credential may not read"
-    told = [f"{connection.name} is connected to {company}."]
+    told = [f"{connection.name} is connected to {company.rstrip('.')}."]
     if done.scopes is not None:
         told.append(f"Granted: {', '.join(sorted(done.scopes)) or 'nothing'}")
     readable = [name for name, hidden in done.reach.items() if hidden is None]

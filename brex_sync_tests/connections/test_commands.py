@@ -9,6 +9,7 @@ import httpx
 import pytest
 import yaml
 
+from brex_sync.credentials import ActionNeeded
 from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.faults import Fault, Kind
@@ -205,6 +206,18 @@ def test_what_brex_does_not_revoke_is_not_forgotten(desk: Desk, commands: Comman
     assert "revoking answered 401" in said
     assert desk.row().secrets is not None
     assert "revoke it in the Brex dashboard" in commands.run("disconnect", "brex", "--forget")
+
+
+def test_a_dead_connection_is_only_forgotten(desk: Desk, commands: Commands) -> None:
+    credentials = desk.oauth()
+    desk.authority.revoke_everything()
+    desk.age(hours=2)
+    with pytest.raises(ActionNeeded):
+        credentials.access()
+    said = commands.run("disconnect", "brex", BREX_CONFIGURATION="brex")
+    assert "brex is forgotten." in said
+    assert "dashboard" not in said
+    assert "BREX_CONFIGURATION" in said
 
 
 def test_a_new_key_seals_everything_and_the_old_one_opens_nothing(
