@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateColumn, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, View
 from brex_sync.warehouse.internal import internal_metadata
+from brex_sync.warehouse.roles import let_people_read
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
@@ -96,6 +97,7 @@ def prepare(
             _fit(db, table_of(stream, schema))
         for view in views:
             _replace(db, view, schema)
+        let_people_read(db, schema)
         db.execute(
             sa.text(f'COMMENT ON SCHEMA "{schema}" IS :c'.replace(":c", _literal(db, wanted)))
         )
