@@ -223,7 +223,7 @@ def test_a_new_key_in_the_environment_makes_an_old_refusal_void(desk: Desk) -> N
 
 @pytest.mark.parametrize("key", ["bxt_team", "bxt_employee"])
 def test_a_key_without_the_scope_for_the_company_is_a_good_key(desk: Desk, key: str) -> None:
-    desk.app.state.sandbox.world.collection("current_user").add({"id": "cuuser_1"})
+    desk.app.state.sandbox.world.collection("users").add({"id": "cuuser_00000"})
     desk.key(key).check_key()
     assert desk.row().state is State.CONNECTED
 
