@@ -35,6 +35,8 @@ REST = timedelta(minutes=1)
 """Between two tries to renew a token that has not ended yet."""
 STORING = 60.0
 """Seconds to go on trying to store tokens that are nowhere else, when Postgres goes away."""
+GONE = (sa.exc.OperationalError, sa.exc.InterfaceError)
+"""Postgres went away, or does not answer."""
 Clock = Callable[[], datetime]
 
 
@@ -173,6 +175,8 @@ class Credentials:
 
     def _refresh(self, refused: str | None, *, due: bool = False) -> Access:
         """New tokens, or those that another process got while this one waited for the lock."""
+        if self.connection.lacks:
+            raise SettingsError(lacking(self.connection))
         with self._one_at_a_time:
             access, failure = self._refresh_locked(refused, due)
         if failure is None:
@@ -200,7 +204,7 @@ class Credentials:
                 except BrexError as error:
                     return access, self._note_failure(db, error, cut_off)
                 return self._store(db, secrets["refresh_token"], tokens), None
-        except sa.exc.OperationalError:
+        except GONE:
             if tokens is None:
                 raise
             return self._store_late(row, secrets["refresh_token"], tokens), None
@@ -223,7 +227,7 @@ class Credentials:
     def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> Access:
         """Stores tokens once Postgres is back, unless someone got others meanwhile."""
         for attempt in tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(sa.exc.OperationalError),
+            retry=tenacity.retry_if_exception_type(GONE),
             stop=tenacity.stop_after_delay(STORING),
             wait=tenacity.wait_fixed(0.5),
             reraise=True,
@@ -247,7 +251,7 @@ class Credentials:
         if cut_off is not None:
             reason += (
                 f". A refresh begun {cut_off:%Y-%m-%d %H:%M:%S} UTC was cut off before its answer "
-                "was stored, and Brex had replaced the refresh token by then"
+                "was stored, so Brex had probably replaced the refresh token by then"
             )
         table.change(
             db,

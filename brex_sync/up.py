@@ -296,7 +296,7 @@ def _tell(
         "",
         "Next: watch the run in the UI, then ask, for example:",
         f"  select * from {first.name}.transactions order by posted_at_date desc limit 10;",
-        "Your own Brex account: put BREX_API_KEY=bxt_… into .env and start again.",
+        "Another Brex account: `brex-sync connect`; the README tells the three ways.",
         "Ctrl-C stops everything; the data stays.",
     )
     for line in lines:

@@ -140,11 +140,7 @@ def begin_refresh(engine: sa.Engine, connection: str, now: datetime) -> datetime
             sa.select(refreshes.c.started_at).where(refreshes.c.connection == connection)
         )
         note = {"connection": connection, "started_at": now}
-        db.execute(
-            insert(refreshes)
-            .values(note)
-            .on_conflict_do_update(constraint=refreshes.primary_key, set_=note)
-        )
+        db.execute(insert(refreshes).values(note).on_conflict_do_nothing())
     return before
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from brex_sync.sandbox.server import running
 from brex_sync_tests.browser.test_ui import FLAGS, look
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account
-from brex_sync_tests.e2e.conftest import await_ready, stop
+from brex_sync_tests.e2e.conftest import RUN, Up, await_ready, stop
 from brex_sync_tests.e2e.test_secrets import launch
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -105,5 +106,25 @@ def three_months_away(page: Any, mine: Account, staging: Authority) -> None:
         assert mine.run("connections")[0] == 0
         assert len(mine.alerts) == 2
         assert mine.refreshes == ["invalid_grant"]
+        added_while_running(mine, up)
     finally:
         stop(process)
+
+
+def added_while_running(mine: Account, up: Up) -> None:
+    """A fourth connection is there after a reload, and its first sync starts by itself."""
+    key = mine.secrets["API key"] + "\n"
+    mine.run("connect", "later", "--configuration", "brex-api-key", typed=key)
+    up.graphql(
+        'mutation { reloadRepositoryLocation(repositoryLocationName: "brex_sync") {'
+        " ... on WorkspaceLocationEntry { loadStatus } } }"
+    )
+    deadline = time.monotonic() + RUN
+    started: list[Any] = []
+    while not started and time.monotonic() < deadline:
+        time.sleep(2)
+        started = up.graphql(
+            '{runsOrError(filter: {pipelineName: "later_sync"}) {... on Runs{results{runId}}}}'
+        )["runsOrError"]["results"]
+    assert up.await_run(started[0]["runId"]) == "SUCCESS"
+    assert up.sql("select count(*) from later.card_transactions") == [(TRANSACTIONS,)]

@@ -165,6 +165,11 @@ def test_a_missing_client_id_is_named(desk: Desk) -> None:
     object.__setattr__(credentials.connection, "lacks", "BREX_CLIENT_ID")
     with pytest.raises(SettingsError, match="BREX_CLIENT_ID is not set"):
         credentials.access()
+    object.__setattr__(credentials.connection, "lacks", "")
+    desk.authority.revoke_everything()
+    with pytest.raises(ActionNeeded) as refused:
+        credentials.access()
+    assert "cut off" not in str(refused.value)
 
 
 def test_tokens_outlive_a_moment_without_postgres(
