@@ -13,6 +13,7 @@ from brex_sync.streams.declare import Field, Kind, Stream, Table, View
 from brex_sync.warehouse import unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
+from brex_sync.warehouse.roles import let_people_read
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
@@ -103,6 +104,7 @@ def prepare(
                 _adopt(db, schema, stream, declared)
         for view in views:
             _replace(db, view, schema)
+        let_people_read(db, schema)
         _sign(db, schema, wanted)
 
 

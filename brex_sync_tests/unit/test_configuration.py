@@ -146,7 +146,6 @@ def test_names_that_cannot_be_schemas_are_refused(tmp_path: Path, name: str) -> 
         ("connections: {a: {key: x}}", "may have only"),
         ("connections: {a: {configuration: x}}", "must be one of"),
         ("connections: {a: {configuration: sandbox, streams: users}}", "a list of names"),
-        ("connections: {a: {api_key_env: NO_SUCH_KEY}}", "NO_SUCH_KEY is not set"),
     ],
 )
 def test_a_connections_file_that_is_wrong_says_how(tmp_path: Path, content: str, said: str) -> None:
@@ -182,3 +181,26 @@ def test_streams_are_chosen_by_the_settings_and_per_connection(
     assert names("b") == ["cards"]
     with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
         names("c")
+
+
+def test_a_variable_that_is_not_set_concerns_its_own_connection_alone(tmp_path: Path) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections: {a: {api_key_env: NO_SUCH_KEY}, b: {configuration: brex}, "
+        "c: {configuration: sandbox}}"
+    )
+    lacks = {c.name: c.lacks for c in load_connections(load_settings())}
+    assert lacks == {"a": "NO_SUCH_KEY", "b": "BREX_CLIENT_ID and BREX_CLIENT_SECRET", "c": ""}
+
+
+def test_variables_of_connections_come_from_the_env_file_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"MY_KEY={SECRET}\nMY_ID=client\nMY_SECRET={SECRET}\n")
+    (tmp_path / "connections.yaml").write_text(
+        "connections:\n  a: {api_key_env: MY_KEY}\n"
+        "  b: {configuration: brex-staging, client_id_env: MY_ID, client_secret_env: MY_SECRET}\n"
+    )
+    key, oauth = load_connections(load_settings())
+    assert key.token == SECRET
+    assert oauth.application is not None
+    assert (oauth.application.client_id, oauth.application.client_secret) == ("client", SECRET)
+    assert oauth.application.issuer.startswith("https://accounts-api.staging.brexapps.com/")
+    assert SECRET not in repr([key, oauth])

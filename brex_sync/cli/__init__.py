@@ -11,21 +11,41 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from brex_sync import app as brex
+from brex_sync.brex.errors import BrexError
+from brex_sync.cli import connections as connection_commands
+from brex_sync.connect import ConnectError
 from brex_sync.connections import Connection, find, load_connections
+from brex_sync.credentials import now_utc
 from brex_sync.embedded import EmbeddedPostgresError
+from brex_sync.health import Level, health
 from brex_sync.printing import print_report, print_status, progress
-from brex_sync.sandbox import World, create_app
+from brex_sync.receiver import NoReceiver
+from brex_sync.sandbox import World
+from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
+from brex_sync.vault import VaultError
+from brex_sync.warehouse import credentials
+from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
 from brex_sync.warehouse.tables import TableMismatch
 
-FORESEEN = (EmbeddedPostgresError, PortTaken, SettingsError, TableMismatch, UpError)
+FORESEEN = (
+    BrexError,
+    ConnectError,
+    EmbeddedPostgresError,
+    NoReceiver,
+    PortTaken,
+    SettingsError,
+    TableMismatch,
+    UpError,
+    VaultError,
+)
 
 cli = typer.Typer(
     name="brex-sync",
@@ -36,6 +56,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+connection_commands.register(cli)
 console = Console()
 errors = Console(stderr=True)
 
@@ -102,9 +123,23 @@ def status(connection: ConnectionName = None) -> None:
             rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
             print_status(console, one.name, rows)
             console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
+            row = credentials.read(engine, one.name)
+            stands = health(one, row, now_utc())
+            connection_commands.print_health(stands)
+            well &= stands.level is not Level.ACTION
             well &= all(map(_is_well, rows))
         engine.dispose()
     raise typer.Exit(0 if well else 1)
+
+
+@cli.command()
+def roles() -> None:
+    """Print the SQL that makes a writer and a reader in a Postgres of yours.
+
+    The embedded server has them already. Give them passwords (\\password in psql), and put the
+    writer into BREX_SYNC_DATABASE_URL.
+    """
+    print(statements())
 
 
 @cli.command()
@@ -128,7 +163,11 @@ def sandbox(
         int, typer.Option(help="Requests allowed per 60 s; 0 for any number.")
     ] = 1000,
 ) -> None:
-    """Run the simulated Brex on its own. Its token is bxt_sandbox."""
+    """Run the simulated Brex on its own.
+
+    Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
+    brex_sync_sandbox and secret sandbox_secret.
+    """
     try:
         day = date.fromisoformat(today) if today else datetime.now(UTC).date()
     except ValueError:
@@ -136,7 +175,7 @@ def sandbox(
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
-    serve(create_app(world, latency=latency, rate_limit=rate_limit or None), listener)
+    serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)
 
 
 async def _sync(
