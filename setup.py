@@ -1,6 +1,8 @@
 from setuptools import find_packages, setup
 
 RUN = [
+    "Authlib>=1.6",
+    "cryptography>=45",
     "dagster>=1.13.27,<1.14",
     "dagster-webserver>=1.13.27,<1.14",
     "dagster-postgres>=0.29.27,<0.30",
@@ -12,6 +14,7 @@ RUN = [
     "psutil>=7",
     "psycopg[binary]>=3.3,<4",
     "pydantic-settings>=2.11,<3",
+    "python-dotenv>=1",
     "PyYAML>=6",
     "rich>=14",
     "sqlalchemy>=2.0.40,<2.1",

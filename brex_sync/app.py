@@ -1,5 +1,7 @@
 """The parts put together for whoever runs them: the command line and Dagster alike."""
 
+import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,13 +11,19 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import sqlalchemy as sa
+import tenacity
 from pydantic import SecretStr
 
+from brex_sync.alerts import tell_once
 from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.errors import BrexError
+from brex_sync.brex.oauth import Unavailable
 from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.connections import Connection
-from brex_sync.embedded import EmbeddedPostgres, Server
+from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
+from brex_sync.embedded import EmbeddedPostgres, Server, login
+from brex_sync.health import Health, Level, health
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
@@ -24,9 +32,17 @@ from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
+from brex_sync.vault import VaultError, open_vault
+from brex_sync.warehouse import credentials as credential_table
+from brex_sync.warehouse import roles, runs
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync.warehouse.run_log import RunKind
+
+log = logging.getLogger(__name__)
+
+REFRESHES = 4
+"""How often a sync tries to get its first token, where Brex is out of reach or failing."""
 
 
 @contextmanager
@@ -35,8 +51,8 @@ def databases(
 ) -> Iterator[tuple[Settings, Server | None]]:
     """The settings with the warehouse filled in, by an embedded server where none is set.
 
-    So is Dagster's storage, if that is asked for. Yields the server too, None where it isn't
-    needed; it runs for as long as the block does.
+    So is Dagster's storage, if that is asked for. Yields the server too, as a reader of the
+    warehouse reaches it, None where it isn't needed; it runs for as long as the block does.
 
     Raises:
         EmbeddedPostgresError: it cannot be started.
@@ -48,11 +64,13 @@ def databases(
         settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
     )
     with embedded as server:
+        writer, reader = login(server, roles.WRITER), login(server, roles.READER)
+        roles.set_up(server.url("brex"), {user.user: user.password for user in (writer, reader)})
         urls = {
-            "database_url": settings.database_url or SecretStr(server.url("brex")),
+            "database_url": settings.database_url or SecretStr(writer.url("brex")),
             "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
         }
-        yield settings.model_copy(update=urls), server
+        yield settings.model_copy(update=urls), reader
 
 
 @contextmanager
@@ -106,6 +124,46 @@ def open_engine(settings: Settings) -> sa.Engine:
     return open_warehouse(settings.database_url.get_secret_value())
 
 
+def was_begun(engine: sa.Engine, connection: str) -> bool:
+    """Whether any stream of a connection was ever synced, or begun."""
+    return runs.was_begun(engine, connection)
+
+
+def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:
+    """The credential of a connection, whose table is made where it is missing."""
+    if connection.configuration is not Configuration.SANDBOX:
+        credential_table.prepare(engine)
+    return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
+
+
+def stand(connection: Connection, engine: sa.Engine) -> Health:
+    """How a connection's credential stands, by what the warehouse knows of it."""
+    return health(connection, credential_table.read(engine, connection.name), now_utc())
+
+
+def attend(settings: Settings, connection: Connection) -> Health:
+    """Keeps a connection's credential alive if it is due, and alerts if a person must act.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the warehouse could not be asked.
+    """
+    engine = open_engine(settings)
+    try:
+        credentials = credentials_of(settings, connection, engine)
+        try:
+            credentials.keep_alive()
+            found = stand(connection, engine)
+        except BrexError as error:
+            log.warning("%s: %s", connection.name, error)
+            found = stand(connection, engine)
+        except (SettingsError, VaultError) as error:
+            found = Health(connection.name, Level.ACTION, str(error), "UNKNOWN")
+        tell_once(settings, engine, found)
+    finally:
+        engine.dispose()
+    return found
+
+
 def _silent(report: StreamReport) -> None:
     pass
 
@@ -125,10 +183,13 @@ async def open_sync(
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
-    The overlaps set for streams take the place of the one in `options`.
+    The overlaps set for streams take the place of the one in `options`. The credential is proved,
+    or renewed where it is due, before anything else.
 
     Raises:
         SettingsError: no warehouse is set.
+        BrexError: there is no credential to be had; ActionNeeded if only a person can help.
+        VaultError: the stored secrets cannot be opened.
     """
     engine = open_engine(settings)
 
@@ -137,8 +198,9 @@ async def open_sync(
         return options if days is None else replace(options, overlap=timedelta(days=days))
 
     try:
+        session = await _session(settings, connection, engine)
         async with BrexClient(
-            Endpoint(connection.api_url, lambda: connection.token),
+            Endpoint(connection.api_url, session.token, session.renew),
             limiter(settings, connection, engine),
         ) as client:
             yield Sync(
@@ -151,6 +213,7 @@ async def open_sync(
                 kind=kind,
             )
     finally:
+        await asyncio.to_thread(_tell_of_faults, settings, connection, engine)
         engine.dispose()
 
 
@@ -160,6 +223,36 @@ def limiter(settings: Settings, connection: Connection, engine: sa.Engine) -> Ra
     most = settings.requests_per_minute
     ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
     return RateLimiter(most, budget=Budget(ledger))
+
+
+def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engine) -> None:
+    """Alerts of what only a person can mend, where no sensor looks after the connection."""
+    try:
+        found = stand(connection, engine)
+        if found.level is Level.ACTION:
+            tell_once(settings, engine, found)
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("%s: its state could not be read: %s", connection.name, type(error).__name__)
+
+
+async def _session(settings: Settings, connection: Connection, engine: sa.Engine) -> Session:
+    credentials = await asyncio.to_thread(credentials_of, settings, connection, engine)
+    try:
+        await asyncio.to_thread(credentials.keep_alive)
+    except ActionNeeded:
+        raise
+    except BrexError as error:
+        log.warning("%s: not renewed: %s", connection.name, error)
+    session = Session(credentials)
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(Unavailable),
+        stop=tenacity.stop_after_attempt(REFRESHES),
+        wait=tenacity.wait_random_exponential(2, 30),
+        reraise=True,
+    ):
+        with attempt:
+            await session.token()
+    return session
 
 
 def _listens(port: int) -> bool:

@@ -10,28 +10,47 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dotenv import dotenv_values
 
-from brex_sync.settings import API_URLS, Configuration, Settings, SettingsError
+from brex_sync.brex.oauth import Application, is_private
+from brex_sync.settings import (
+    API_URLS,
+    ISSUERS,
+    Configuration,
+    Settings,
+    SettingsError,
+    env_file,
+)
 
 DEFAULT_NAME = "brex"
 FILE = "connections.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
 _SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
-_KNOWN = {"configuration", "api_url", "api_key_env", "streams"}
+_KNOWN = {
+    "configuration", "api_url", "api_key_env", "auth_url", "client_id_env", "client_secret_env",
+    "streams",
+}  # fmt: skip
+
+Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A Brex account: its name, how it is reached, and the credential (never shown).
+    """A Brex account: its name and how it is reached.
 
-    `streams` are the names of those to sync, in place of the settings'; empty where not said.
+    `token` is the user token where the environment gives it (never shown); None where the
+    database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
+    the variables without which it cannot be used: the others can. `streams` are the names of those
+    to sync, in place of the settings'; empty where not said.
     """
 
     name: str
     configuration: Configuration
     api_url: str
-    token: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    application: Application | None = None
+    lacks: str = ""
     streams: tuple[str, ...] = ()
 
 
@@ -41,11 +60,10 @@ def load_connections(settings: Settings) -> list[Connection]:
     Raises:
         SettingsError: a declaration cannot be used.
     """
-    path = settings.connections_file or _found(settings)
+    path = declared_in(settings)
     if path is None:
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        return [_connection(settings, DEFAULT_NAME, settings.chosen, settings.api_url, key)]
-    return [_declared(settings, path, name, entry) for name, entry in _read(path).items()]
+        return [connection_of(settings, DEFAULT_NAME, implied(settings))]
+    return [connection_of(settings, name, e, str(path)) for name, e in read_file(path).items()]
 
 
 def find(settings: Settings, name: str | None) -> Connection:
@@ -62,12 +80,32 @@ def find(settings: Settings, name: str | None) -> Connection:
     raise SettingsError(f"no connection is called {name!r}; there is: {known}")
 
 
-def _found(settings: Settings) -> Path | None:
+def declared_in(settings: Settings) -> Path | None:
+    """The file that declares the connections: the one set, one here, or one in the home."""
     places = (Path(FILE), settings.home / FILE)
-    return next((path for path in places if path.is_file()), None)
+    return settings.connections_file or next((path for path in places if path.is_file()), None)
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def implied(settings: Settings) -> Entry:
+    """The entry of the one connection that the environment describes."""
+    entry: Entry = {"configuration": str(settings.chosen)}
+    if settings.api_key:
+        entry["api_key_env"] = "BREX_API_KEY"
+    return entry | overrides(settings)
+
+
+def overrides(settings: Settings) -> Entry:
+    """The part of an entry that says which hosts to use in place of Brex's own."""
+    urls = {"api_url": settings.api_url, "auth_url": settings.auth_url}
+    return {name: url for name, url in urls.items() if url}
+
+
+def read_file(path: Path) -> dict[str, Entry]:
+    """The entries of a file of connections.
+
+    Raises:
+        SettingsError: it cannot be read, or holds something else.
+    """
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -80,49 +118,75 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _declared(settings: Settings, path: Path, name: str, entry: Any) -> Connection:
+def connection_of(
+    settings: Settings, name: str, entry: Entry | None, where: str = ""
+) -> Connection:
+    """The connection an entry declares; `where` it stands is told if it is wrong.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    where = f"{where}: {name}" if where else f"connection {name}"
     entry = entry or {}
     if not isinstance(entry, dict) or set(entry) - _KNOWN:
-        raise SettingsError(f"{path}: {name} may have only {', '.join(sorted(_KNOWN))}")
-    try:
-        configuration = Configuration(entry.get("configuration", Configuration.API_KEY))
-    except ValueError:
-        known = ", ".join(Configuration)
-        raise SettingsError(f"{path}: {name}: configuration must be one of {known}") from None
-    variable = entry.get("api_key_env", "BREX_API_KEY")
-    connection = _connection(
-        settings, name, configuration, entry.get("api_url"), os.environ.get(variable), variable
-    )
-    return replace(connection, streams=_names(path, name, entry.get("streams", [])))
-
-
-def _names(path: Path, connection: str, streams: Any) -> tuple[str, ...]:
-    if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
-        raise SettingsError(f"{path}: {connection}: streams must be a list of names")
-    return tuple(streams)
-
-
-def _connection(
-    settings: Settings,
-    name: str,
-    configuration: Configuration,
-    api_url: str | None,
-    key: str | None,
-    variable: str = "BREX_API_KEY",
-) -> Connection:
+        raise SettingsError(f"{where} may have only {', '.join(sorted(_KNOWN))}")
     if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
         raise SettingsError(
             f"connection name {name!r}: use lower-case letters, digits and _, at most 40, "
             "beginning with a letter; names Postgres or brex_sync use are taken"
         )
+    try:
+        configuration = Configuration(entry.get("configuration", Configuration.API_KEY))
+    except ValueError:
+        known = ", ".join(Configuration)
+        raise SettingsError(f"{where}: configuration must be one of {known}") from None
+    streams = _names(where, entry.get("streams", []))
+    return replace(_reached(settings, name, configuration, entry, where), streams=streams)
+
+
+def _names(where: str, streams: Any) -> tuple[str, ...]:
+    if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
+        raise SettingsError(f"{where}: streams must be a list of names")
+    return tuple(streams)
+
+
+def _reached(
+    settings: Settings, name: str, configuration: Configuration, entry: Entry, where: str
+) -> Connection:
+    variable = entry.get("api_key_env")
+    key = _variable(variable) if variable else None
     if configuration is Configuration.SANDBOX:
-        url = api_url or f"http://127.0.0.1:{settings.sandbox_port}"
+        url = entry.get("api_url") or f"http://127.0.0.1:{settings.sandbox_port}"
         return Connection(name, configuration, url, key or _SANDBOX_TOKEN)
-    if configuration is not Configuration.API_KEY:
-        raise SettingsError(
-            f"connection {name}: this version cannot connect by OAuth ({configuration}) yet; "
-            "use brex-api-key with a user token"
-        )
-    if not key:
-        raise SettingsError(f"connection {name}: {variable} is not set; put the user token there")
-    return Connection(name, configuration, api_url or API_URLS[configuration], key)
+    url = _private(where, entry.get("api_url") or API_URLS[configuration])
+    if configuration in ISSUERS:
+        return _by_oauth(settings, Connection(name, configuration, url), entry, where)
+    return Connection(name, configuration, url, key, lacks="" if key else variable or "")
+
+
+def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -> Connection:
+    id_variable = entry.get("client_id_env", "BREX_CLIENT_ID")
+    secret_variable = entry.get("client_secret_env", "BREX_CLIENT_SECRET")
+    client_id, secret = _variable(id_variable), _variable(secret_variable)
+    missing = [v for v, value in ((id_variable, client_id), (secret_variable, secret)) if not value]
+    issuer = entry.get("auth_url") or ISSUERS[plain.configuration]
+    return Connection(
+        plain.name,
+        plain.configuration,
+        plain.api_url,
+        application=Application(
+            _private(where, issuer), client_id or "", secret or "", settings.redirect_uri
+        ),
+        lacks=" and ".join(missing),
+    )
+
+
+def _private(where: str, url: str) -> str:
+    if not is_private(url):
+        raise SettingsError(f"{where}: {url} is not https, so no credential goes there")
+    return url
+
+
+def _variable(name: str) -> str | None:
+    """A variable of the environment, or of the `.env` file."""
+    return os.environ.get(name) or dotenv_values(env_file()).get(name)

@@ -4,6 +4,12 @@ import dagster as dg
 
 from brex_sync.connections import load_connections
 from brex_sync.orchestration.assets import connection_assets
+from brex_sync.orchestration.connection import (
+    has_credential,
+    health_asset,
+    keepalive_job,
+    keepalive_sensor,
+)
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
@@ -15,16 +21,25 @@ def build() -> dg.Definitions:
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
+    kept = [c for c in connections if has_credential(c)]
+    health = {c.name: health_asset(settings, c) for c in kept}
     prune = prune_job(settings)
     return dg.Definitions(
-        assets=list(tables.values()),
-        jobs=[*(sync_job(c, tables[c.name]) for c in connections), prune],
+        assets=[*tables.values(), *health.values()],
+        jobs=[
+            *(sync_job(c, tables[c.name]) for c in connections),
+            *(keepalive_job(c, health[c.name]) for c in kept),
+            prune,
+        ],
         schedules=[
             *(schedule(settings, c) for c in connections),
             *(one for c in connections for one in reconciliations(c)),
             prune_schedule(prune),
         ],
-        sensors=[first_sync(settings, c) for c in connections],
+        sensors=[
+            *(first_sync(settings, c) for c in connections),
+            *(keepalive_sensor(settings, c) for c in kept),
+        ],
         executor=dg.in_process_executor,
     )
 

@@ -1,10 +1,19 @@
 """The environment (and a `.env` file) as typed settings, checked at start."""
 
+import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brex_sync.warehouse.database import with_driver
@@ -12,6 +21,15 @@ from brex_sync.warehouse.database import with_driver
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which and what to do."""
+
+
+ENV_FILE = "BREX_SYNC_ENV_FILE"
+"""Tells the processes we start, in another folder, which `.env` we were started beside."""
+
+
+def env_file() -> Path:
+    """The `.env` file whose variables count as if they were in the environment."""
+    return Path(os.environ.get(ENV_FILE, ".env"))
 
 
 class Configuration(StrEnum):
@@ -28,16 +46,31 @@ API_URLS = {
     Configuration.STAGING: "https://api-staging.brex.com",
     Configuration.API_KEY: "https://api.brex.com",
 }
+ISSUERS = {
+    Configuration.OAUTH: "https://accounts-api.brex.com/oauth2/default",
+    Configuration.STAGING: "https://accounts-api.staging.brexapps.com/oauth2/default",
+}
+"""Where people consent, and tokens come from, by Brex's authentication guides."""
 
 
 class Settings(BaseSettings):
     """Every setting; the README's table lists them with their meaning."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
 
     configuration: Configuration | None = Field(None, validation_alias="BREX_CONFIGURATION")
     api_key: SecretStr | None = Field(None, validation_alias="BREX_API_KEY")
     api_url: str | None = Field(None, validation_alias="BREX_API_URL")
+    client_id: str | None = Field(None, validation_alias="BREX_CLIENT_ID")
+    client_secret: SecretStr | None = Field(None, validation_alias="BREX_CLIENT_SECRET")
+    redirect_uri: str = Field(
+        "http://127.0.0.1:8765/callback", validation_alias="BREX_REDIRECT_URI"
+    )
+    auth_url: str | None = Field(None, validation_alias="BREX_AUTH_URL")
+    encryption_key: SecretStr | None = Field(None, validation_alias="BREX_SYNC_ENCRYPTION_KEY")
+    alert_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_ALERT_URL")
+    alert_email: str | None = Field(None, validation_alias="BREX_SYNC_ALERT_EMAIL")
+    smtp_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_SMTP_URL")
     database_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_DATABASE_URL")
     dagster_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
     home: Path = Field(Path("~/.brex-sync"), validation_alias="BREX_SYNC_HOME")
@@ -76,6 +109,12 @@ class Settings(BaseSettings):
             raise ValueError("expected five cron fields, such as '0 * * * *'")
         return schedule
 
+    @model_validator(mode="after")
+    def _mail_has_a_recipient(self) -> Self:
+        if self.smtp_url and not self.alert_email:
+            raise ValueError("BREX_SYNC_SMTP_URL needs BREX_SYNC_ALERT_EMAIL, who gets the alerts")
+        return self
+
     @property
     def chosen(self) -> Configuration:
         """The configuration asked for, or the one that fits what is set."""
@@ -92,10 +131,10 @@ def load_settings() -> Settings:
         SettingsError: one cannot be used; never with its value, which may be a secret.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings(_env_file=env_file())  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [
-            f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}"
+            ": ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
             for fault in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("; ".join(faults)) from None

@@ -21,10 +21,11 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from brex_sync import app as brex
-from brex_sync.connections import Connection, load_connections
+from brex_sync.connections import Connection, declared_in, load_connections
 from brex_sync.embedded import Server
+from brex_sync.health import Level
 from brex_sync.sandbox.server import PortTaken, bind
-from brex_sync.settings import Configuration, Settings
+from brex_sync.settings import ENV_FILE, Configuration, Settings, env_file
 from brex_sync.warehouse.database import with_driver
 
 CHECKOUT = Path(__file__).parent.parent
@@ -62,8 +63,10 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
             stack.callback(children.stop)
             for connection in connections:
                 if _needs_sandbox(settings, connection):
-                    children.start("sandbox", _sandbox_command(settings), dict(os.environ))
+                    children.start("sandbox", _sandbox_command(settings), _without_ours())
                     break
+            for connection in connections:
+                _attend(ready, connection, console)
             console.print("Starting Dagster, which takes a few seconds …")
             children.start("dagster", _dagster_command(port), _environment(ready))
             _await_ui(port, children)
@@ -199,6 +202,16 @@ def _check_free(port: int) -> None:
         ) from None
 
 
+def _attend(settings: Settings, connection: Connection, console: Console) -> None:
+    """Renews what is due before anything syncs; what a person must mend is said and not waited
+    for, since the other connections go on."""
+    if connection.configuration is Configuration.SANDBOX:
+        return
+    health = brex.attend(settings, connection)
+    if health.level is not Level.WELL:
+        console.print(f"{connection.name}: {health.told}", style="yellow", highlight=False)
+
+
 def _needs_sandbox(settings: Settings, connection: Connection) -> bool:
     ours = f"http://{HOST}:{settings.sandbox_port}"
     if connection.configuration is not Configuration.SANDBOX or connection.api_url != ours:
@@ -223,10 +236,21 @@ def _dagster_command(port: int) -> list[str]:
     return [dagster, "dev", "--host", HOST, "--port", str(port), "--workspace", "workspace.yaml"]
 
 
+def _without_ours() -> dict[str, str]:
+    """The environment for a child that needs no setting and no secret of ours."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
+
+
 def _environment(settings: Settings) -> dict[str, str]:
-    """Our own environment, with what Dagster and its runs need to find the databases."""
+    """Our own environment, with what Dagster and its runs need to find the databases.
+
+    No secret of Brex's is added: those of a `.env` file are read from there, by its path.
+    """
+    declared = declared_in(settings)
     return {
         **os.environ,
+        **({"BREX_SYNC_CONNECTIONS": str(declared.absolute())} if declared else {}),
+        ENV_FILE: str(env_file().absolute()),
         "BREX_SYNC_HOME": str(settings.home),
         "BREX_SYNC_DATABASE_URL": _plain(settings.database_url, "psycopg"),
         "DAGSTER_POSTGRES_URL": _plain(settings.dagster_url, "psycopg2"),
@@ -272,7 +296,7 @@ def _tell(
         "",
         "Next: watch the run in the UI, then ask, for example:",
         f"  select * from {first.name}.transactions order by posted_at_date desc limit 10;",
-        "Your own Brex account: put BREX_API_KEY=bxt_… into .env and start again.",
+        "Another Brex account: `brex-sync connect`; the README tells the three ways.",
         "Ctrl-C stops everything; the data stays.",
     )
     for line in lines:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,14 @@ import httpx
 import tenacity
 from tenacity import stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from brex_sync.brex.errors import Fault, RateLimited, Transient, Unreachable, classify
+from brex_sync.brex.errors import (
+    CredentialRefused,
+    Fault,
+    RateLimited,
+    Transient,
+    Unreachable,
+    classify,
+)
 from brex_sync.brex.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
@@ -48,12 +55,21 @@ class Meter:
     requests: int = 0
 
 
+async def _no_other(refused: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where Brex is, and what opens it. `token` is asked at every request, never kept."""
+    """Where Brex is, and what opens it.
+
+    `token` is asked at every request, its answer never kept. `renew` is told the token that Brex
+    refused, and answers with another to repeat the request with, or None where there is none.
+    """
 
     url: str
-    token: Callable[[], str] = field(repr=False)
+    token: Callable[[], str | Awaitable[str]] = field(repr=False)
+    renew: Callable[[str], Awaitable[str | None]] = field(default=_no_other, repr=False)
 
 
 class BrexClient:
@@ -111,10 +127,22 @@ class BrexClient:
             reraise=True,
         ):
             with attempt:
-                return read(await self._once(path, params, meter))
+                return read(await self._authorised(path, params, meter))
         raise AssertionError("unreachable: tenacity returns or raises")
 
-    async def _once(self, path: str, params: Params, meter: Meter) -> bytes:
+    async def _authorised(self, path: str, params: Params, meter: Meter) -> bytes:
+        """One request, and the same once more if its token was refused and there is another."""
+        asked = self._endpoint.token()
+        token = asked if isinstance(asked, str) else await asked
+        try:
+            return await self._once(path, params, meter, token)
+        except CredentialRefused:
+            other = await self._endpoint.renew(token)
+            if other is None:
+                raise
+        return await self._once(path, params, meter, other)
+
+    async def _once(self, path: str, params: Params, meter: Meter, token: str) -> bytes:
         async with self._limiter.slot():
             meter.requests += 1
             try:
@@ -122,7 +150,7 @@ class BrexClient:
                     answer = await self._http.get(
                         path,
                         params=dict(params),
-                        headers={"Authorization": f"Bearer {self._endpoint.token()}"},
+                        headers={"Authorization": f"Bearer {token}"},
                     )
             except TimeoutError:
                 raise Unreachable(

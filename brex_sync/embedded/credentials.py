@@ -38,9 +38,9 @@ def read_passfile(passfile: Path) -> Credentials | None:
         ) from None
 
 
-def write_passfile(passfile: Path, credentials: Credentials) -> None:
+def write_passfile(passfile: Path, credentials: Credentials, user: str = USER) -> None:
     """Replace `passfile` in one step; only its owner may read it."""
-    line = f"{HOST}:{credentials.port}:*:{USER}:{credentials.password}\n"
+    line = f"{HOST}:{credentials.port}:*:{user}:{credentials.password}\n"
     with tempfile.NamedTemporaryFile("w", dir=passfile.parent, delete=False) as file:
         file.write(line)
         file.flush()

@@ -2,10 +2,12 @@
 
 import sqlalchemy as sa
 
+from brex_sync.brex.errors import BrexError
 from brex_sync.settings import SettingsError
+from brex_sync.vault import VaultError
 from brex_sync.warehouse.tables import TableMismatch
 
-EXPECTED = (SettingsError, TableMismatch, sa.exc.SQLAlchemyError)
+EXPECTED = (BrexError, SettingsError, TableMismatch, VaultError, sa.exc.SQLAlchemyError)
 """What keeps a run from starting, and is for an operator to mend."""
 
 

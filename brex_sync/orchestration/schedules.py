@@ -6,6 +6,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from brex_sync.connections import Connection
+from brex_sync.orchestration import faults
+from brex_sync.orchestration.connection import why_not
 from brex_sync.settings import Settings
 
 WEEKLY, MONTHLY = "41 4 * * 0", "41 5 1 * *"
@@ -66,8 +68,9 @@ def _reconciliation(
 
 
 def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinition:
-    """Runs the job on the schedule the settings give (UTC)."""
-    return dg.ScheduleDefinition(
+    """Runs the job on the schedule the settings give (UTC), while the connection can be used."""
+
+    @dg.schedule(
         name=f"{connection.name}_schedule",
         job_name=job_name(connection),
         cron_schedule=settings.schedule,
@@ -75,3 +78,11 @@ def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinitio
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Syncs {connection.name} regularly.",
     )
+    def tick() -> dg.RunRequest | dg.SkipReason:
+        try:
+            reason = why_not(settings, connection)
+        except faults.EXPECTED:
+            reason = None  # the run itself will say it, where people look
+        return dg.SkipReason(reason) if reason else dg.RunRequest()
+
+    return tick

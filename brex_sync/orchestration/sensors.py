@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from brex_sync.app import open_engine
+from brex_sync.app import open_engine, was_begun
 from brex_sync.connections import Connection
 from brex_sync.orchestration import faults
+from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.schedules import job_name
 from brex_sync.settings import Settings
-from brex_sync.warehouse import runs
 
 
 def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinition:
@@ -23,10 +23,13 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
     def sensor() -> dg.RunRequest | dg.SkipReason:
         try:
             synced = _was_begun(settings, connection)
+            reason = why_not(settings, connection)
         except faults.EXPECTED as error:
             return dg.SkipReason(faults.sentence(error))
         if synced:
             return dg.SkipReason(f"{connection.name} has been synced before")
+        if reason:
+            return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"first sync of {connection.name}")
 
     return sensor
@@ -35,6 +38,6 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
 def _was_begun(settings: Settings, connection: Connection) -> bool:
     engine = open_engine(settings)
     try:
-        return runs.was_begun(engine, connection.name)
+        return was_begun(engine, connection.name)
     finally:
         engine.dispose()

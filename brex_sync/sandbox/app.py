@@ -29,10 +29,14 @@ REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a token opens: all scopes, or those named; `roles` False plays a user without one."""
+    """What a token opens: all scopes, or those named; `roles` False plays a user without one.
+
+    An `expired` one opens nothing any more.
+    """
 
     scopes: frozenset[str] | None = None
     roles: bool = True
+    expired: bool = False
 
 
 @dataclass(slots=True)
@@ -108,6 +112,8 @@ class Sandbox:
         access = self.tokens.get(header.removeprefix("Bearer "))
         if access is None:
             raise Refusal(403, "FORBIDDEN", "Invalid or Revoked Token")
+        if access.expired:
+            raise Refusal(403, "FORBIDDEN", "Expired token")
         if access.scopes is not None and endpoint.scope not in access.scopes:
             raise Refusal(403, "FORBIDDEN", f"Missing required scope {endpoint.scope}")
         if not access.roles and "cash" in endpoint.path:

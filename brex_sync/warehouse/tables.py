@@ -13,6 +13,7 @@ from brex_sync.streams.declare import Field, Kind, Stream, Table, View
 from brex_sync.warehouse import history, late_changes, snapshots, unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
+from brex_sync.warehouse.roles import let_people_read
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
@@ -104,7 +105,9 @@ def prepare(
         _keep_past(db, streams, schema)
         for view in views:
             _replace(db, view, statement(view, streams), schema)
-        _sign(db, schema, wanted)
+        for one in (schema, f"{schema}{history.SUFFIX}"):
+            let_people_read(db, one)
+            _sign(db, one, wanted)
 
 
 def _prepare_internal(db: sa.Connection) -> None:

@@ -65,7 +65,9 @@ class Up:
             return db.execute(query).fetchall()
 
 
-def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(
+    home: Path, *arguments: str, cwd: Path | None = None, **variables: str
+) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "BREX_SYNC_HOME": str(home),
@@ -80,7 +82,8 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=environment | variables,
+        cwd=cwd,
     )
 
 
@@ -90,10 +93,8 @@ def stop(process: subprocess.Popen[str]) -> str:
     return output
 
 
-@pytest.fixture(scope="session")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    home = tmp_path_factory.mktemp("up") / "home"
-    process = start(home, "--port", str(free_port()))
+def await_ready(process: subprocess.Popen[str], home: Path) -> Up:
+    """The whole, once it has said where it is."""
     assert process.stdout is not None
     lines: list[str] = []
     deadline = time.monotonic() + READY
@@ -102,9 +103,16 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         if "Ctrl-C stops everything" in line or not line:
             break
     told = "".join(lines)
-    url = re.search(r"http://127\.0\.0\.1:\d+", told)
+    url = re.search(r"Dagster UI +(http://127\.0\.0\.1:\d+)", told)
     assert url is not None, told
+    return Up(process, home, url[1])
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("up") / "home"
+    process = start(home, "--port", str(free_port()))
     try:
-        yield Up(process, home, url[0])
+        yield await_ready(process, home)
     finally:
         stop(process)

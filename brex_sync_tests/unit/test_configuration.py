@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from brex_sync.app import streams_of
 from brex_sync.connections import find, load_connections
 from brex_sync.settings import Configuration, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
@@ -69,6 +70,11 @@ def test_every_declared_thing_is_described_and_every_reference_leads_somewhere()
         for reference in declared.references:
             assert reference.to in {f.name for f in STREAMS[reference.stream].fields()}
         assert "/pan" not in declared.path
+        for child in declared.children:
+            assert child.description
+            assert all(f.description for f in child.fields())
+        window = declared.window
+        assert window is None or window.column in {f.name for f in declared.fields()}
     for view in VIEWS.values():
         assert set(view.sources) <= set(STREAMS)
 
@@ -139,7 +145,7 @@ def test_names_that_cannot_be_schemas_are_refused(tmp_path: Path, name: str) -> 
         ("connections: {}", "expected a map"),
         ("connections: {a: {key: x}}", "may have only"),
         ("connections: {a: {configuration: x}}", "must be one of"),
-        ("connections: {a: {api_key_env: NO_SUCH_KEY}}", "NO_SUCH_KEY is not set"),
+        ("connections: {a: {configuration: sandbox, streams: users}}", "a list of names"),
     ],
 )
 def test_a_connections_file_that_is_wrong_says_how(tmp_path: Path, content: str, said: str) -> None:
@@ -156,3 +162,45 @@ def test_connections_are_found_by_name(tmp_path: Path) -> None:
     assert find(load_settings(), "two").name == "two"
     with pytest.raises(SettingsError, match="one, two"):
         find(load_settings(), "three")
+
+
+def test_streams_are_chosen_by_the_settings_and_per_connection(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections:\n  a: {configuration: sandbox, streams: [users, cash_transactions]}\n"
+        "  b: {configuration: sandbox}\n  c: {configuration: sandbox, streams: [flights]}\n"
+    )
+    monkeypatch.setenv("BREX_SYNC_STREAMS", "cards, -trips ,")
+    settings = load_settings()
+
+    def names(connection: str) -> list[str]:
+        return [s.name for s in streams_of(settings, find(settings, connection))]
+
+    assert names("a") == ["users", "cash_accounts", "cash_transactions"]
+    assert names("b") == ["cards"]
+    with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
+        names("c")
+
+
+def test_a_variable_that_is_not_set_concerns_its_own_connection_alone(tmp_path: Path) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections: {a: {api_key_env: NO_SUCH_KEY}, b: {configuration: brex}, "
+        "c: {configuration: sandbox}}"
+    )
+    lacks = {c.name: c.lacks for c in load_connections(load_settings())}
+    assert lacks == {"a": "NO_SUCH_KEY", "b": "BREX_CLIENT_ID and BREX_CLIENT_SECRET", "c": ""}
+
+
+def test_variables_of_connections_come_from_the_env_file_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"MY_KEY={SECRET}\nMY_ID=client\nMY_SECRET={SECRET}\n")
+    (tmp_path / "connections.yaml").write_text(
+        "connections:\n  a: {api_key_env: MY_KEY}\n"
+        "  b: {configuration: brex-staging, client_id_env: MY_ID, client_secret_env: MY_SECRET}\n"
+    )
+    key, oauth = load_connections(load_settings())
+    assert key.token == SECRET
+    assert oauth.application is not None
+    assert (oauth.application.client_id, oauth.application.client_secret) == ("client", SECRET)
+    assert oauth.application.issuer.startswith("https://accounts-api.staging.brexapps.com/")
+    assert SECRET not in repr([key, oauth])

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, NoReturn
 
 import sqlalchemy as sa
@@ -14,25 +12,45 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from brex_sync import app as brex
+from brex_sync.brex.errors import BrexError
+from brex_sync.cli import books
+from brex_sync.cli import connections as connection_commands
+from brex_sync.cli.books import ConnectionName, day_of
+from brex_sync.connect import ConnectError
 from brex_sync.connections import Connection, find, load_connections
+from brex_sync.credentials import now_utc
 from brex_sync.embedded import EmbeddedPostgresError
-from brex_sync.printing import print_closes, print_differences, print_report, print_status, progress
-from brex_sync.sandbox import World, create_app
+from brex_sync.health import Level, health
+from brex_sync.printing import print_differences, print_report, print_status, progress
+from brex_sync.receiver import NoReceiver
+from brex_sync.sandbox import World
+from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
-from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
-from brex_sync.warehouse import closes
+from brex_sync.vault import VaultError
+from brex_sync.warehouse import credentials
+from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
-from brex_sync.warehouse.tables import TableMismatch, prepare
+from brex_sync.warehouse.tables import TableMismatch
 
-FORESEEN = (EmbeddedPostgresError, PortTaken, SettingsError, TableMismatch, UpError)
+FORESEEN = (
+    BrexError,
+    ConnectError,
+    EmbeddedPostgresError,
+    NoReceiver,
+    PortTaken,
+    SettingsError,
+    TableMismatch,
+    UpError,
+    VaultError,
+)
 
 cli = typer.Typer(
     name="brex-sync",
@@ -43,12 +61,10 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+connection_commands.register(cli)
+books.register(cli)
 console = Console()
 errors = Console(stderr=True)
-
-ConnectionName = Annotated[
-    str | None, typer.Option("--connection", help="Which connection; the first by default.")
-]
 
 StreamNames = Annotated[
     list[str] | None,
@@ -101,7 +117,7 @@ def reconcile(
     Lists are brought up to date first, so that what is merely new does not count. Exits with 0 if
     every stream was compared to its end, whatever differed.
     """
-    options = Options(compare=True, since=_day(since), accept_deletions=accept_deletions)
+    options = Options(compare=True, since=day_of(since), accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.RECONCILE)
     print_differences(console, report)
     raise typer.Exit(0 if report.finished else 1)
@@ -121,7 +137,7 @@ def backfill(
     Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
     on with where it was, by this command or by the next sync.
     """
-    options = Options(backfill=True, since=_day(since))
+    options = Options(backfill=True, since=day_of(since))
     report = _run(stream, connection, options, RunKind.BACKFILL)
     raise typer.Exit(0 if report.finished else 1)
 
@@ -141,45 +157,23 @@ def status(connection: ConnectionName = None) -> None:
             rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
             print_status(console, one.name, rows)
             console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
+            row = credentials.read(engine, one.name)
+            stands = health(one, row, now_utc())
+            connection_commands.print_health(stands)
+            well &= stands.level is not Level.ACTION
             well &= all(map(_is_well, rows))
         engine.dispose()
     raise typer.Exit(0 if well else 1)
 
 
 @cli.command()
-def close(
-    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
-    on: Annotated[
-        str | None, typer.Option(help="Last day that still counts, YYYY-MM-DD; today by default.")
-    ] = None,
-    connection: ConnectionName = None,
-) -> None:
-    """Say that a month's books are closed: what changes in it later is in late_changes."""
-    first, day = _month(month), _day(on) or datetime.now(UTC).date()
-    if day < (first + timedelta(days=32)).replace(day=1):
-        raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
-    with _books(connection) as (engine, name):
-        closes.close(engine, name, first, day)
-        print_closes(console, name, closes.closed(engine, name))
+def roles() -> None:
+    """Print the SQL that makes a writer and a reader in a Postgres of yours.
 
-
-@cli.command()
-def reopen(
-    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
-    connection: ConnectionName = None,
-) -> None:
-    """Open a closed month again: nothing that changes in it is late."""
-    with _books(connection) as (engine, name):
-        if not closes.reopen(engine, name, _month(month)):
-            raise SettingsError(f"{month} is not closed in {name}")
-        print_closes(console, name, closes.closed(engine, name))
-
-
-@cli.command("closes")
-def list_closes(connection: ConnectionName = None) -> None:
-    """Show the closed months, and how much changed in each since."""
-    with _books(connection) as (engine, name):
-        print_closes(console, name, closes.closed(engine, name))
+    The embedded server has them already. Give them passwords (\\password in psql), and put the
+    writer into BREX_SYNC_DATABASE_URL.
+    """
+    print(statements())
 
 
 @cli.command()
@@ -203,12 +197,16 @@ def sandbox(
         int, typer.Option(help="Requests allowed per 60 s; 0 for any number.")
     ] = 1000,
 ) -> None:
-    """Run the simulated Brex on its own. Its token is bxt_sandbox."""
-    day = _day(today) or datetime.now(UTC).date()
+    """Run the simulated Brex on its own.
+
+    Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
+    brex_sync_sandbox and secret sandbox_secret.
+    """
+    day = day_of(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
-    serve(create_app(world, latency=latency, rate_limit=rate_limit or None), listener)
+    serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)
 
 
 def _run(
@@ -240,34 +238,6 @@ async def _sync(
             settings, connection, progress=show, kind=kind, options=options
         ) as run:
             return await run.run(streams)
-
-
-@contextmanager
-def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
-    """The warehouse, made ready, and the connection's name."""
-    settings = load_settings()
-    name = find(settings, connection).name
-    with brex.databases(settings) as (ready, _):
-        engine = brex.open_engine(ready)
-        try:
-            prepare(engine, name, STREAMS.values(), VIEWS.values())
-            yield engine, name
-        finally:
-            engine.dispose()
-
-
-def _month(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m").date()
-    except ValueError:
-        raise SettingsError(f"{text!r} is no month such as 2026-10") from None
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None
 
 
 def _is_well(row: StreamStatus) -> bool:

@@ -1,0 +1,277 @@
+"""Brex's OAuth side: where people consent, and where codes and refresh tokens become tokens.
+
+From Brex's partner authentication guide: client id and secret go into the form, a refresh answers
+with a new refresh token, which lives for 90 days, and an access token lives for an hour.
+"""
+
+import json
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from authlib.oauth2.rfc6749.errors import (
+    MismatchingStateException,
+    MissingCodeException,
+)
+from authlib.oauth2.rfc6749.parameters import parse_authorization_code_response, prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from brex_sync.brex.errors import BrexError
+
+log = logging.getLogger(__name__)
+
+BASE_SCOPES = ("openid", "offline_access")
+NEVER = frozenset({"cards.pan"})
+LIFETIME = timedelta(hours=1)
+"""Of an access token whose answer does not say."""
+REFRESH_LIFETIME = timedelta(days=90)
+PATIENCE = 15.0
+"""Seconds for each step of a request: connecting, sending, waiting for the answer."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"}
+
+
+class OAuthError(BrexError):
+    """No tokens came. Nothing is known to have changed at Brex."""
+
+
+class ConsentRefused(OAuthError):
+    """Brex sent the person back without a code, or someone else's answer came."""
+
+
+class GrantRefused(OAuthError):
+    """`invalid_grant`: the code or refresh token is used, expired or revoked. Asking again is no
+    use; a person must consent anew."""
+
+
+class ApplicationRefused(OAuthError):
+    """Brex does not take the client id, its secret, or the request as they are set here."""
+
+
+class Unavailable(OAuthError):
+    """Brex could not be reached, failed, or asked for patience: worth another try in a while."""
+
+
+class Uncertain(OAuthError):
+    """The request was sent and no usable answer came: Brex may have replaced the refresh token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application registered with Brex, and the issuer it is registered with."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    redirect_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A question put to a person: the page that asks it, and what proves the answer is to it."""
+
+    url: str
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What Brex granted. `refresh` None: the old one stays; `scopes` None: not said."""
+
+    access: str = field(repr=False)
+    refresh: str | None = field(repr=False)
+    lifetime: timedelta
+    scopes: frozenset[str] | None
+
+
+def is_private(url: str) -> bool:
+    """Whether what is sent to the URL stays between us and its host: https, or this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+class OAuth:
+    """The grant of one application. Use as a context manager; `transport` replaces the network."""
+
+    def __init__(self, app: Application, transport: httpx.BaseTransport | None = None) -> None:
+        self._app = app
+        self._endpoints: Mapping[str, str] | None = None
+        self._http = httpx.Client(
+            transport=transport,
+            timeout=PATIENCE,
+            follow_redirects=False,
+            headers={"Accept": "application/json", "User-Agent": "brex-sync"},
+        )
+
+    def __enter__(self) -> "OAuth":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def ask(self, scopes: Iterable[str], *, login: bool = False) -> Consent:
+        """The page where a person lets us read `scopes`; `login` makes them log in again.
+
+        Raises:
+            OAuthError: Brex's discovery document could not be read.
+        """
+        wanted = dict.fromkeys((*BASE_SCOPES, *scopes))
+        state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(64)
+        url = prepare_grant_uri(
+            self._endpoint("authorization_endpoint"),
+            client_id=self._app.client_id,
+            response_type="code",
+            redirect_uri=self._app.redirect_uri,
+            scope=" ".join(scope for scope in wanted if scope not in NEVER),
+            state=state,
+            code_challenge=create_s256_code_challenge(verifier),
+            code_challenge_method="S256",
+            prompt="login" if login else None,
+        )
+        return Consent(url, state, verifier)
+
+    def exchange(self, consent: Consent, redirect: str) -> Tokens:
+        """The tokens for the URL to which Brex sent the person back.
+
+        Raises:
+            ConsentRefused: it carries no code, or does not answer this question.
+            OAuthError: Brex gave no tokens.
+        """
+        sent_back = _parameters(redirect)
+        if error := sent_back.get("error"):
+            told = sent_back.get("error_description") or error
+            raise ConsentRefused(f"Brex sent you back without consent: {told}")
+        try:
+            code = parse_authorization_code_response(redirect, consent.state)["code"]
+        except MismatchingStateException:
+            raise ConsentRefused(
+                "that redirect answers another question than this one; start again"
+            ) from None
+        except MissingCodeException:
+            raise ConsentRefused("that URL carries no code; paste the whole address") from None
+        tokens = self._grant(
+            "authorization_code",
+            code=code,
+            redirect_uri=self._app.redirect_uri,
+            code_verifier=consent.verifier,
+        )
+        if tokens.scopes is None and sent_back.get("scope"):
+            granted = frozenset(sent_back["scope"].split())
+            return Tokens(tokens.access, tokens.refresh, tokens.lifetime, granted)
+        return tokens
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens for a refresh token: one request, and one more if its answer was lost.
+
+        Raises:
+            GrantRefused: the refresh token is no good any more.
+            Uncertain: the second answer was lost too.
+            OAuthError: Brex could not be reached, failed, or refused.
+        """
+        try:
+            return self._grant("refresh_token", refresh_token=refresh_token)
+        except Uncertain as lost:
+            log.warning("%s; asking once more", lost)
+            return self._grant("refresh_token", refresh_token=refresh_token)
+
+    def revoke(self, token: str) -> None:
+        """Makes a refresh token, and what was granted by it, worthless.
+
+        Raises:
+            OAuthError: Brex did not confirm it.
+        """
+        answer = self._post("revocation_endpoint", {"token": token})
+        if answer.status_code != 200:
+            raise OAuthError(f"revoking answered {answer.status_code}")
+
+    def _grant(self, kind: str, **parameters: str) -> Tokens:
+        answer = self._post("token_endpoint", {"grant_type": kind} | parameters)
+        content = _object(answer)
+        if answer.status_code == 200:
+            return _tokens(content)
+        error = str(content.get("error", ""))
+        told = f"{content.get('error_description') or error or 'without a message'}"
+        where = f"Brex's token endpoint answered {answer.status_code}"
+        if error == "invalid_grant":
+            raise GrantRefused(f"{where}: {told}")
+        if error in _REFUSED_US:
+            raise ApplicationRefused(
+                f"{where}: {told}. Check BREX_CLIENT_ID, BREX_CLIENT_SECRET and BREX_REDIRECT_URI"
+            )
+        later = answer.status_code >= 500 or answer.status_code == 429
+        raise (Unavailable if later else OAuthError)(f"{where}: {told}")
+
+    def _post(self, endpoint: str, parameters: Mapping[str, str]) -> httpx.Response:
+        url = self._endpoint(endpoint)
+        identity = {"client_id": self._app.client_id, "client_secret": self._app.client_secret}
+        try:
+            return self._http.post(url, data={**parameters, **identity})
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unavailable(f"{url} cannot be reached: {_named(error)}") from None
+        except httpx.HTTPError as error:
+            raise Uncertain(f"{url} did not answer: {_named(error)}") from None
+
+    def _endpoint(self, name: str) -> str:
+        if self._endpoints is None:
+            self._endpoints = self._discover()
+        url = self._endpoints.get(name)
+        if not isinstance(url, str) or not is_private(url):
+            raise OAuthError(
+                f"the discovery document of {self._app.issuer} names no {name} with https"
+            )
+        return url
+
+    def _discover(self) -> Mapping[str, str]:
+        url = f"{self._app.issuer.rstrip('/')}/.well-known/openid-configuration"
+        if not is_private(url):
+            raise OAuthError(f"{url} is not https, so no secret goes there")
+        try:
+            answer = self._http.get(url)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{url} cannot be read: {_named(error)}") from None
+        if answer.status_code != 200 or not (found := _object(answer)):
+            raise Unavailable(f"{url} answered {answer.status_code} and no discovery document")
+        return found
+
+
+def _tokens(content: Mapping[str, Any]) -> Tokens:
+    access, refresh = content.get("access_token"), content.get("refresh_token")
+    if not isinstance(access, str) or not access:
+        raise Uncertain("Brex's token endpoint answered 200 without an access token")
+    seconds, scope = content.get("expires_in"), content.get("scope")
+    return Tokens(
+        access,
+        refresh if isinstance(refresh, str) and refresh else None,
+        _lifetime(seconds),
+        frozenset(scope.split()) if isinstance(scope, str) else None,
+    )
+
+
+def _lifetime(seconds: Any) -> timedelta:
+    try:
+        given = float(seconds)
+    except (TypeError, ValueError):
+        return LIFETIME
+    return timedelta(seconds=given) if 0 < given < 1e8 else LIFETIME
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        content = json.loads(answer.content)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _parameters(url: str) -> dict[str, str]:
+    return dict(httpx.QueryParams(urlsplit(url).query))
+
+
+def _named(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__

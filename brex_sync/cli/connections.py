@@ -1,0 +1,243 @@
+"""The commands that connect Brex accounts, list them, and take them back."""
+
+import sys
+import webbrowser
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from brex_sync import app as brex
+from brex_sync import connect as connecting
+from brex_sync.brex.oauth import Consent, Tokens
+from brex_sync.connect import Connected, Left, wanted_scopes
+from brex_sync.connections import (
+    DEFAULT_NAME,
+    Connection,
+    Entry,
+    connection_of,
+    load_connections,
+    overrides,
+)
+from brex_sync.credentials import now_utc
+from brex_sync.declarations import declare, entry_of, undeclare
+from brex_sync.health import Health, Level, health
+from brex_sync.receiver import listening
+from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
+from brex_sync.streams import STREAMS
+from brex_sync.warehouse import credentials as table
+from brex_sync.warehouse.credentials import Credential
+
+MINUTES = 10
+"""How long a person may take to consent."""
+STYLES = {Level.WELL: "green", Level.WARNING: "yellow", Level.ACTION: "red"}
+
+console = Console()
+connections = typer.Typer(
+    help="List the connections and how each stands; exits with 0 only if none needs a person.",
+    invoke_without_command=True,
+)
+Name = Annotated[str, typer.Argument(help="The connection: its schema, and its assets' prefix.")]
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    cli.command()(connect)
+    cli.command()(disconnect)
+    cli.add_typer(connections, name="connections")
+
+
+def connect(
+    name: Name = DEFAULT_NAME,
+    configuration: Annotated[
+        Configuration | None,
+        typer.Option(help="brex or brex-staging (OAuth), or brex-api-key (a user token)."),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address; paste where it leads to.")
+    ] = False,
+    login: Annotated[
+        bool, typer.Option("--login", help="Let Brex ask who you are, even if it knows.")
+    ] = False,
+    import_refresh_token: Annotated[
+        bool,
+        typer.Option(
+            "--import-refresh-token",
+            help="Read a refresh token from a prompt or standard input; it is used up by it.",
+        ),
+    ] = False,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(help="Leave the API key in this variable, instead of asking for it."),
+    ] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask for this stream's scope alone; may be given several times."),
+    ] = None,
+) -> None:
+    """Connect a Brex account, or repair a connection that Brex refuses.
+
+    For brex and brex-staging a browser opens at Brex. For brex-api-key the user token is read from
+    a prompt without echo, or from standard input.
+    """
+    settings = load_settings()
+    entry = _entry(settings, name, configuration, api_key_env)
+    connection = connection_of(settings, name, entry)
+    scopes = wanted_scopes(STREAMS[s] for s in _known(stream or list(STREAMS)))
+
+    def obtain() -> Tokens | str:
+        if connection.application is None:
+            return connection.token or _secret("User token (bxt_…)")
+        if import_refresh_token:
+            return connecting.by_refresh_token(connection, _secret("Refresh token"))
+        ask = _pasted if no_browser else _browsed(connection)
+        return connecting.by_consent(connection, scopes, login, ask)
+
+    with brex.databases(settings) as (ready, _):
+        done = connecting.establish(ready, connection, obtain)
+        declare(ready, name, entry)
+    _print_connected(connection, done)
+
+
+@connections.callback()
+def list_connections(context: typer.Context) -> None:
+    """List the connections and how each stands; exits with 0 only if none needs a person."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = load_settings()
+    with brex.databases(settings) as (ready, _):
+        engine = brex.open_engine(ready)
+        found = [(c, table.read(engine, c.name)) for c in load_connections(ready)]
+        engine.dispose()
+    stand = [health(c, row, now_utc()) for c, row in found]
+    for (connection, row), one in zip(found, stand, strict=True):
+        _print_connection(connection, row, one)
+    raise typer.Exit(1 if any(one.level is Level.ACTION for one in stand) else 0)
+
+
+@connections.command("rotate-key")
+def rotate_key() -> None:
+    """Seal the stored secrets with a new key, while syncs run."""
+    settings = load_settings()
+    with brex.databases(settings) as (ready, _):
+        count = connecting.rotate_key(ready)
+    console.print(f"The secrets of {count} connections are sealed with the new key.")
+
+
+def disconnect(
+    name: Name,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Only forget it here; revoke nothing at Brex.")
+    ] = False,
+) -> None:
+    """Revoke a connection's tokens at Brex and forget them. The tables stay."""
+    settings = load_settings()
+    with brex.databases(settings) as (ready, _):
+        left = connecting.disconnect(ready, name, revoke=not forget)
+    declared = undeclare(settings, name)
+    console.print(f"{name} is forgotten{', and revoked at Brex' if left is Left.REVOKED else ''}.")
+    if left is Left.GRANT:
+        console.print("What it was granted is still good: revoke it in the Brex dashboard.")
+    if declared:
+        console.print(f"Take out {declared} too, or it will be tried again.")
+
+
+def print_health(one: Health) -> None:
+    """One line on how a connection stands."""
+    console.print(
+        f"{one.connection}: {one.told}", style=STYLES[one.level], highlight=False, soft_wrap=True
+    )
+
+
+def _entry(
+    settings: Settings, name: str, configuration: Configuration | None, api_key_env: str | None
+) -> Entry:
+    """What will be declared: what is already, unless something else is asked for."""
+    known = entry_of(settings, name)
+    same = known is not None and configuration in (known.get("configuration"), None)
+    if known is not None and same and api_key_env is None:
+        return known
+    chosen = configuration or (Configuration.API_KEY if api_key_env else settings.configuration)
+    if chosen in (None, Configuration.SANDBOX):
+        raise SettingsError(
+            "say how to connect: --configuration brex or brex-staging (OAuth, for registered "
+            "partners), or brex-api-key (a user token)"
+        )
+    entry: Entry = {"configuration": str(chosen)} | overrides(settings)
+    return entry | ({"api_key_env": api_key_env} if api_key_env else {})
+
+
+def _known(names: list[str]) -> list[str]:
+    unknown = [name for name in names if name not in STREAMS]
+    if unknown:
+        raise SettingsError(f"there is no stream {', '.join(unknown)}")
+    return names
+
+
+def _secret(what: str) -> str:
+    """A secret from a prompt without echo, or from standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True)).strip()
+    secret = sys.stdin.readline().strip()
+    if not secret:
+        raise SettingsError(f"expected on standard input: {what}")
+    return secret
+
+
+def _browsed(connection: Connection) -> connecting.Answer:
+    """Opens the page in a browser and waits for it to come back."""
+
+    def ask(consent: Consent) -> str:
+        redirect = connection.application.redirect_uri if connection.application else ""
+        with listening(redirect, consent.state) as receiver:
+            console.print("A browser opens at Brex; if none does, open this address:")
+            print(consent.url, flush=True)
+            webbrowser.open(consent.url)
+            return receiver.wait(MINUTES * 60)
+
+    return ask
+
+
+def _pasted(consent: Consent) -> str:
+    """Prints the page's address and takes the address the person was sent back to."""
+    console.print("Open this address in a browser, on any machine:")
+    print(consent.url, flush=True)
+    console.print("You will be sent to an address that may show nothing. Paste it here:")
+    return sys.stdin.readline().strip()
+
+
+def _print_connected(connection: Connection, done: Connected) -> None:
+    company = done.company.legal_name or "a company whose name the credential may not read"
+    told = [f"{connection.name} is connected to {company.rstrip('.')}."]
+    if done.scopes is not None:
+        told.append(f"Granted: {', '.join(sorted(done.scopes)) or 'nothing'}")
+    readable = [name for name, hidden in done.reach.items() if hidden is None]
+    told.append(f"Can be synced: {', '.join(readable) or 'nothing'}")
+    told += [f"Cannot be synced: {n}: {why}" for n, why in done.reach.items() if why]
+    told.append(
+        f"Next: `brex-sync sync --connection {connection.name}`, or reload the code location in "
+        "the Dagster UI (Deployment)."
+    )
+    for line in told:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_connection(connection: Connection, row: Credential | None, one: Health) -> None:
+    facts = Table(box=None, show_header=False, title=connection.name, title_justify="left")
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    known: dict[str, object] = {
+        "configuration": f"{connection.configuration} at {connection.api_url}",
+        "company": row.company_name or row.company_id if row else None,
+        "state": one.state,
+        "scopes": ", ".join(row.scopes) if row and row.scopes is not None else None,
+        "access token ends": row.access_ends_at if row else None,
+        "last used": row.used_at if row else None,
+        "dies unless used": one.dies_on,
+    }
+    for label, value in known.items():
+        shown = f"{value:%Y-%m-%d %H:%M} UTC" if hasattr(value, "hour") else str(value or "-")
+        facts.add_row(label, shown)
+    console.print(facts)
+    print_health(one)

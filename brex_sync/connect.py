@@ -1,0 +1,264 @@
+"""Connecting a Brex account, forgetting it, and sealing what is stored with a new key."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+import sqlalchemy as sa
+
+from brex_sync import vault as vaults
+from brex_sync.app import open_engine, was_begun
+from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.company import Company
+from brex_sync.brex.errors import CredentialRefused, Transient
+from brex_sync.brex.oauth import Consent, Tokens
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.reach import reach
+from brex_sync.connections import Connection, find, load_connections
+from brex_sync.credentials import ask_whose, now_utc, open_oauth, stored
+from brex_sync.embedded.lock import exclusive
+from brex_sync.health import digest_of
+from brex_sync.settings import Configuration, Settings
+from brex_sync.streams import STREAMS, Stream
+from brex_sync.vault import Vault, VaultError
+from brex_sync.warehouse import credentials as table
+from brex_sync.warehouse.credentials import State
+
+log = logging.getLogger(__name__)
+
+COMPANY_SCOPE = "companies.readonly"
+"""Lets us ask whose account it is."""
+Answer = Callable[[Consent], str]
+"""Puts a question to a person; answers with the URL they were sent back to."""
+
+
+class ConnectError(Exception):
+    """The account was not connected; the message says why. What was connected before still is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What came of connecting. `reach` holds, by stream, why it may not be read, or None."""
+
+    company: Company
+    scopes: frozenset[str] | None
+    reach: dict[str, str | None]
+
+
+def wanted_scopes(streams: Iterable[Stream]) -> list[str]:
+    """The scopes these streams need, and the one for the company's name.
+
+    Scopes that are addresses are left out: Brex grants them to partners, and to no user's consent.
+    """
+    scopes = {s.scope for s in streams if not s.scope.startswith("https:")}
+    return sorted(scopes | {COMPANY_SCOPE})
+
+
+def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: Answer) -> Tokens:
+    """Tokens a person consents to. Raises OAuthError where none come of it."""
+    with open_oauth(connection) as oauth:
+        consent = oauth.ask(scopes, login=login)
+        tokens = oauth.exchange(consent, ask(consent))
+    if tokens.refresh is None:
+        raise ConnectError(
+            "Brex gave no refresh token, without which the connection would end in an hour: "
+            "consent to offline_access"
+        )
+    return tokens
+
+
+def by_refresh_token(connection: Connection, refresh_token: str) -> Tokens:
+    """Tokens for a refresh token from elsewhere, which is used up by it."""
+    with open_oauth(connection) as oauth:
+        tokens = oauth.refresh(refresh_token)
+    return Tokens(tokens.access, tokens.refresh or refresh_token, tokens.lifetime, tokens.scopes)
+
+
+def establish(
+    settings: Settings, connection: Connection, obtain: Callable[[], Tokens | str]
+) -> Connected:
+    """Obtains tokens or an API key, sees whose account they open, stores them sealed.
+
+    They are asked for once it is sure that they can be stored. A key that the environment gives
+    stays there, and only what became of it is stored.
+
+    Raises:
+        ConnectError: it is refused, or opens another company's account than before.
+        VaultError: secrets cannot be sealed.
+    """
+    with warehouse(settings) as engine:
+        _check_no_sandbox(settings, engine, connection.name)
+        vault = None if connection.token else ready_vault(settings, engine, connection.name)
+        credential = obtain()
+        token = credential if isinstance(credential, str) else credential.access
+        company = _company(connection, token)
+        _check_same_company(engine, connection.name, company)
+        _store(engine, vault, connection, credential, company)
+    scopes = None if isinstance(credential, str) else credential.scopes
+    return Connected(company, scopes, _reach(connection, token))
+
+
+class Left(Enum):
+    """What is left at Brex of a connection that was forgotten here."""
+
+    NOTHING = "nothing that was good"
+    REVOKED = "nothing: it was revoked"
+    GRANT = "what it was granted is still good"
+
+
+def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
+    """Revokes a connection's tokens at Brex, and forgets them. API keys can only be forgotten.
+
+    Raises:
+        OAuthError: Brex did not confirm that they are revoked; nothing was forgotten.
+        VaultError: they cannot be opened.
+    """
+    connection = find(settings, name)
+    with warehouse(settings) as engine, table.locked(engine, name) as (db, row):
+        left = Left.GRANT if row and row.state is State.CONNECTED else Left.NOTHING
+        if revoke and row and row.secrets and connection.application:
+            secrets = vault_of(settings).open(row.secrets)
+            with open_oauth(connection) as oauth:
+                oauth.revoke(secrets["refresh_token"])
+            left = Left.REVOKED
+        table.forget(db, name)
+    return left
+
+
+def rotate_key(settings: Settings) -> int:
+    """Seals every stored secret with a new key, while syncs run; answers how many there were.
+
+    A new key is made in the key file, which then forgets the old one. Where the environment gives
+    the keys, the first is the new one.
+
+    Raises:
+        VaultError: a secret cannot be opened, or the environment gives one key alone.
+    """
+    with exclusive(settings.home / "encryption.lock"):
+        given = settings.encryption_key
+        if given is None:
+            vaults.put_first(settings.home, vaults.new_key())
+        elif "," not in given.get_secret_value():
+            raise VaultError(
+                f"put the new key before the old one, separated by a comma, into {vaults.VARIABLE} "
+                "of every process, and run this again; then take the old one out"
+            )
+        count = _seal_anew(settings)
+        if given is None:
+            vaults.keep_first(settings.home)
+    return count
+
+
+def _seal_anew(settings: Settings) -> int:
+    vault, count = vault_of(settings), 0
+    with warehouse(settings) as engine:
+        for name in [row.connection for row in table.read_all(engine)]:
+            with table.locked(engine, name) as (db, row):
+                if row is not None and row.secrets is not None:
+                    table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
+                    count += 1
+    return count
+
+
+def vault_of(settings: Settings) -> Vault:
+    """The vault the settings name."""
+    return vaults.open_vault(settings.home, settings.encryption_key)
+
+
+def ready_vault(settings: Settings, engine: sa.Engine, name: str) -> Vault:
+    """The vault, with a key made if this is the first secret.
+
+    Raises:
+        VaultError: the database holds secrets of other connections that it can't open.
+    """
+    others = [r for r in table.read_all(engine) if r.secrets and r.connection != name]
+    if settings.encryption_key is None and not others:
+        vaults.make_key(settings.home)
+    vault = vault_of(settings)
+    for row in others:
+        vault.open(row.secrets or "")
+    return vault
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[sa.Engine]:
+    """The warehouse with the table of credentials, given back when the block ends."""
+    engine = open_engine(settings)
+    try:
+        table.prepare(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _check_no_sandbox(settings: Settings, engine: sa.Engine, name: str) -> None:
+    known = next((c for c in load_connections(settings) if c.name == name), None)
+    sandbox = known is not None and known.configuration is Configuration.SANDBOX
+    if sandbox and was_begun(engine, name):
+        raise ConnectError(
+            f"the tables of {name} hold the sandbox's company: connect under another name "
+            f"(brex-sync connect NAME), or set BREX_SYNC_HOME to a new folder"
+        )
+
+
+def _check_same_company(engine: sa.Engine, name: str, company: Company) -> None:
+    row = table.read(engine, name)
+    before, now = row.company_id if row else None, company.id
+    if row is not None and before and now and before != now:
+        raise ConnectError(
+            f"that is {company.legal_name or now}, and the tables of {name} hold "
+            f"{row.company_name or before}: connect it under another name"
+        )
+
+
+def _store(
+    engine: sa.Engine,
+    vault: Vault | None,
+    connection: Connection,
+    credential: Tokens | str,
+    company: Company,
+) -> None:
+    now = now_utc()
+    known = table.read(engine, connection.name)
+    values: dict[str, object] = {
+        "configuration": str(connection.configuration),
+        "state": State.CONNECTED,
+        "state_since": now,
+        "company_id": company.id or (known.company_id if known else None),
+        "company_name": company.legal_name or (known.company_name if known else None),
+        "used_at": now,
+        "tried_at": now,
+    }
+    if vault is None:
+        values["digest"] = digest_of(str(credential))
+    elif isinstance(credential, str):
+        values["secrets"] = vault.seal({"api_key": credential})
+    else:
+        values |= stored(vault, credential, credential.refresh or "", now)
+        values["granted"] = values["scopes"]
+    with table.locked(engine, connection.name) as (db, _):
+        table.put(db, connection.name, **values)
+        table.end_refresh(db, connection.name)
+
+
+def _company(connection: Connection, token: str) -> Company:
+    """The company; one without a name if Brex can't say just now: tokens must not be lost."""
+    try:
+        return ask_whose(connection, token)
+    except CredentialRefused as error:
+        raise ConnectError(f"Brex does not take it: {error}") from None
+    except Transient as error:
+        log.warning("whose account this is could not be asked: %s", error)
+        return Company()
+
+
+def _reach(connection: Connection, token: str) -> dict[str, str | None]:
+    async def ask() -> dict[str, str | None]:
+        endpoint = Endpoint(connection.api_url, lambda: token)
+        async with BrexClient(endpoint, RateLimiter(), Patience(attempts=3, total=30)) as client:
+            return await reach(client, STREAMS.values())
+
+    return asyncio.run(ask())

@@ -1,0 +1,141 @@
+"""How a connection's credential stands, as people need to hear it. Pure: time comes in."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from brex_sync.brex.oauth import BASE_SCOPES, REFRESH_LIFETIME
+from brex_sync.connections import Connection
+from brex_sync.settings import Configuration
+from brex_sync.warehouse.credentials import Credential, State
+
+KEY_LIFETIME = timedelta(days=30)
+"""A user token unused for so long may be dead: Brex's pages say 30 days, and 90."""
+USE_EVERY = timedelta(hours=20)
+"""With minutes between two looks, and a run's start, that makes less than 24 hours."""
+RETRY_AFTER = timedelta(minutes=15)
+"""How long a try that settled nothing (Brex was down) is left alone."""
+NOT_CONNECTED = "NOT_CONNECTED"
+SKEW = timedelta(minutes=5)
+"""How far ahead of ours another host's clock may be."""
+
+
+class Level(StrEnum):
+    """Whether anyone has to do something."""
+
+    WELL = "well"
+    WARNING = "warning"
+    ACTION = "action needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A connection's state in words. `days_left` and `dies_on`: until refresh token or key would
+    die if nobody used it from now on; None where nothing is known to die."""
+
+    connection: str
+    level: Level
+    told: str
+    state: str
+    days_left: int | None = None
+    dies_on: date | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a sync has any prospect."""
+        return self.state not in (State.RECONNECT_REQUIRED, NOT_CONNECTED)
+
+
+def digest_of(key: str) -> str:
+    """Tells keys apart without telling them."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def current(connection: Connection, row: Credential | None) -> Credential | None:
+    """The row, unless it speaks of another credential than the one the connection has now."""
+    if row is None or (row.state is State.RECONNECT_REQUIRED and not connection.token):
+        return row
+    if connection.token:
+        return row if row.digest == digest_of(connection.token) else None
+    return row if row.secrets else None
+
+
+def is_due(row: Credential, now: datetime) -> bool:
+    """Whether the refresh token or key should be used, only to stay alive.
+
+    A moment in the future was written by a clock that was wrong: it counts as long ago.
+    """
+    if row.state is not State.CONNECTED:
+        return False
+    if just_failed(row, now):
+        return False
+    return row.used_at is None or not _within(row.used_at, now, USE_EVERY)
+
+
+def just_failed(row: Credential, now: datetime, rest: timedelta = RETRY_AFTER) -> bool:
+    """Whether the last try settled nothing, and was not longer ago than `rest`."""
+    tried = row.failure is not None and row.tried_at is not None
+    return tried and _within(row.tried_at or now, now, rest)
+
+
+def health(connection: Connection, row: Credential | None, now: datetime) -> Health:
+    """How the connection stands."""
+    if connection.configuration is Configuration.SANDBOX:
+        return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
+    if connection.lacks:
+        return Health(connection.name, Level.ACTION, lacking(connection), NOT_CONNECTED)
+    row = current(connection, row)
+    if row is None:
+        return _unknown(connection)
+    if row.state is State.RECONNECT_REQUIRED:
+        told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
+        repair = f"Run `brex-sync connect {connection.name}`"
+        return Health(connection.name, Level.ACTION, f"{told}. {repair}", str(row.state))
+    return _connected(connection, row, now)
+
+
+def lacking(connection: Connection) -> str:
+    """What is to be set before the connection can be used."""
+    what = "to what Brex gave you when your application was registered"
+    if connection.application is None:
+        what = "to a user token"
+    return f"connection {connection.name}: {connection.lacks} is not set; set it {what}"
+
+
+def _unknown(connection: Connection) -> Health:
+    if connection.token is not None:
+        told = "the key of the environment has not been tried yet"
+        return Health(connection.name, Level.WELL, told, "NOT_TRIED")
+    told = f"not connected. Run `brex-sync connect {connection.name}`"
+    return Health(connection.name, Level.ACTION, told, NOT_CONNECTED)
+
+
+def _connected(connection: Connection, row: Credential, now: datetime) -> Health:
+    lifetime, since = KEY_LIFETIME, row.used_at
+    what = "the API key"
+    if connection.application is not None:
+        lifetime, since, what = REFRESH_LIFETIME, row.issued_at, "the refresh token"
+    unused = max(now - since, timedelta(0)) if since else timedelta(0)
+    dies_on = (now - unused + lifetime).date()
+    left = max(math.ceil((lifetime - unused) / timedelta(days=1)), 0)
+    level, told = Level.WELL, "connected"
+    lost = set(row.granted or ()) - set(row.scopes or ()) - set(BASE_SCOPES)
+    if lost:
+        level = Level.ACTION
+        told = (
+            f"Brex took back {', '.join(sorted(lost))}. "
+            f"Run `brex-sync connect {connection.name}` as someone whose role allows it"
+        )
+    elif unused >= lifetime * 2 / 3:
+        level = Level.WARNING
+        told = f"{what} was not renewed for {unused.days} days, and dies on {dies_on}"
+        told += f": {row.failure}" if row.failure else ""
+    elif row.failure:
+        told = f"connected; the last try to keep it alive failed: {row.failure}"
+    return Health(connection.name, level, told, str(row.state), left, dies_on)
+
+
+def _within(moment: datetime, now: datetime, span: timedelta) -> bool:
+    return -SKEW <= now - moment < span

@@ -1,0 +1,58 @@
+-- The roles of brex_sync in this database: a writer for syncs, who owns what they make, and a
+-- reader for people and BI, who sees the tables and the log of runs, and neither credentials nor
+-- checkpoints. To be run by an administrator; running it again changes nothing.
+DO $roles$
+DECLARE
+    ours record;
+    relation record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brex_writer') THEN
+        CREATE ROLE brex_writer LOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brex_reader') THEN
+        CREATE ROLE brex_reader LOGIN;
+    END IF;
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT brex_writer TO %I', current_user);
+    END IF;
+    EXECUTE format(
+        'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO brex_writer', current_database()
+    );
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO brex_reader', current_database());
+    FOR ours IN
+        SELECT oid, nspname AS name FROM pg_namespace
+        WHERE nspname = 'brex_sync'
+            OR obj_description(oid, 'pg_namespace') LIKE 'Brex, synced by brex_sync%'
+    LOOP
+        EXECUTE format('ALTER SCHEMA %I OWNER TO brex_writer', ours.name);
+        FOR relation IN
+            SELECT relname AS name FROM pg_class
+            WHERE relnamespace = ours.oid AND relkind IN ('r', 'v')
+        LOOP
+            EXECUTE format('ALTER TABLE %I.%I OWNER TO brex_writer', ours.name, relation.name);
+        END LOOP;
+        FOR relation IN
+            SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = ours.oid
+        LOOP
+            EXECUTE format('ALTER FUNCTION %s OWNER TO brex_writer', relation.name);
+        END LOOP;
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO brex_reader', ours.name);
+        IF ours.name <> 'brex_sync' THEN
+            EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO brex_reader', ours.name);
+            EXECUTE format(
+                'ALTER DEFAULT PRIVILEGES FOR ROLE brex_writer IN SCHEMA %I '
+                'GRANT SELECT ON TABLES TO brex_reader',
+                ours.name
+            );
+        END IF;
+    END LOOP;
+    FOR relation IN
+        SELECT oid::regclass::text AS name FROM pg_class
+        WHERE relnamespace = to_regnamespace('brex_sync') AND relname IN (
+            'runs', 'run_streams', 'reconciliations', 'differences', 'closes', 'quarantine'
+        )
+    LOOP
+        EXECUTE format('GRANT SELECT ON %s TO brex_reader', relation.name);
+    END LOOP;
+END
+$roles$;

@@ -1,0 +1,158 @@
+"""Alerts: one per fault, by webhook or mail, and never lost to a target that is down."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from brex_sync.alerts import tell_once
+from brex_sync.credentials import ActionNeeded
+from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync_tests.connections.conftest import Desk
+
+
+@dataclass
+class Target:
+    """A webhook that notes what it is sent, and answers with `status`."""
+
+    url: str = ""
+    status: int = 200
+    told: list[bytes] = field(default_factory=list)
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    found = Target()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.told.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    found.url = f"http://127.0.0.1:{server.server_port}/hook"
+    yield found
+    server.shutdown()
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, target: Target) -> Settings:
+    return Settings(_env_file=None, BREX_SYNC_ALERT_URL=target.url)  # type: ignore[call-arg]
+
+
+def look(desk: Desk, settings: Settings) -> None:
+    """What every look at a connection does."""
+    try:
+        desk.credentials().keep_alive()
+    except ActionNeeded:
+        pass
+    tell_once(settings, desk.engine, desk.health())
+
+
+def test_revoking_at_brex_leads_to_one_request_one_alert_and_quiet(
+    desk: Desk, settings: Settings, target: Target
+) -> None:
+    desk.oauth()
+    look(desk, settings)
+    desk.authority.revoke_everything()
+    for _ in range(30):
+        desk.pass_time(days=1)
+        look(desk, settings)
+    assert desk.refreshes == ["invalid_grant"]
+    assert len(target.told) == 1
+    assert b"brex-sync connect brex" in target.told[0]
+    assert target.told[0].startswith(b'{"text":')
+
+
+def test_the_next_fault_is_told_again(desk: Desk, settings: Settings, target: Target) -> None:
+    for _ in range(2):
+        desk.oauth()
+        look(desk, settings)
+        desk.pass_time(days=91)
+        look(desk, settings)
+        look(desk, settings)
+    assert len(target.told) == 2
+
+
+def test_a_target_that_is_down_is_tried_again(
+    desk: Desk, settings: Settings, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.oauth()
+    desk.pass_time(days=91)
+    target.status = 500
+    look(desk, settings)
+    target.status = 200
+    look(desk, settings)
+    look(desk, settings)
+    assert len(target.told) == 2
+    assert "/hook" not in caplog.text
+
+
+def test_a_warning_is_not_an_alert(desk: Desk, settings: Settings, target: Target) -> None:
+    desk.oauth()
+    desk.pass_time(days=80)
+    tell_once(settings, desk.engine, desk.health())
+    assert target.told == []
+
+
+def test_mail_reaches_who_is_named(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        got: list[str] = []
+        server = threading.Thread(target=_receive_mail, args=(listener, got))
+        server.start()
+        settings = Settings(  # type: ignore[call-arg]
+            _env_file=None,
+            BREX_SYNC_SMTP_URL=f"smtp://127.0.0.1:{listener.getsockname()[1]}",
+            BREX_SYNC_ALERT_EMAIL="ops@example.com",
+        )
+        desk.oauth()
+        desk.pass_time(days=91)
+        look(desk, settings)
+        server.join(timeout=10)
+    assert "rcpt to:<ops@example.com>" in "\n".join(got).lower()
+    assert "brex-sync connect" in "".join(got)
+
+
+def _receive_mail(listener: socket.socket, got: list[str]) -> None:
+    """The least SMTP server that a client believes."""
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rw", newline="\r\n") as stream:
+
+        def say(line: str) -> None:
+            stream.write(f"{line}\n")
+            stream.flush()
+
+        say("220 here")
+        data = False
+        for line in stream:
+            got.append(line)
+            if data:
+                data = line.strip() != "."
+                if not data:
+                    say("250 taken")
+            elif line.upper().startswith("DATA"):
+                data = True
+                say("354 go on")
+            elif line.upper().startswith("QUIT"):
+                say("221 bye")
+                return
+            else:
+                say("250 yes")
+
+
+def test_a_mail_server_without_a_recipient_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREX_SYNC_SMTP_URL", "smtp://user:hidden@127.0.0.1")
+    load_settings.cache_clear()
+    with pytest.raises(SettingsError, match="BREX_SYNC_ALERT_EMAIL") as refused:
+        load_settings()
+    load_settings.cache_clear()
+    assert "hidden" not in str(refused.value)
