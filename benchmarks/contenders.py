@@ -16,7 +16,7 @@ import psycopg
 
 from brex_sync.brex.budget import Budget
 from brex_sync.brex.client import BrexClient, Endpoint
-from brex_sync.brex.rate_limit import PERIOD, RateLimiter
+from brex_sync.brex.rate_limit import PERIOD, REQUESTS, RateLimiter
 from brex_sync.streams import STREAMS
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
@@ -36,13 +36,21 @@ COLUMNS = (
 
 def ours(api: str, database: str) -> dict[str, object]:
     """The engine: checkpoints, upsert, quarantine, deletions and all."""
+    return _sync(api, database, "card_transactions", UNLIMITED)
 
+
+def expenses(api: str, database: str) -> dict[str, object]:
+    """The engine on a list in small pages, under the rate limit."""
+    return _sync(api, database, "expenses", REQUESTS)
+
+
+def _sync(api: str, database: str, name: str, limit: int) -> dict[str, object]:
     async def run() -> dict[str, object]:
         engine = open_warehouse(database)
-        ledger = RequestLedger(engine, "brex", UNLIMITED, PERIOD, lost_after=2 * PERIOD)
-        limiter = RateLimiter(UNLIMITED, budget=Budget(ledger))
+        ledger = RequestLedger(engine, "brex", limit, PERIOD, lost_after=2 * PERIOD)
+        limiter = RateLimiter(limit, budget=Budget(ledger))
         async with BrexClient(Endpoint(api, lambda: TOKEN), limiter) as client:
-            report = await Sync("brex", client, engine).run([STREAMS["card_transactions"]])
+            report = await Sync("brex", client, engine).run([STREAMS[name]])
         engine.dispose()
         [stream] = report.streams.values()
         if stream.error:
@@ -140,7 +148,7 @@ def dlt_rest_api(api: str, database: str) -> dict[str, object]:
     return {"fetched": pipeline.last_trace.last_normalize_info.row_counts["card_transactions"]}
 
 
-CONTENDERS = {"ours": ours, "bare": bare, "dlt": dlt_rest_api}
+CONTENDERS = {"ours": ours, "expenses": expenses, "bare": bare, "dlt": dlt_rest_api}
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ from brex_sync.health import Health, Level, health
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
-from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import roles, runs
+from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
 
@@ -96,6 +96,19 @@ def sandbox_day(settings: Settings) -> date:
         return today
 
 
+def streams_of(settings: Settings, connection: Connection) -> list[Stream]:
+    """The streams to sync of a connection: those it declares, else those the settings name.
+
+    Raises:
+        SettingsError: a name is no stream's.
+    """
+    named = [name.strip() for name in settings.streams.split(",") if name.strip()]
+    try:
+        return select(connection.streams or named)
+    except UnknownStream as error:
+        raise SettingsError(f"streams of connection {connection.name}: {error}") from None
+
+
 def open_engine(settings: Settings) -> sa.Engine:
     """The warehouse the settings name.
 
@@ -107,12 +120,6 @@ def open_engine(settings: Settings) -> sa.Engine:
             "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
     return open_warehouse(settings.database_url.get_secret_value())
-
-
-def was_begun(engine: sa.Engine, connection: str) -> bool:
-    """Whether any stream of a connection was ever synced, or begun."""
-    known = [runs.status(engine, connection, stream) for stream in STREAMS.values()]
-    return any(status.synced_at or status.behind for status in known)
 
 
 def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:
@@ -163,10 +170,11 @@ async def open_sync(
     run_id: str | None = None,
     full: bool = False,
     accept_deletions: bool = False,
+    insist: bool = False,
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
-    The credential is proved, or renewed where it is due, before anything else.
+    The credential is proved, or renewed where it is due, before anything else. `full`, `accept_deletions` and `insist` are `Options` of every stream.
 
     Raises:
         SettingsError: no warehouse is set.
@@ -178,7 +186,7 @@ async def open_sync(
     def options_of(stream: Stream) -> Options:
         days = settings.overlap_days.get(stream.name)
         overlap = None if days is None else timedelta(days=days)
-        return Options(full=full, overlap=overlap, accept_deletions=accept_deletions)
+        return Options(full, overlap, accept_deletions, insist or full)
 
     try:
         session = await _session(settings, connection, engine)

@@ -5,7 +5,7 @@ A connection's name is the Postgres schema its tables lie in and the prefix of i
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
 _SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
 _KNOWN = {
-    "configuration", "api_url", "api_key_env", "auth_url", "client_id_env", "client_secret_env"
+    "configuration", "api_url", "api_key_env", "auth_url", "client_id_env", "client_secret_env",
+    "streams",
 }  # fmt: skip
 
 Entry = dict[str, Any]
@@ -40,7 +41,8 @@ class Connection:
 
     `token` is the user token where the environment gives it (never shown); None where the
     database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
-    the variables without which it cannot be used: the others can.
+    the variables without which it cannot be used: the others can. `streams` are
+    the names of those to sync, in place of the settings'; empty where not said.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Connection:
     token: str | None = field(default=None, repr=False)
     application: Application | None = None
     lacks: str = ""
+    streams: tuple[str, ...] = ()
 
 
 def load_connections(settings: Settings) -> list[Connection]:
@@ -137,15 +140,32 @@ def connection_of(
     except ValueError:
         known = ", ".join(Configuration)
         raise SettingsError(f"{where}: configuration must be one of {known}") from None
+    plain = Connection(
+        name,
+        configuration,
+        entry.get("api_url") or _api_url(settings, configuration),
+        streams=_names(where, entry.get("streams", [])),
+    )
     variable = entry.get("api_key_env")
     key = _variable(variable) if variable else None
     if configuration is Configuration.SANDBOX:
-        url = entry.get("api_url") or f"http://127.0.0.1:{settings.sandbox_port}"
-        return Connection(name, configuration, url, key or _SANDBOX_TOKEN)
-    url = _private(where, entry.get("api_url") or API_URLS[configuration])
+        return replace(plain, token=key or _SANDBOX_TOKEN)
+    _check_private(where, plain.api_url)
     if configuration in ISSUERS:
-        return _by_oauth(settings, Connection(name, configuration, url), entry, where)
-    return Connection(name, configuration, url, key, lacks="" if key else variable or "")
+        return _by_oauth(settings, plain, entry, where)
+    return replace(plain, token=key, lacks="" if key else variable or "")
+
+
+def _api_url(settings: Settings, configuration: Configuration) -> str:
+    if configuration is Configuration.SANDBOX:
+        return f"http://127.0.0.1:{settings.sandbox_port}"
+    return API_URLS[configuration]
+
+
+def _names(where: str, streams: Any) -> tuple[str, ...]:
+    if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
+        raise SettingsError(f"{where}: streams must be a list of names")
+    return tuple(streams)
 
 
 def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -> Connection:
@@ -154,21 +174,17 @@ def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -
     client_id, secret = _variable(id_variable), _variable(secret_variable)
     missing = [v for v, value in ((id_variable, client_id), (secret_variable, secret)) if not value]
     issuer = entry.get("auth_url") or ISSUERS[plain.configuration]
-    return Connection(
-        plain.name,
-        plain.configuration,
-        plain.api_url,
-        application=Application(
-            _private(where, issuer), client_id or "", secret or "", settings.redirect_uri
-        ),
+    _check_private(where, issuer)
+    return replace(
+        plain,
+        application=Application(issuer, client_id or "", secret or "", settings.redirect_uri),
         lacks=" and ".join(missing),
     )
 
 
-def _private(where: str, url: str) -> str:
+def _check_private(where: str, url: str) -> None:
     if not is_private(url):
         raise SettingsError(f"{where}: {url} is not https, so no credential goes there")
-    return url
 
 
 def _variable(name: str) -> str | None:

@@ -1,6 +1,6 @@
 """What the command line shows: progress while it goes, tables at the end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -37,7 +37,7 @@ def progress(console: Console, streams: Iterable[str]) -> Iterator[reading.Progr
         def show(report: StreamReport) -> None:
             if report.stream not in tasks:
                 tasks[report.stream] = bars.add_task(report.stream, total=None)
-            ended = report.error is not None or report.synced_through is not None
+            ended = report.state != "finished" or report.synced_through is not None
             total = max(report.fetched, 1) if ended else None
             done = total if ended else report.fetched
             bars.update(tasks[report.stream], completed=done, total=total)
@@ -57,16 +57,19 @@ def print_report(console: Console, report: Report) -> None:
             stream.stream,
             *(f"{counts[name]:,}" for name in COLUMNS),
             f"{stream.seconds:.1f}",
-            str(stream.synced_through or "failed"),
+            str(stream.synced_through or stream.state),
         )
     console.print(table, width=max(WIDTH, console.width), crop=False)
     for stream in report.streams.values():
         for sentence in (stream.error, stream.doubt):
             if sentence:
                 console.print(f"{stream.stream}: {sentence}", style="red", highlight=False)
+        if stream.unavailable:
+            told = f"{stream.stream} is unavailable: {stream.unavailable}"
+            console.print(told, style="yellow", highlight=False)
 
 
-def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]) -> None:
+def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]) -> None:
     """How each stream of a connection stands."""
     table = _table(connection)
     for name in ("last synced (UTC)", "through"):
@@ -84,6 +87,9 @@ def print_status(console: Console, connection: str, rows: Iterable[StreamStatus]
             _state(row),
         )
     console.print(table, width=max(WIDTH, console.width), crop=False)
+    for row in rows:
+        if row.unavailable:
+            console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
 
 
 def _lines(console: Console) -> reading.Progress:
@@ -112,6 +118,8 @@ def _minute(moment: datetime | None) -> str:
 
 
 def _state(row: StreamStatus) -> str:
+    if row.unavailable:
+        return "unavailable"
     if row.synced_at is None:
         return "never synced"
     if row.behind:

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path("~/.brex-sync"), validation_alias="BREX_SYNC_HOME")
     connections_file: Path | None = Field(None, validation_alias="BREX_SYNC_CONNECTIONS")
     schedule: str = Field("0 * * * *", validation_alias="BREX_SYNC_SCHEDULE")
+    streams: str = Field("", validation_alias="BREX_SYNC_STREAMS")
     overlap_days: dict[str, int] = Field({}, validation_alias="BREX_SYNC_OVERLAP_DAYS")
     requests_per_minute: int = Field(
         1000, ge=1, le=1000, validation_alias="BREX_SYNC_REQUESTS_PER_MINUTE"

@@ -11,28 +11,39 @@ from functools import partial
 from urllib.parse import quote
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import LoopingCursor
+from brex_sync.brex.errors import LoopingCursor, NotFound
 from brex_sync.brex.strict_json import Page, read_item, read_page
-from brex_sync.streams.declare import Stream
+from brex_sync.streams.declare import Shape, Stream
 
 _EMPTY_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list to walk: which endpoint, filtered how, and in pages of which size."""
+    """One list to walk: which endpoint, filtered how, and in pages of which size.
+
+    `of_parent` says that it is one row's: where Brex does not know that row, it has no list.
+    """
 
     path: str
     params: Mapping[str, str | Sequence[str]]
     limit: int | None
-    envelope: bool
+    shape: Shape
+    of_parent: bool
 
 
-def list_path(stream: Stream, parent: str | None) -> str:
-    """The stream's path, with its parent's id percent-encoded into it."""
-    if stream.per is None or parent is None:
-        return stream.path
-    return stream.path.format(**{stream.per.column: quote(parent, safe="")})
+def listing_of(
+    stream: Stream,
+    parent: str | None,
+    filters: Mapping[str, str | Sequence[str]],
+    limit: int | None,
+) -> Listing:
+    """The stream's list, of one parent row where it is per parent, filtered."""
+    path = stream.path
+    if stream.per is not None and parent is not None:
+        path = path.format(**{stream.per.column: quote(parent, safe="")})
+    params = {**stream.params, **filters}
+    return Listing(path, params, limit, stream.paging.shape, stream.per is not None)
 
 
 async def walk(
@@ -64,6 +75,15 @@ async def walk(
         await asyncio.gather(request, return_exceptions=True)
 
 
+async def first_page(client: BrexClient, listing: Listing, meter: Meter) -> Page:
+    """The first page of a list, which tells whether there is more.
+
+    Raises:
+        BrexError: it could not be read.
+    """
+    return await _page(client, listing, None, meter)
+
+
 async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter) -> Page:
     """One row by its identifier, as a page of one.
 
@@ -74,7 +94,7 @@ async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter)
     if stream.item_path is None:
         raise ValueError(f"stream {stream.name} has no path for a single row")
     path = stream.item_path.format(id=quote(key, safe=""))
-    return await client.get(path, {}, read_item, meter)
+    return await client.get(path, stream.params, read_item, meter)
 
 
 async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter: Meter) -> Page:
@@ -83,6 +103,11 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
         params["limit"] = str(listing.limit)
     if cursor is not None:
         params["cursor"] = cursor
-    return await client.get(
-        listing.path, params, partial(read_page, envelope=listing.envelope), meter
-    )
+    try:
+        return await client.get(
+            listing.path, params, partial(read_page, shape=listing.shape), meter
+        )
+    except NotFound:
+        if listing.of_parent and cursor is None:
+            return Page((), None)
+        raise

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import NotAllowed
+from brex_sync.brex.errors import NotAllowed, NotFound
 from brex_sync.streams.declare import Stream
 
 
@@ -31,6 +31,6 @@ async def _why_not(client: BrexClient, stream: Stream) -> str | None:
     params = {"limit": "1"} if stream.paging.limit else {}
     try:
         await client.get(stream.path, params, bytes, Meter())
-    except NotAllowed as refused:
+    except (NotAllowed, NotFound) as refused:
         return str(refused)
     return None

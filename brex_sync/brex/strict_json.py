@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from brex_sync.brex.errors import UnusableAnswer
+from brex_sync.streams.declare import Shape
 
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -42,15 +43,17 @@ class Page:
     cleaned: int = 0
 
 
-def read_page(body: bytes, *, envelope: bool) -> Page:
-    """Reads a list answer; `envelope` says whether the list stands in `items` or is bare.
+def read_page(body: bytes, shape: Shape) -> Page:
+    """Reads an answer of the given shape.
 
     Raises:
         UnusableAnswer: the body is empty, cut, no JSON, or lacks the list.
     """
+    if shape is Shape.OBJECT:
+        return read_item(body)
     text, cleaned = clean(body)
     try:
-        if envelope:
+        if shape is Shape.ENVELOPE:
             answer = _ENVELOPE.decode(text)
             items, cursor = answer.items, answer.next_cursor
         else:

@@ -24,13 +24,14 @@ from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
-from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.vault import VaultError
 from brex_sync.warehouse import credentials
 from brex_sync.warehouse.roles import statements
+from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
 from brex_sync.warehouse.tables import TableMismatch
 
@@ -80,7 +81,8 @@ def up(
 @cli.command()
 def sync(
     stream: Annotated[
-        list[str] | None, typer.Option(help="Only this stream; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Only this stream, even a deselected one; several may be given."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Read every list from its beginning.")
@@ -96,9 +98,12 @@ def sync(
 ) -> None:
     """Sync once, now, without Dagster. Exits with 0 only if every stream was read to its end."""
     settings = load_settings()
-    chosen, streams = find(settings, connection), _streams(stream or [])
+    chosen = find(settings, connection)
+    streams = _streams(stream) if stream else brex.streams_of(settings, chosen)
     with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
-        report = asyncio.run(_sync(ready, chosen, streams, full, accept_deletions))
+        report = asyncio.run(
+            _sync(ready, chosen, streams, full, accept_deletions, insist=bool(stream))
+        )
     print_report(console, report)
     raise typer.Exit(0 if report.finished else 1)
 
@@ -115,14 +120,14 @@ def status(connection: ConnectionName = None) -> None:
         engine = brex.open_engine(ready)
         well = True
         for one in chosen:
-            rows = [stream_status(engine, one.name, stream) for stream in STREAMS.values()]
+            rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
             print_status(console, one.name, rows)
             console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
             row = credentials.read(engine, one.name)
             stands = health(one, row, now_utc())
             connection_commands.print_health(stands)
             well &= stands.level is not Level.ACTION
-            well &= all(r.synced_at and not r.quarantined and not r.withheld for r in rows)
+            well &= all(map(_is_well, rows))
         engine.dispose()
     raise typer.Exit(0 if well else 1)
 
@@ -179,20 +184,30 @@ async def _sync(
     streams: list[Stream],
     full: bool,
     accept_deletions: bool,
+    insist: bool,
 ) -> Report:
     with progress(console, [s.name for s in streams]) as show:
         async with brex.open_sync(
-            settings, connection, progress=show, full=full, accept_deletions=accept_deletions
+            settings,
+            connection,
+            progress=show,
+            full=full,
+            accept_deletions=accept_deletions,
+            insist=insist,
         ) as run:
             return await run.run(streams)
 
 
+def _is_well(row: StreamStatus) -> bool:
+    """Whether nothing needs attention; what a credential may not read is no fault of the sync."""
+    return bool(row.unavailable or (row.synced_at and not row.quarantined and not row.withheld))
+
+
 def _streams(names: list[str]) -> list[Stream]:
-    unknown = [name for name in names if name not in STREAMS]
-    if unknown:
-        known = ", ".join(STREAMS)
-        raise SettingsError(f"there is no stream {', '.join(unknown)}; there is: {known}")
-    return [STREAMS[name] for name in names] or list(STREAMS.values())
+    try:
+        return select(names)
+    except UnknownStream as error:
+        raise SettingsError(str(error)) from None
 
 
 def main() -> NoReturn:

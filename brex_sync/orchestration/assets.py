@@ -7,14 +7,15 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from pydantic import Field
 
-from brex_sync.app import open_engine, open_sync
+from brex_sync.app import open_engine, open_sync, streams_of
 from brex_sync.connections import Connection
 from brex_sync.orchestration import checks, faults, freshness, metadata
+from brex_sync.orchestration.catalogue import Entry, entries
 from brex_sync.settings import Settings
-from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Stream, View
+from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse import runs
 
@@ -41,16 +42,17 @@ class SyncConfig(dg.Config):
 
 def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDefinition:
     """The assets of one connection, under its name, as one subsettable step."""
-    tables: list[Stream | View] = [*STREAMS.values(), *VIEWS.values()]
+    tables = entries(streams_of(settings, connection))
     fresh = freshness.policy(settings.schedule)
 
     @dg.multi_asset(
         name=f"{connection.name}_tables",
-        specs=[_spec(connection, table, fresh) for table in tables],
+        specs=[_spec(connection, entry, fresh) for entry in tables.values()],
         check_specs=[
             spec
-            for stream in STREAMS.values()
-            for spec in checks.specs(_key(connection, stream.name), stream)
+            for name, entry in tables.items()
+            if not isinstance(entry.table, View)
+            for spec in checks.specs(_key(connection, name), entry.table)
         ],
         can_subset=True,
         pool=f"brex_{connection.name}",
@@ -58,12 +60,15 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
     def sync_tables(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Result]:
         selected = {asset.path[-1] for asset in context.selected_asset_keys}
         try:
-            report = _sync(context, settings, connection, config, selected)
+            streams = {
+                e.stream.name: e.stream for n, e in tables.items() if e.stream and n in selected
+            }
+            report = _sync(context, settings, connection, config, streams)
         except faults.EXPECTED as error:
             raise dg.Failure(f"Nothing was synced. {faults.sentence(error)}") from None
         engine = open_engine(settings)
         try:
-            yield from Results(engine, connection, context, report).of(selected)
+            yield from Results(engine, connection, context, report).of(tables, selected)
         finally:
             engine.dispose()
         _raise_if_any_failed(report)
@@ -75,21 +80,19 @@ def _key(connection: Connection, name: str) -> dg.AssetKey:
     return dg.AssetKey([connection.name, name])
 
 
-def _spec(connection: Connection, table: Stream | View, fresh: dg.FreshnessPolicy) -> dg.AssetSpec:
-    sources: tuple[str, ...] = ()
-    if isinstance(table, View):
-        sources = table.sources
-    elif table.per is not None:
-        sources = (table.per.stream,)
+def _spec(connection: Connection, entry: Entry, fresh: dg.FreshnessPolicy) -> dg.AssetSpec:
+    """The asset of a table or view; a stream that can't be read is left out of a run's results."""
+    table = entry.table
     return dg.AssetSpec(
         key=_key(connection, table.name),
-        deps=[_key(connection, source) for source in sources],
+        deps=[_key(connection, source) for source in entry.sources],
+        skippable=True,
         description=table.description,
-        group_name=table.group,
+        group_name=entry.group,
         kinds={"postgres", "view"} if isinstance(table, View) else {"postgres", "brex"},
         owners=OWNERS,
         freshness_policy=fresh,
-        metadata=metadata.declared(connection.name, table),
+        metadata=metadata.declared(connection.name, entry),
     )
 
 
@@ -98,12 +101,12 @@ def _sync(
     settings: Settings,
     connection: Connection,
     config: SyncConfig,
-    selected: set[str],
+    selected: dict[str, Stream],
 ) -> Report:
     """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
-    streams = [stream for name, stream in STREAMS.items() if name in selected - done]
+    streams = [stream for name, stream in selected.items() if name not in done]
 
     def progress(report: StreamReport) -> None:
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")
@@ -116,14 +119,23 @@ def _sync(
             run_id=run_id,
             full=config.full,
             accept_deletions=config.accept_deletions,
+            insist=SCHEDULE_NAME_TAG not in context.run.tags,
         ) as sync:
             return await sync.run(streams)
 
     report = asyncio.run(run())
     for stream in report.streams.values():
-        told = stream.error or f"{stream.fetched:,} rows fetched, {stream.inserted:,} new"
-        (context.log.error if stream.error else context.log.info)(f"{stream.stream}: {told}")
+        _tell(context.log, stream)
     return report
+
+
+def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:
+    if report.error:
+        log.error(f"{report.stream}: {report.error}")
+    elif report.unavailable:
+        log.warning(f"{report.stream} is unavailable: {report.unavailable}")
+    else:
+        log.info(f"{report.stream}: {report.fetched:,} rows fetched, {report.inserted:,} new")
 
 
 def _finished_before(
@@ -157,20 +169,33 @@ class Results:
     context: dg.AssetExecutionContext
     report: Report
 
-    def of(self, selected: set[str]) -> Iterator[Result]:
+    def of(self, tables: dict[str, Entry], selected: set[str]) -> Iterator[Result]:
         """Results of what was selected and synced, and of checks selected by themselves."""
         failed = {stream.stream for stream in self.report.failed}
-        for stream in STREAMS.values():
-            if stream.name not in selected:
-                yield from self._checks(stream)
-            elif stream.name not in failed:
-                yield self._table(stream)
-        for view in VIEWS.values():
-            if view.name in selected and not failed & set(view.sources):
-                yield self._view(view)
+        for name, entry in tables.items():
+            if isinstance(entry.table, View):
+                if name in selected and not failed & set(entry.sources):
+                    yield self._view(entry.table)
+            elif entry.stream is not None:
+                yield from self._stream(entry.table, entry.stream, name in selected)
 
-    def _table(self, stream: Stream) -> dg.MaterializeResult[None]:
+    def _stream(self, table: Stream | Child, stream: Stream, selected: bool) -> Iterator[Result]:
         report = self.report.streams.get(stream.name, StreamReport(stream.name))
+        if not selected or report.unavailable:
+            yield from self._checks(table)
+        elif report.finished:
+            yield self._table(table, stream, report)
+
+    def _table(
+        self, table: Stream | Child, stream: Stream, report: StreamReport
+    ) -> dg.MaterializeResult[None]:
+        if isinstance(table, Child):
+            rows = runs.child_rows(self.engine, self.connection.name, table)
+            return dg.MaterializeResult(
+                asset_key=_key(self.connection, table.name),
+                metadata={"dagster/row_count": rows},
+                check_results=list(self._checks(table)),
+            )
         status = runs.status(self.engine, self.connection.name, stream)
         return dg.MaterializeResult(
             asset_key=_key(self.connection, stream.name),
@@ -185,12 +210,14 @@ class Results:
             metadata={"dagster/row_count": rows} | self._picture(view),
         )
 
-    def _checks(self, stream: Stream, doubt: str | None = None) -> Iterator[dg.AssetCheckResult]:
-        key = _key(self.connection, stream.name)
+    def _checks(
+        self, table: Stream | Child, doubt: str | None = None
+    ) -> Iterator[dg.AssetCheckResult]:
+        key = _key(self.connection, table.name)
         wanted = self.context.selected_asset_check_keys
         names = {check.name for check in wanted if check.asset_key == key}
         if names:
-            yield from checks.results(self.engine, self.connection.name, key, stream, names, doubt)
+            yield from checks.results(self.engine, self.connection.name, key, table, names, doubt)
 
     def _picture(self, table: Stream | View) -> dict[str, Any]:
         if table.group != PICTURED:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Set
 import dagster as dg
 import sqlalchemy as sa
 
-from brex_sync.streams.declare import Stream
+from brex_sync.streams.declare import Child, Table
 from brex_sync.warehouse import runs
 from brex_sync.warehouse.runs import StreamStatus
 
@@ -13,11 +13,14 @@ KEYS = "keys_are_unique_and_present"
 QUARANTINE = "nothing_is_quarantined"
 COUNTS = "rows_match_the_api"
 REFERENCES = "references_are_known"
+WARN = dg.AssetCheckSeverity.WARN
 
 
-def specs(key: dg.AssetKey, stream: Stream) -> Iterator[dg.AssetCheckSpec]:
-    """The checks of one table."""
+def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
+    """The checks of one table; a child's rows come with its parent's, whose checks are theirs."""
     yield dg.AssetCheckSpec(KEYS, asset=key, description="Every row has its own, whole key.")
+    if isinstance(table, Child):
+        return
     yield dg.AssetCheckSpec(
         QUARANTINE, asset=key, description="No row was set aside because it could not be stored."
     )
@@ -25,9 +28,9 @@ def specs(key: dg.AssetKey, stream: Stream) -> Iterator[dg.AssetCheckSpec]:
         COUNTS,
         asset=key,
         description="As many live rows are here as the API listed in the window last read, and no "
-        "missing row waits for a decision.",
+        "missing row waits for a decision. A warning where the credential may not read the list.",
     )
-    if stream.references:
+    if table.references:
         yield dg.AssetCheckSpec(
             REFERENCES, asset=key, description="Rows refer to rows that are here too."
         )
@@ -37,14 +40,16 @@ def results(
     engine: sa.Engine,
     schema: str,
     key: dg.AssetKey,
-    stream: Stream,
+    table: Table,
     names: Set[str],
     doubt: str | None = None,
 ) -> Iterator[dg.AssetCheckResult]:
     """The answers to the checks in `names`; `doubt` is why missing rows were not marked."""
-    status = runs.status(engine, schema, stream)
     if KEYS in names:
-        yield _keys(key, runs.bad_keys(engine, schema, stream))
+        yield _keys(key, runs.bad_keys(engine, schema, table))
+    if isinstance(table, Child):
+        return
+    stream, status = table, runs.status(engine, schema, table)
     if QUARANTINE in names:
         yield _quarantine(key, status)
     if COUNTS in names:
@@ -80,8 +85,9 @@ def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.Ass
     return dg.AssetCheckResult(
         check_name=COUNTS,
         asset_key=key,
-        passed=status.listed == status.held and status.withheld == 0,
-        description=doubt,
+        passed=status.listed == status.held and not status.withheld and not status.unavailable,
+        severity=WARN if status.unavailable else dg.AssetCheckSeverity.ERROR,
+        description=f"Unavailable: {status.unavailable}" if status.unavailable else doubt,
         metadata={
             "listed_by_brex": status.listed,
             "held_here": status.held,
@@ -95,6 +101,6 @@ def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResul
         check_name=REFERENCES,
         asset_key=key,
         passed=not any(unknown.values()),
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=WARN,
         metadata=dict(unknown),
     )

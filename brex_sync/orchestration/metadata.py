@@ -9,7 +9,8 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from brex_sync.streams.declare import Kind, Stream, View
+from brex_sync.orchestration.catalogue import Entry
+from brex_sync.streams.declare import Child, Kind, Stream, View
 from brex_sync.sync.report import StreamReport
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.tables import table_of
@@ -19,19 +20,20 @@ BAR = 24
 """Characters of the longest bar in the picture of spend."""
 
 
-def declared(connection: str, table: Stream | View) -> dict[str, Any]:
+def declared(connection: str, entry: Entry) -> dict[str, Any]:
     """What is known of a table before any sync: where it lies, and its columns."""
+    table = entry.table
     known: dict[str, Any] = {
         "dagster/table_name": f"{connection}.{table.name}",
         "dagster/column_schema": column_schema(table),
     }
-    if isinstance(table, Stream):
-        known["brex_endpoint"] = f"GET {table.path}"
-        known["brex_scope"] = table.scope
+    if entry.stream is not None:
+        known["brex_endpoint"] = f"GET {entry.stream.path}"
+        known["brex_scope"] = entry.stream.scope
     return known
 
 
-def column_schema(table: Stream | View) -> dg.TableSchema:
+def column_schema(table: Stream | Child | View) -> dg.TableSchema:
     """The columns with types and descriptions, as the warehouse has them."""
     if isinstance(table, View):
         return dg.TableSchema(

@@ -1,6 +1,25 @@
-"""Brex's Transactions API: the accounts."""
+"""Brex's Transactions API: the accounts and their statements."""
 
-from brex_sync.streams.declare import Paging, Stream, bank_number, boolean, date, money, text
+from brex_sync.streams.declare import (
+    Paging,
+    Per,
+    Reference,
+    Shape,
+    Stream,
+    bank_number,
+    boolean,
+    date,
+    money,
+    text,
+)
+
+_STATEMENT = (
+    text("id", "Brex's identifier of the statement."),
+    money("start_balance", "Balance at the start of the period."),
+    money("end_balance", "Balance at the end of the period."),
+    date("period.start_date", "First day (UTC) of the period."),
+    date("period.end_date", "Day (UTC) before which the period ends."),
+)
 
 CARD_ACCOUNTS = Stream(
     name="card_accounts",
@@ -8,7 +27,7 @@ CARD_ACCOUNTS = Stream(
     description="The company's card accounts with their balances and limits.",
     path="/v2/accounts/card",
     scope="accounts.card.readonly",
-    paging=Paging(limit=None, envelope=False),
+    paging=Paging(limit=None, shape=Shape.ARRAY),
     columns=(
         text("id", "Brex's identifier of the account."),
         text("status", "ACTIVE, and others as Brex adds them."),
@@ -38,4 +57,25 @@ CASH_ACCOUNTS = Stream(
         bank_number("routing_number", "Bank routing number."),
         boolean("primary", "Whether this is the company's one primary account."),
     ),
+)
+
+CARD_STATEMENTS = Stream(
+    name="card_statements",
+    group="accounts",
+    description="Finalised statements of the primary card account.",
+    path="/v2/accounts/card/primary/statements",
+    scope="statements.card.readonly",
+    columns=_STATEMENT,
+)
+
+CASH_STATEMENTS = Stream(
+    name="cash_statements",
+    group="accounts",
+    description="Finalised statements of every cash account.",
+    path="/v2/accounts/cash/{id}/statements",
+    scope="statements.cash.readonly",
+    per=Per("cash_accounts", into="cash_account_id"),
+    key=("cash_account_id", "id"),
+    columns=_STATEMENT,
+    references=(Reference("cash_account_id", "cash_accounts"),),
 )

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, StrEnum
+from functools import cache
 
 KEY_SEPARATOR = "\x1f"
 """Between the parts of a key that is written as one text."""
+POSITION = "position"
+"""The column of a child table that holds an element's place in its list."""
 
 
 class Kind(StrEnum):
@@ -49,6 +52,11 @@ class Field:
     description: str
 
 
+@cache
+def _snake_case(path: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path.replace(".", "_")).lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One value of an API item and the column, or columns, it becomes.
@@ -64,7 +72,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.path.replace(".", "_")).lower()
+        return _snake_case(self.path)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -129,6 +137,11 @@ def money(path: str, description: str) -> Column:
     return Column(path, Kind.MONEY, description)
 
 
+def decimal(path: str, description: str) -> Column:
+    """A number of any size and scale, exact."""
+    return Column(path, Kind.DECIMAL, description)
+
+
 def json(path: str, description: str) -> Column:
     """A list or a free map, kept as JSON."""
     return Column(path, Kind.JSON, description)
@@ -147,34 +160,48 @@ def address(path: str, whose: str) -> tuple[Column, ...]:
     )
 
 
+class Shape(Enum):
+    """What an answer looks like."""
+
+    ENVELOPE = "the list stands in `items`, and the next page's cursor beside it"
+    ARRAY = "a bare list, never in pages"
+    OBJECT = "one object and no list: a list of one row"
+
+
 @dataclass(frozen=True, slots=True)
 class Paging:
     """How a list is cut into pages.
 
-    `limit` is the most rows the endpoint gives per page, None where it takes no `limit`
-    parameter; `envelope` is False where the answer is a bare JSON array.
+    `limit` is the most rows the endpoint gives per page, None where it takes no `limit` parameter.
     """
 
     limit: int | None = 1000
-    envelope: bool = True
+    shape: Shape = Shape.ENVELOPE
+
+
+ONE_OBJECT = Paging(limit=None, shape=Shape.OBJECT)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """What an endpoint with a time filter lets one leave out.
 
-    `param` asks for rows whose `column` (a date) is on or after a moment, written in `format`.
-    `overlap` is how far before the watermark each run begins to read again; every
-    `wide_every` it begins `wide` before it, and every `full_every` at the beginning.
+    `param` asks for rows whose `column` (a date or a moment) is at or after a moment, written in
+    `format`; `strict` says that it takes only what is after it. `until`, where there is one, asks
+    for rows at or before a moment, so that a first read can be cut into slices of time. `overlap`
+    is how far before the watermark each run begins to read again; every `wide_every` it begins
+    `wide` before it, and every `full_every` at the beginning.
     """
 
     param: str
     column: str
+    until: str | None = None
+    strict: bool = False
     overlap: timedelta = timedelta(days=14)
     wide: timedelta = timedelta(days=90)
     wide_every: timedelta = timedelta(days=7)
     full_every: timedelta = timedelta(days=30)
-    format: str = "%Y-%m-%dT00:00:00Z"
+    format: str = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +227,51 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A table of its own for a list that stands inside every item of a stream.
+
+    `path` is where the list lies in the item, `into` the column that names the parent's row, and
+    `own` the column that tells the list's elements apart, None where only their place does. The
+    rows are written with their parent's, and marked as deleted once it holds them no more.
+    """
+
+    name: str
+    description: str
+    path: str
+    into: str
+    columns: tuple[Column, ...]
+    own: str | None = None
+    redundant: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+        return (self.into, self.own or POSITION)
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """Every field of an element that is known: columns, and redundant ones."""
+        return (*self.columns, *(json(path, "") for path in self.redundant))
+
+    def fields(self) -> Iterator[Field]:
+        """The physical columns in table order, without those every table has (`_raw` …)."""
+        yield Field(self.into, Kind.TEXT, "The row this belongs to.")
+        if self.own is None:
+            yield Field(POSITION, Kind.INTEGER, "Place in the list, from 0.")
+        for column in self.columns:
+            yield from column.fields()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Everything there is to say about one of Brex's lists.
 
     `key` names the columns that identify a row. `item_path` fetches one row by its last key
     column, so that a row missing from a list can be asked for before it is called deleted.
-    `hidden` is a filter for rows that the plain list leaves out, listed after it. `scope` is the
+    `params` are sent with every request for rows. `hidden` is a filter for rows that the plain list
+    leaves out, listed after it. `masked` and `dropped` are names of fields that, at any depth of an
+    item, are cut to their last characters or left out before anything is stored. `scope` is the
     OAuth scope that lets one read the list; `group` the heading people find it under.
     """
 
@@ -220,7 +286,12 @@ class Stream:
     window: Window | None = None
     per: Per | None = None
     item_path: str | None = None
+    params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    masked: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    redundant: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     references: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
@@ -231,6 +302,8 @@ class Stream:
         absent = set(self.key) - set(names)
         if absent:
             raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
+        if self.children and len(self.key) > 1:
+            raise ValueError(f"stream {self.name}: child tables need a key of one column")
 
     def fields(self) -> Iterator[Field]:
         """The physical columns in table order, without those every table has (`_raw` …)."""
@@ -241,13 +314,35 @@ class Stream:
 
     @property
     def own_key(self) -> tuple[str, ...]:
-        """The key columns that the API's rows hold, without the parent's."""
-        return tuple(k for k in self.key if self.per is None or k != self.per.into)
+        """The key columns that tell a list's rows apart: the parent's only if it is alone."""
+        return tuple(k for k in self.key if self.per is None or k != self.per.into) or self.key
 
     @property
-    def masked(self) -> tuple[Column, ...]:
-        """The columns whose values are cut before anything is stored."""
-        return tuple(c for c in self.columns if c.sensitivity is Sensitivity.BANK_NUMBER)
+    def reads(self) -> tuple[Column, ...]:
+        """Every field of an item that is known: columns, the children's lists, redundant ones."""
+        lists = (child.path for child in self.children)
+        parents = (self.per.into,) if self.per else ()
+        return (*self.columns, *(json(path, "") for path in (*lists, *self.redundant, *parents)))
+
+    @property
+    def window_kind(self) -> Kind | None:
+        """Whether the window's column holds dates or moments; None without a window."""
+        if self.window is None:
+            return None
+        return next(c.kind for c in self.columns if c.name == self.window.column)
+
+    @property
+    def cut(self) -> frozenset[str]:
+        """Names of the fields of which only the last characters are kept."""
+        numbers = (c.keys[-1] for c in self.columns if c.sensitivity is Sensitivity.BANK_NUMBER)
+        return frozenset((*self.masked, *numbers))
+
+    def tables(self) -> "tuple[Table, ...]":
+        """The stream's own table, then those of its children."""
+        return (self, *self.children)
+
+
+Table = Stream | Child
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

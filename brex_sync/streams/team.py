@@ -1,6 +1,8 @@
-"""Brex's Team API: people and their cards."""
+"""Brex's Team API: the company, its people and their cards."""
 
 from brex_sync.streams.declare import (
+    ONE_OBJECT,
+    Per,
     Reference,
     Stream,
     address,
@@ -11,6 +13,24 @@ from brex_sync.streams.declare import (
     money,
     personal,
     text,
+    timestamp,
+)
+
+_PERSON = (
+    text("id", "Brex's identifier of the user."),
+    personal("first_name", "First name."),
+    personal("last_name", "Last name."),
+    personal("email", "E-mail address."),
+    text("status", "INVITED, ACTIVE, DISABLED, ARCHIVED, DELETED and others as Brex adds them."),
+    text("manager_id", "The user this user reports to."),
+    text("department_id", "Department."),
+    text("location_id", "Location."),
+    text("title_id", "Job title."),
+    text("cost_center_id", "Cost center."),
+    text("legal_entity_id", "Legal entity that employs the user."),
+    text("remote_display_id", "Identifier in the company's identity provider or HR system."),
+    json("metadata", "The company's own attributes, a map of texts."),
+    json("custom_fields", "Values of custom fields, a list of key and value."),
 )
 
 USERS = Stream(
@@ -21,25 +41,119 @@ USERS = Stream(
     item_path="/v2/users/{id}",
     hidden={"status[]": ("DELETED", "ARCHIVED")},
     scope="users.readonly",
-    columns=(
-        text("id", "Brex's identifier of the user."),
-        personal("first_name", "First name."),
-        personal("last_name", "Last name."),
-        personal("email", "E-mail address."),
-        text(
-            "status", "INVITED, ACTIVE, DISABLED, ARCHIVED, DELETED and others as Brex adds them."
-        ),
-        text("manager_id", "The user this user reports to."),
-        text("department_id", "Department."),
-        text("location_id", "Location."),
-        text("title_id", "Job title."),
-        text("cost_center_id", "Cost center."),
-        text("legal_entity_id", "Legal entity that employs the user."),
-        text("remote_display_id", "Identifier in the company's identity provider or HR system."),
-        json("metadata", "The company's own attributes, a map of texts."),
-        json("custom_fields", "Values of custom fields, a list of key and value."),
+    columns=_PERSON,
+    references=(
+        Reference("manager_id", "users"),
+        Reference("department_id", "departments"),
+        Reference("location_id", "locations"),
+        Reference("title_id", "titles"),
     ),
-    references=(Reference("manager_id", "users"),),
+)
+
+CURRENT_USER = Stream(
+    name="current_user",
+    group="team",
+    description="The user whose credential the sync reads with; one row.",
+    path="/v2/users/me",
+    scope="users.readonly",
+    paging=ONE_OBJECT,
+    columns=_PERSON,
+)
+
+USER_LIMITS = Stream(
+    name="user_limits",
+    group="team",
+    description="What each user may spend per month, over all cards whose limit is the user's.",
+    path="/v2/users/{id}/limit",
+    scope="users.readonly",
+    per=Per("users", into="user_id"),
+    key=("user_id",),
+    paging=ONE_OBJECT,
+    columns=(
+        money("monthly_limit", "Limit per month; null where the user has none."),
+        money("monthly_available", "What is left of the limit this month."),
+    ),
+    references=(Reference("user_id", "users"),),
+)
+
+COMPANY = Stream(
+    name="company",
+    group="team",
+    description="The company that has the account; one row.",
+    path="/v2/company",
+    scope="companies.readonly",
+    paging=ONE_OBJECT,
+    columns=(
+        text("id", "Brex's identifier of the company."),
+        text("legal_name", "Legal name."),
+        *address("mailing_address", "the company"),
+        text("accountType", "BREX_CLASSIC or BREX_EMPOWER: decides which features there are."),
+    ),
+)
+
+LEGAL_ENTITIES = Stream(
+    name="legal_entities",
+    group="team",
+    description="The legal entities of the company.",
+    path="/v2/legal_entities",
+    item_path="/v2/legal_entities/{id}",
+    scope="legal_entities.readonly",
+    columns=(
+        text("id", "Brex's identifier of the legal entity."),
+        text("displayName", "Name."),
+        text("status", "VERIFIED, IN_PROGRESS, REJECTED and others as Brex adds them."),
+        boolean("isDefault", "Whether it is the company's default entity."),
+        timestamp("createdAt", "When it was made."),
+        *address("billingAddress", "the legal entity"),
+    ),
+)
+
+
+DEPARTMENTS = Stream(
+    name="departments",
+    group="team",
+    description="The company's departments.",
+    path="/v2/departments",
+    item_path="/v2/departments/{id}",
+    scope="departments.readonly",
+    columns=(
+        text("id", "Brex's identifier of the department."),
+        text("name", "Name."),
+        text("description", "Description."),
+    ),
+)
+
+LOCATIONS = Stream(
+    name="locations",
+    group="team",
+    description="Where people work.",
+    path="/v2/locations",
+    item_path="/v2/locations/{id}",
+    scope="locations.readonly",
+    columns=(
+        text("id", "Brex's identifier of the location."),
+        text("name", "Name."),
+        text("description", "Description."),
+    ),
+)
+
+TITLES = Stream(
+    name="titles",
+    group="team",
+    description="Job titles.",
+    path="/v2/titles",
+    item_path="/v2/titles/{id}",
+    scope="titles.readonly",
+    columns=(text("id", "Brex's identifier of the title."), text("name", "Name.")),
+)
+
+COST_CENTERS = Stream(
+    name="cost_centers",
+    group="team",
+    description="The company's cost centers.",
+    path="/v2/cost_centers",
+    scope="users.readonly",
+    columns=(text("id", "Brex's identifier of the cost center."), text("name", "Name.")),
 )
 
 CARDS = Stream(

@@ -9,6 +9,7 @@ CARD_TRANSACTIONS = Stream(
     "refunds and payments to Brex negative.",
     path="/v2/transactions/card/primary",
     scope="transactions.card.readonly",
+    params={"expand[]": ("expense_id",)},
     window=Window(param="posted_at_start", column="posted_at_date"),
     columns=(
         text("id", "Brex's identifier of the transaction."),
@@ -28,7 +29,7 @@ CARD_TRANSACTIONS = Stream(
         ),
         json("card_metadata", "The card's own attributes, a map of texts."),
     ),
-    references=(Reference("card_id", "cards"),),
+    references=(Reference("card_id", "cards"), Reference("expense_id", "expenses")),
 )
 
 CASH_TRANSACTIONS = Stream(

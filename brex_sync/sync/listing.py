@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from brex_sync.sync import plan
+from brex_sync.sync.backfill import MEANWHILE, backfill
 from brex_sync.sync.reading import Reading
 from brex_sync.sync.vanished import settle
 from brex_sync.sync.walking import begin_window, walk_window
@@ -31,8 +32,13 @@ async def sync_list(reading: Reading) -> date:
         if stream.window is None:
             await settle(reading, lease, window, comparison)
             return window.opened_at.date()
-    span = plan.next_range(stream, state, began, options.overlap)
-    if options.full:
+    filled = None
+    if plan.is_sliced(stream, state):
+        filled = await backfill(reading, replace(lease, state=state))
+        state = filled or state
+        number = state.last_number
+    span = plan.next_range(stream, state, began, MEANWHILE if filled else options.overlap)
+    if options.full and not filled:
         span = plan.Range(Scope.FULL, None)
     lease = replace(lease, state=state)
     begun = await begin_window(reading, lease, number + 1, span, began)

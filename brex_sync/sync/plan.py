@@ -1,25 +1,37 @@
 """Which part of a list to read, decided from what is known of it. Nothing here does anything."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
-from brex_sync.streams.declare import Stream
+from brex_sync.streams.declare import Kind, Stream
 from brex_sync.warehouse.checkpoints import Scope, State, Window
+
+Moment = datetime | None
 
 RESUMABLE = timedelta(minutes=15)
 """How old an unfinished walk through an unfiltered list may be to be continued: no staler than a
 slow one. Lists with a filter are always continued, since a fresh window follows."""
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before anyone had a Brex account."""
+TRY_AGAIN = timedelta(hours=23)
+"""How long a stream that the credential may not read is left alone: a day, less a late tick."""
+FOUNDED = 2017
+"""The year in which Brex was."""
 GUARD_ROWS = 10
 GUARD_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a new window will ask for: dates from `since` on, or everything."""
+    """What a new window will ask for: moments from `since` on, or everything.
+
+    Where a list is filtered by dates, `since` is the first moment of one in UTC.
+    """
 
     scope: Scope
-    since: date | None
+    since: datetime | None
 
 
 def resumable(stream: Stream, state: State, now: datetime, *, full: bool) -> Window | None:
@@ -46,17 +58,39 @@ def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta |
         return Range(Scope.FULL, None)
     overlap = declared.overlap if overlap is None else overlap
     if state.wide_at is None or now - state.wide_at >= declared.wide_every:
-        return Range(Scope.WIDE, _before(state.watermark, max(declared.wide, overlap)))
-    return Range(Scope.OVERLAP, _before(state.watermark, overlap))
+        return Range(Scope.WIDE, _before(stream, state.watermark, max(declared.wide, overlap)))
+    return Range(Scope.OVERLAP, _before(stream, state.watermark, overlap))
 
 
-def watermark(old: date | None, newest: date | None, began: datetime) -> date | None:
-    """The watermark after a window that began at `began` (UTC) and saw dates up to `newest`.
+def watermark(old: datetime | None, newest: datetime | None, began: datetime) -> datetime | None:
+    """The watermark after a window that began at `began` and saw moments up to `newest`.
 
-    It never goes back, and a date in the future cannot drag it along.
+    It never goes back, and a moment in the future cannot drag it along.
     """
-    reached = None if newest is None else min(newest, began.date())
+    reached = None if newest is None else min(newest, began)
     return max((d for d in (old, reached) if d is not None), default=None)
+
+
+def is_sliced(stream: Stream, state: State) -> bool:
+    """Whether the list is to be read for the first time, and can be cut into slices of time."""
+    return stream.window is not None and stream.window.until is not None and state.full_at is None
+
+
+def months(now: datetime) -> list[datetime]:
+    """The starts of all months since Brex was founded, the current one last."""
+    ends = now.year * 12 + now.month
+    return [datetime(m // 12, m % 12 + 1, 1, tzinfo=UTC) for m in range(FOUNDED * 12, ends)]
+
+
+def cut(first: datetime, last: datetime, number: int) -> list[tuple[Moment, Moment]]:
+    """Slices of equal length that together are all of time; they meet in whole seconds.
+
+    The first has no beginning and the last no end: `first` and `last` only say where rows lie.
+    """
+    step = max((last - first) / number, timedelta(days=1))
+    parts = max(1, min(number, (last - first) // step))
+    inner = [(first + step * n).replace(microsecond=0) for n in range(1, parts)]
+    return list(pairwise([None, *inner, None]))
 
 
 def after(state: State, window: Window) -> State:
@@ -77,6 +111,11 @@ def shrank_too_much(missing: int, held: int) -> bool:
     return missing > GUARD_ROWS and missing > GUARD_SHARE * held
 
 
+def worth_another_try(tried_at: datetime | None, now: datetime) -> bool:
+    """Whether a stream that could not be read is to be asked for again."""
+    return tried_at is None or now - tried_at >= TRY_AGAIN
+
+
 def smaller_page(limit: int | None, allowed: int | None) -> int | None:
     """The page size to try after one of `limit` was refused; None when there is none smaller."""
     if limit is None or limit <= 1:
@@ -86,5 +125,13 @@ def smaller_page(limit: int | None, allowed: int | None) -> int | None:
     return max(1, limit // 2)
 
 
-def _before(day: date, span: timedelta) -> date:
-    return day - span if day - date.min > span else date.min
+def _before(stream: Stream, moment: datetime, span: timedelta) -> datetime:
+    """The moment, less `span`, as the stream's filter can say it, and no later than that.
+
+    Filters know days or seconds; what a strict one is given it leaves out.
+    """
+    since = moment - span if moment - EARLIEST > span else EARLIEST
+    if stream.window_kind is Kind.DATE:
+        return since.replace(hour=0, minute=0, second=0, microsecond=0)
+    strict = stream.window is not None and stream.window.strict
+    return since.replace(microsecond=0) - timedelta(seconds=strict)

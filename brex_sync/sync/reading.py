@@ -18,12 +18,14 @@ Progress = Callable[[StreamReport], None]
 class Options:
     """How far back to read: `full` from the beginning, `overlap` in place of the declared one.
 
-    `accept_deletions` marks missing rows as deleted however many they are.
+    `accept_deletions` marks missing rows as deleted however many they are; `insist` asks for a
+    stream though it was found unavailable not long ago.
     """
 
     full: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
+    insist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from datetime import date
 class StreamReport:
     """What one run did to one stream; rows are counted once per time Brex sent them.
 
-    `error` is a sentence for people, None if the stream was read to its end; `withheld` counts
+    `error` is a sentence for people, None if the stream was read to its end; `unavailable` is why
+    the credential may not read it, which is no fault of the run; `withheld` counts
     rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
     are fields no column is declared for; `cleaned` counts characters Postgres cannot hold.
     """
@@ -28,7 +29,7 @@ class StreamReport:
     cleaned: int = 0
     unknown: set[str] = field(default_factory=set)
     error: str | None = None
-    skipped: bool = False
+    unavailable: str | None = None
 
     @property
     def unchanged(self) -> int:
@@ -38,6 +39,13 @@ class StreamReport:
     @property
     def finished(self) -> bool:
         return self.error is None
+
+    @property
+    def state(self) -> str:
+        """How it ended, in one word."""
+        if self.error is not None:
+            return "failed"
+        return "unavailable" if self.unavailable else "finished"
 
     def counts(self) -> dict[str, int | float]:
         """The numbers, by name."""

@@ -11,15 +11,19 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import BrexError
+from brex_sync.brex.errors import BrexError, NotAllowed, NotFound
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
+from brex_sync.streams.selection import with_parents
+from brex_sync.sync import plan
 from brex_sync.sync.listing import sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
+from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import runs, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
 from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.unavailable import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,10 @@ LISTS_AT_ONCE = 8
 
 class ParentFailed(Exception):
     """A stream that exists once per row of another cannot be read: the other one failed."""
+
+
+class ParentUnavailable(Exception):
+    """A stream that exists once per row of another cannot be read: nor may the other be."""
 
 
 def _now() -> datetime:
@@ -63,6 +71,7 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
+        await asyncio.to_thread(refill, self.engine, self.connection)
         wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
         for stream in wanted:
@@ -81,8 +90,7 @@ class Sync:
         report = StreamReport(stream.name)
         began, clock = self.clock(), time.monotonic()
         try:
-            parents = await self._parents(stream, parent)
-            report.synced_through = await self._lists(stream, parents, report)
+            await self._read(stream, parent, report)
         except (BrexError, Fenced, ParentFailed) as error:
             report.error = str(error)
         except sa.exc.SQLAlchemyError as error:
@@ -97,18 +105,42 @@ class Sync:
         await asyncio.to_thread(self._record, report, began)
         return report
 
+    async def _read(
+        self, stream: Stream, parent: asyncio.Task[StreamReport] | None, report: StreamReport
+    ) -> None:
+        """Reads the stream, unless it is unavailable, which is then in the report and noted."""
+        place = (self.engine, self.connection, stream.name)
+        known = await asyncio.to_thread(unavailable.found, *place)
+        try:
+            parents = await self._parents(stream, parent)
+            if known and not self._worth_a_try(stream, known):
+                report.unavailable = known.reason
+                return
+            report.synced_through = await self._lists(stream, parents, report)
+        except (NotAllowed, NotFound, ParentUnavailable) as error:
+            report.unavailable = str(error)
+            asked = None if isinstance(error, ParentUnavailable) else self.clock()
+            fact = Unavailable(report.unavailable, asked)
+            await asyncio.to_thread(unavailable.note, *place, fact, self.clock())
+            return
+        if known:
+            await asyncio.to_thread(unavailable.forget, *place)
+
+    def _worth_a_try(self, stream: Stream, known: Unavailable) -> bool:
+        insist = self.options_of(stream).insist
+        return insist or plan.worth_another_try(known.tried_at, self.clock())
+
     async def _parents(
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None
     ) -> list[str | None]:
         if stream.per is None or parent is None:
             return [None]
-        if not (await asyncio.shield(parent)).finished:
+        above = await asyncio.shield(parent)
+        if above.unavailable:
+            raise ParentUnavailable(f"needs {stream.per.stream}: {above.unavailable}")
+        if not above.finished:
             raise ParentFailed(f"not read, because {stream.per.stream} could not be")
-        return list(
-            await asyncio.to_thread(
-                runs.live_keys, self.engine, self.connection, stream.per.stream, stream.per.column
-            )
-        )
+        return list(await asyncio.to_thread(runs.parents, self.engine, self.connection, stream))
 
     async def _lists(
         self, stream: Stream, parents: Sequence[str | None], report: StreamReport
@@ -151,25 +183,14 @@ class Sync:
                         "stream": report.stream,
                         "started_at": began,
                         "finished_at": self.clock(),
-                        "state": "finished" if report.finished else "failed",
-                        "message": report.error or report.doubt,
+                        "state": report.state,
+                        "message": report.error or report.unavailable or report.doubt,
                         "counts": report.counts(),
                     }
                 ],
             )
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"
-
-
-def with_parents(streams: Sequence[Stream]) -> list[Stream]:
-    """The streams, each after the one its lists depend on, which is added where it is missing."""
-    wanted: dict[str, Stream] = {}
-    for stream in streams:
-        if stream.per is not None:
-            for parent in with_parents([STREAMS[stream.per.stream]]):
-                wanted.setdefault(parent.name, parent)
-        wanted.setdefault(stream.name, stream)
-    return list(wanted.values())
 
 
 def _first_line(error: sa.exc.SQLAlchemyError) -> str:

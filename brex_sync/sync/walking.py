@@ -5,12 +5,12 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from brex_sync.brex.errors import CursorRefused, PageTooLarge
-from brex_sync.brex.paging import Listing, list_path, walk
+from brex_sync.brex.paging import listing_of, walk
 from brex_sync.brex.strict_json import Page
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import plan
@@ -20,7 +20,7 @@ from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints, deletions, load
 from brex_sync.warehouse.checkpoints import Lease, Window
 from brex_sync.warehouse.deletions import Comparison
-from brex_sync.warehouse.staging import Reject, Staged, stage, together
+from brex_sync.warehouse.staging import Reject, Staged, stage, stage_child, together
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ PAGES_AHEAD = 4
 class Arrival:
     """A page ready to be committed, and where the walk stands after it.
 
-    `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest date
+    `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest moment
     in it, `cleaned` and `unknown` what was noticed on the way.
     """
 
@@ -42,7 +42,7 @@ class Arrival:
     part: int
     cursor: str | None
     last: bool
-    newest: date | None
+    newest: datetime | None
     cleaned: int
     unknown: frozenset[str]
 
@@ -81,7 +81,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             if limit is None:
                 raise
             log.warning("%s; going on with pages of %d", error, limit)
-        again = Window(window.number + 1, window.scope, window.since, window.opened_at, limit)
+        again = window.anew(limit)
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
     return await _walk_once(reading, lease, window)
 
@@ -116,12 +116,8 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival,
     parts = 2 if stream.hidden else 1
     cursor = window.cursor
     for part in range(window.part, parts):
-        listing = Listing(
-            list_path(stream, reading.slice.parent),
-            {**_since(stream, window.since), **(stream.hidden if part else {})},
-            window.limit,
-            stream.paging.envelope,
-        )
+        filters = {**span(stream, window.since, window.until), **(stream.hidden if part else {})}
+        listing = listing_of(stream, reading.slice.parent, filters, window.limit)
         async with aclosing(walk(reading.client, listing, reading.meter, cursor)) as pages:
             async for page in pages:
                 frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)
@@ -142,13 +138,20 @@ def prepare(stream: Stream, page: Page, parent: str | None) -> tuple[Frame, Stag
     """A page normalised, and made ready to be committed."""
     frame = normalise(stream, page.items, parent)
     rejects = [Reject(r.key, r.reason, r.raw) for r in frame.rejected]
-    return frame, stage(stream, frame.rows, rejects)
+    children = [stage_child(c.child, c.rows, c.owners) for c in frame.children]
+    return frame, stage(stream, frame.rows, rejects, children)
 
 
-def _since(stream: Stream, since: date | None) -> dict[str, str]:
-    if stream.window is None or since is None:
+def span(stream: Stream, since: datetime | None, until: datetime | None) -> dict[str, str]:
+    """The filter that asks for moments between two, both included; None is without a bound."""
+    if stream.window is None:
         return {}
-    return {stream.window.param: since.strftime(stream.window.format)}
+    asked = {stream.window.param: since, stream.window.until: until}
+    return {
+        param: moment.strftime(stream.window.format)
+        for param, moment in asked.items()
+        if param is not None and moment is not None
+    }
 
 
 def _after(window: Window, batch: Sequence[Arrival]) -> Window:

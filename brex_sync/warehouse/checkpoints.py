@@ -1,7 +1,7 @@
 """How far each list was read: opened, fenced, advanced and closed here and nowhere else."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -25,18 +25,22 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One list: a stream of a connection, of one parent row where the stream is per parent."""
+    """One list: a stream of a connection, of one parent row where the stream is per parent.
+
+    `span` names a slice of time of the list, while its first read is cut into such.
+    """
 
     connection: str
     stream: Stream
     parent: str | None = None
+    span: str = ""
 
     @property
     def key(self) -> dict[str, str]:
         return {
             "connection": self.connection,
             "stream": self.stream.name,
-            "slice": self.parent or "",
+            "slice": self.parent or self.span,
         }
 
 
@@ -70,20 +74,28 @@ class Counts:
 class Window:
     """A walk through a list, begun and perhaps not finished.
 
-    `since` is the first date asked for, None for the whole list; `part` is 1 while the rows that
-    the plain list hides are listed; `cursor` is the next page, None for the first of the part.
+    `since` is the first moment asked for, None for the whole list, and `until` the last one, None
+    for all later ones; `part` is 1 while the rows that the plain list hides are listed; `cursor` is
+    the next page, None for the first of the part.
     """
 
     number: int
     scope: Scope
-    since: date | None
+    since: datetime | None
     opened_at: datetime
     limit: int | None
     part: int = 0
     cursor: str | None = None
     pages: int = 0
-    newest: date | None = None
+    newest: datetime | None = None
     counts: Counts = Counts()
+    until: datetime | None = None
+
+    def anew(self, limit: int | None) -> "Window":
+        """The same window from its first page, in pages of `limit`."""
+        return Window(
+            self.number + 1, self.scope, self.since, self.opened_at, limit, until=self.until
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class State:
     """What is known of a list from earlier runs; `window` is one they left unfinished."""
 
     epoch: int
-    watermark: date | None = None
+    watermark: datetime | None = None
     wide_at: datetime | None = None
     full_at: datetime | None = None
     last_number: int = 0
@@ -147,6 +159,35 @@ def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
     return window
 
 
+def begin_slice(db: sa.Connection, slice_: Slice, window: Window) -> None:
+    """Notes a window of a list that nobody has opened yet."""
+    db.execute(
+        insert(checkpoints).values(
+            **slice_.key, epoch=0, withheld=0, window_open=True, **_window_values(window)
+        )
+    )
+
+
+def set_state(db: sa.Connection, lease: Lease, state: State, now: datetime) -> None:
+    """Records that all was read, by other windows than the list's own.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    _advance(
+        db,
+        lease,
+        {
+            "watermark": state.watermark,
+            "wide_at": state.wide_at,
+            "full_at": state.full_at,
+            "window_number": state.last_number,
+            "synced_at": now,
+            "synced_through": state.full_at.date() if state.full_at else None,
+        },
+    )
+
+
 def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
     """Records, in the transaction that holds the page's rows, where the next page begins.
 
@@ -161,7 +202,7 @@ def close(
     lease: Lease,
     window: Window,
     *,
-    watermark: date | None,
+    watermark: datetime | None,
     listed: int,
     held: int,
     now: datetime,
@@ -234,6 +275,7 @@ def _window_values(window: Window) -> dict[str, object]:
         "window_number": window.number,
         "window_scope": window.scope.value,
         "window_since": window.since,
+        "window_until": window.until,
         "window_opened_at": window.opened_at,
         "window_limit": window.limit,
         "window_part": window.part,
@@ -262,5 +304,6 @@ def _state(row: sa.Row[tuple[object, ...]]) -> State:
             r["window_pages"],
             r["window_newest"],
             Counts(r["fetched"], r["inserted"], r["updated"], r["quarantined"]),
+            r["window_until"],
         )
     return State(r["epoch"], r["watermark"], r["wide_at"], r["full_at"], r["window_number"], window)

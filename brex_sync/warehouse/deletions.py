@@ -75,7 +75,20 @@ def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld:
                 ),
                 values | {"gone": list(gone)},
             )
+            _mark_children(db, lease, gone)
         checkpoints.settle(db, lease, deleted=len(gone), withheld=withheld)
+
+
+def _mark_children(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None:
+    for child in lease.slice.stream.children:
+        db.execute(
+            sa.text(
+                f'UPDATE "{lease.slice.connection}"."{child.name}" '
+                "SET _deleted_at = now(), _changed_at = now() "
+                f'WHERE _deleted_at IS NULL AND "{child.into}" = ANY(:gone)'
+            ),
+            {"gone": list(gone)},
+        )
 
 
 def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
@@ -104,8 +117,12 @@ def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str
     if stream.per is not None:
         conditions.append(f't."{stream.per.into}" = :slice')
     if window is not None and window.since is not None and stream.window is not None:
-        conditions.append(f't."{stream.window.column}" >= :since')
+        at_or_after = ">" if stream.window.strict else ">="
+        conditions.append(f't."{stream.window.column}" {at_or_after} :since')
         values["since"] = window.since
+    if window is not None and window.until is not None and stream.window is not None:
+        conditions.append(f't."{stream.window.column}" <= :until')
+        values["until"] = window.until
     table = f'"{lease.slice.connection}"."{stream.name}"'
     return table, key, " AND ".join(conditions), values
 

@@ -24,7 +24,7 @@ checkpoints = sa.Table(
     internal_metadata,
     *_slice_key(),
     sa.Column("epoch", _count, nullable=False, comment="Raised by whoever opens the row."),
-    sa.Column("watermark", sa.Date, comment="Newest date read to the end, never in the future."),
+    sa.Column("watermark", _when, comment="Newest moment read to the end, never in the future."),
     sa.Column("synced_at", _when, comment="When a window was last closed."),
     sa.Column("synced_through", sa.Date, comment="UTC date on which that window was opened."),
     sa.Column("wide_at", _when, comment="When a wide or full window was last closed."),
@@ -35,13 +35,14 @@ checkpoints = sa.Table(
     sa.Column("window_number", _count, nullable=False, comment="Counts the windows opened."),
     sa.Column("window_open", sa.Boolean, nullable=False),
     sa.Column("window_scope", sa.Text, comment="overlap, wide or full."),
-    sa.Column("window_since", sa.Date, comment="First date asked for; null: from the beginning."),
+    sa.Column("window_since", _when, comment="First moment asked for; null: from the beginning."),
+    sa.Column("window_until", _when, comment="Last moment asked for; null: to the end."),
     sa.Column("window_opened_at", _when),
     sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
     sa.Column("window_part", sa.Integer, nullable=False, comment="1 while hidden rows are listed."),
     sa.Column("window_cursor", sa.Text, comment="The next page; never outlives its window."),
     sa.Column("window_pages", sa.Integer, nullable=False, comment="Pages committed."),
-    sa.Column("window_newest", sa.Date, comment="Newest date seen in the window."),
+    sa.Column("window_newest", _when, comment="Newest moment seen in the window."),
     sa.Column("fetched", _count, nullable=False),
     sa.Column("inserted", _count, nullable=False),
     sa.Column("updated", _count, nullable=False),
@@ -91,6 +92,27 @@ quarantine = sa.Table(
     comment="Rows that could not be stored, with the reason. A row that lands later leaves it.",
 )
 
+unavailable = sa.Table(
+    "unavailable",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False, comment="What Brex said, or of which stream."),
+    sa.Column("since", _when, nullable=False),
+    sa.Column("tried_at", _when, comment="When Brex last said so; null where it was not asked."),
+    comment="Streams that the credential may not read. One that can be read again leaves it.",
+)
+
+unfilled = sa.Table(
+    "unfilled",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("table", sa.Text, primary_key=True),
+    sa.Column("columns", ARRAY(sa.Text), nullable=False, comment="None: the whole child table."),
+    sa.Column("after", ARRAY(sa.Text), comment="Key of the last row dealt with."),
+    comment="What was added to tables that had rows, and is still to be filled from _raw.",
+)
+
 run_streams = sa.Table(
     "run_streams",
     internal_metadata,
@@ -100,7 +122,7 @@ run_streams = sa.Table(
     sa.Column("stream", sa.Text, nullable=False),
     sa.Column("started_at", _when, nullable=False),
     sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished or failed."),
+    sa.Column("state", sa.Text, nullable=False, comment="finished, unavailable or failed."),
     sa.Column("message", sa.Text),
     sa.Column("counts", JSONB, nullable=False),
     comment="What each run did to each stream.",

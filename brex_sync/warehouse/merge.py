@@ -1,15 +1,17 @@
 """Rows merged into their table: copied, deduplicated, and written only where they differ."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
-from brex_sync.streams.declare import KEY_SEPARATOR, Stream
+from brex_sync.streams.declare import KEY_SEPARATOR, Stream, Table
 from brex_sync.warehouse.checkpoints import Counts, Lease
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staging import Reject, Staged, fields
+from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields
 
 _ROWS_FAULT = ("22", "23", "54")
 """Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""
@@ -26,7 +28,11 @@ def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, lis
     with driver_cursor(db) as cursor:
         with cursor.copy(sql.insert) as copy:
             copy.write("".join(staged.lines))
-        return Counts(inserted=cursor.rowcount), []
+        inserted = cursor.rowcount
+        for one in staged.children:
+            with cursor.copy(_statements(one.child, lease.slice.connection).insert) as copy:
+                copy.write("".join(one.lines))
+        return Counts(inserted=inserted), []
 
 
 def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
@@ -35,7 +41,7 @@ def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list
     Raises:
         sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, `merge_sound` finds which.
     """
-    return _merge(db, lease, staged.lines), []
+    return _merge(db, lease, staged, range(len(staged.lines))), []
 
 
 def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
@@ -49,7 +55,7 @@ def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts
         part = parts.pop()
         try:
             with db.begin_nested():
-                counts += _merge(db, lease, staged.lines[part.start : part.stop], part.start)
+                counts += _merge(db, lease, staged, part)
         except sa.exc.DBAPIError as error:
             if not refuses_a_row(error):
                 raise
@@ -73,15 +79,34 @@ def _rejected(stream: Stream, line: str, error: sa.exc.DBAPIError) -> Reject:
     return Reject(key, str(error.orig).partition("\n")[0], values["_raw"] or "")
 
 
-def _merge(db: sa.Connection, lease: Lease, lines: Sequence[str], first: int = 0) -> Counts:
-    """Merges lines numbered from `first` on: of a row that came twice, the later one counts."""
+def _merge(db: sa.Connection, lease: Lease, staged: Staged, part: range) -> Counts:
+    """Merges a part of the lines: of a row that came twice, the later one counts."""
     sql = _statements(lease.slice.stream, lease.slice.connection)
+    lines = staged.lines[part.start : part.stop]
     with driver_cursor(db) as cursor:
         cursor.execute(sql.stage)
         with cursor.copy(sql.copy) as copy:
-            copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, first)]))
+            copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, part.start)]))
         inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
+        if staged.children:
+            parents = {staged.keys[at]: at for at in part}
+            for one in staged.children:
+                replace_children(cursor, lease.slice.connection, one, parents)
         return Counts(inserted=inserted, updated=updated)
+
+
+def replace_children(
+    cursor: psycopg.Cursor[Any], schema: str, staged: StagedChild, parents: Mapping[str, int]
+) -> None:
+    """Makes a child table hold, for these parents (key: place), the rows staged and no others."""
+    sql = _statements(staged.child, schema)
+    lines = staged.of(frozenset(parents.values()))
+    cursor.execute(sql.stage)
+    cursor.execute(sql.clear)
+    with cursor.copy(sql.copy) as copy:
+        copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines)]))
+    cursor.execute(sql.merge)
+    cursor.execute(sql.vanish, [list(parents)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +115,8 @@ class _Statements:
     copy: bytes
     merge: bytes
     insert: bytes
+    clear: bytes
+    vanish: bytes
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +149,14 @@ def _statements_of(
         )
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged
     """
+    vanish = f"""
+        UPDATE {table} AS t SET _deleted_at = now(), _changed_at = now()
+        FROM unnest(%s::text[]) AS parent(key)
+        WHERE t."{key[0]}" = parent.key AND t._deleted_at IS NULL
+          AND NOT EXISTS (
+              SELECT FROM {staged} s WHERE ({_list(key, "s")}) = ({_list(key, "t")})
+          )
+    """
     return _Statements(
         stage=(
             f"CREATE TEMP TABLE IF NOT EXISTS {staged.removeprefix('pg_temp.')} "
@@ -130,12 +165,14 @@ def _statements_of(
         copy=f"COPY {staged} (_position, {columns}) FROM STDIN".encode(),
         merge=merge.encode(),
         insert=f"COPY {table} ({columns}) FROM STDIN".encode(),
+        clear=f"DELETE FROM {staged}".encode(),
+        vanish=vanish.encode(),
     )
 
 
-def _statements(stream: Stream, schema: str) -> _Statements:
-    names = (*(f.name for f in stream.fields()), "_raw")
-    return _statements_of(names, stream.key, schema, stream.name)
+def _statements(table: Table, schema: str) -> _Statements:
+    names = (*(f.name for f in table.fields()), "_raw")
+    return _statements_of(names, table.key, schema, table.name)
 
 
 def _list(names: Iterable[str], of: str | None = None) -> str:

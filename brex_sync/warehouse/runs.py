@@ -6,9 +6,9 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from brex_sync.streams.declare import Reference, Stream, View
+from brex_sync.streams.declare import Child, Reference, Stream, Table, View
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, quarantine, run_streams
+from brex_sync.warehouse.internal import checkpoints, quarantine, run_streams, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class StreamStatus:
     """How a stream stands: over its slices, the earliest of each time; None if never synced.
 
     `behind` is True while a window is unfinished; `live` counts rows not deleted, `quarantined`
-    those set aside; `listed` and `held` compare the last listings with the table.
+    those set aside; `listed` and `held` compare the last listings with the table; `unavailable` is
+    why the credential may not read it, if it may not.
     """
 
     stream: str
@@ -28,6 +29,7 @@ class StreamStatus:
     held: int
     withheld: int
     behind: bool
+    unavailable: str | None = None
 
 
 def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
@@ -37,10 +39,11 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
         c = checkpoints.c
         mine = sa.and_(c.connection == connection, c.stream == stream.name)
+        never = sa.func.bool_or(sa.and_(c.slice == "", c.synced_at.is_(None)))
         row = db.execute(
             sa.select(
-                sa.func.min(c.synced_at),
-                sa.func.min(c.synced_through),
+                sa.case((never, None), else_=sa.func.min(c.synced_at)),
+                sa.case((never, None), else_=sa.func.min(c.synced_through)),
                 sa.func.sum(c.listed),
                 sa.func.sum(c.held),
                 sa.func.sum(c.withheld),
@@ -53,6 +56,7 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
             )
         )
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
+        reason = _why_unavailable(db, connection, stream)
     at, through, listed, held, withheld, behind = row
     return StreamStatus(
         stream.name,
@@ -64,7 +68,25 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         int(held or 0),
         int(withheld or 0),
         bool(behind),
+        reason,
     )
+
+
+def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str | None:
+    if not sa.inspect(db).has_table(unavailable.name, schema=INTERNAL):
+        return None
+    found: str | None = db.scalar(
+        sa.select(unavailable.c.reason).where(
+            unavailable.c.connection == connection, unavailable.c.stream == stream.name
+        )
+    )
+    return found
+
+
+def child_rows(engine: sa.Engine, connection: str, child: Child) -> int:
+    """Rows of a child table that are not deleted."""
+    with engine.connect() as db:
+        return count(db, connection, child.name, where="_deleted_at IS NULL")
 
 
 def count(db: sa.Connection, schema: str, name: str, where: str = "true") -> int:
@@ -81,10 +103,10 @@ def view_rows(engine: sa.Engine, schema: str, view: View) -> int:
         return count(db, schema, view.name)
 
 
-def bad_keys(engine: sa.Engine, schema: str, stream: Stream) -> int:
+def bad_keys(engine: sa.Engine, schema: str, stream: Table) -> int:
     """Rows whose key is empty, or stands in another row too: 0 unless someone meddled."""
     keys = ", ".join(f'"{k}"' for k in stream.key)
-    empty = " OR ".join(f'"{k}" IS NULL OR "{k}" = \'\'' for k in stream.key)
+    empty = " OR ".join(f'"{k}" IS NULL OR "{k}"::text = \'\'' for k in stream.key)
     table = f'"{schema}"."{stream.name}"'
     with engine.connect() as db:
         return int(
@@ -98,7 +120,7 @@ def bad_keys(engine: sa.Engine, schema: str, stream: Stream) -> int:
         )
 
 
-def dangling(engine: sa.Engine, schema: str, stream: Stream, reference: Reference) -> int:
+def dangling(engine: sa.Engine, schema: str, stream: Table, reference: Reference) -> int:
     """Live rows that name a row the other table does not have."""
     with engine.connect() as db:
         if count(db, schema, reference.stream) == 0:
@@ -134,17 +156,39 @@ def weekly_spend(
         return [(r[0], r[1], r[2]) for r in rows]
 
 
-def live_keys(engine: sa.Engine, schema: str, stream: str, column: str) -> list[str]:
-    """The values of a key column in the live rows of a table, in order."""
+def parents(engine: sa.Engine, schema: str, stream: Stream) -> list[str]:
+    """The parents whose lists are to be read, in order: those that are live, and those that are
+    not and have live rows in this stream.
+
+    Raises:
+        ValueError: the stream is not listed per parent.
+    """
+    if stream.per is None:
+        raise ValueError(f"stream {stream.name} has no parents")
     with engine.connect() as db:
         return list(
             db.scalars(
                 sa.text(
-                    f'SELECT "{column}" FROM "{schema}"."{stream}" '
-                    "WHERE _deleted_at IS NULL ORDER BY 1"
-                )
+                    f'SELECT "{stream.per.column}" FROM "{schema}"."{stream.per.stream}" '
+                    "WHERE _deleted_at IS NULL UNION "
+                    "SELECT slice FROM brex_sync.checkpoints "
+                    "WHERE connection = :connection AND stream = :stream AND EXISTS ("
+                    f'SELECT FROM "{schema}"."{stream.name}" '
+                    f'WHERE "{stream.per.into}" = slice AND _deleted_at IS NULL) ORDER BY 1'
+                ),
+                {"connection": schema, "stream": stream.name},
             )
         )
+
+
+def was_begun(engine: sa.Engine, connection: str) -> bool:
+    """Whether any list of the connection was ever read, if only in part."""
+    with engine.connect() as db:
+        if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
+            return False
+        begun = sa.or_(checkpoints.c.synced_at.is_not(None), checkpoints.c.window_open)
+        rows = sa.select(checkpoints).where(checkpoints.c.connection == connection, begun)
+        return bool(db.scalar(sa.select(rows.exists())))
 
 
 def record(engine: sa.Engine, rows: Iterable[Mapping[str, object]]) -> None:

@@ -1,7 +1,7 @@
 """A frame as lines for COPY: the last form a page has in this process."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from brex_sync.streams.declare import KEY_SEPARATOR, Stream
+from brex_sync.streams.declare import KEY_SEPARATOR, Child, Stream
 
 _NULL = r"\N"
 _SPECIAL = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
@@ -29,6 +29,21 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class StagedChild:
+    """Rows of a child table: lines as COPY reads them, and the place of each one's parent."""
+
+    child: Child
+    lines: Sequence[str]
+    owners: Sequence[int]
+
+    def of(self, places: Collection[int]) -> list[str]:
+        """The lines of the parents at these places."""
+        return [
+            line for line, owner in zip(self.lines, self.owners, strict=True) if owner in places
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """Pages ready to be committed: their rows as COPY reads them, and the items set aside.
 
@@ -39,6 +54,7 @@ class Staged:
     lines: Sequence[str]
     keys: Sequence[str]
     rejects: Sequence[Reject] = ()
+    children: Sequence[StagedChild] = ()
 
 
 def together(pages: Sequence[Staged]) -> Staged:
@@ -49,14 +65,38 @@ def together(pages: Sequence[Staged]) -> Staged:
         [line for page in pages for line in page.lines],
         [key for page in pages for key in page.keys],
         [reject for page in pages for reject in page.rejects],
+        [_joined(pages, n) for n in range(len(pages[0].children))],
     )
 
 
-def stage(stream: Stream, frame: pd.DataFrame, rejects: Sequence[Reject] = ()) -> Staged:
+def _joined(pages: Sequence[Staged], number: int) -> StagedChild:
+    """The rows of one child table in pages that follow each other."""
+    lines: list[str] = []
+    owners: list[int] = []
+    before = 0
+    for page in pages:
+        part = page.children[number]
+        lines += part.lines
+        owners += [owner + before for owner in part.owners]
+        before += len(page.lines)
+    return StagedChild(pages[0].children[number].child, lines, owners)
+
+
+def stage_child(child: Child, frame: pd.DataFrame, owners: Sequence[int]) -> StagedChild:
+    """Rows of a child table made ready to be committed with their parents'."""
+    return StagedChild(child, to_lines(frame), owners)
+
+
+def stage(
+    stream: Stream,
+    frame: pd.DataFrame,
+    rejects: Sequence[Reject] = (),
+    children: Sequence[StagedChild] = (),
+) -> Staged:
     """A page made ready to be committed."""
     keys = [plain(frame[name]) for name in stream.own_key]
     joined = keys[0] if len(keys) == 1 else map(KEY_SEPARATOR.join, zip(*keys, strict=True))
-    return Staged(to_lines(frame), list(joined), rejects)
+    return Staged(to_lines(frame), list(joined), rejects, children)
 
 
 def to_lines(frame: pd.DataFrame) -> list[str]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.schema import CreateColumn, SetColumnComment
+from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
-from brex_sync.streams.declare import Field, Kind, Stream, View
+from brex_sync.streams.declare import Field, Kind, Stream, Table, View
+from brex_sync.warehouse import unfilled
+from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
 from brex_sync.warehouse.roles import let_people_read
 
@@ -28,11 +30,11 @@ class TableMismatch(Exception):
     """A table in the warehouse is not what the declaration says, in a way that no run may mend."""
 
 
-def table_of(stream: Stream, schema: str) -> sa.Table:
-    """The table of a stream, with the columns every table has."""
+def table_of(declared: Table, schema: str) -> sa.Table:
+    """The table of a stream or child, with the columns every table has."""
     columns = [
-        sa.Column(f.name, _TYPES[f.kind], primary_key=f.name in stream.key, comment=f.description)
-        for f in stream.fields()
+        sa.Column(f.name, _TYPES[f.kind], primary_key=f.name in declared.key, comment=f.description)
+        for f in declared.fields()
     ]
     housekeeping = (
         sa.Column("_raw", JSONB(), nullable=False, comment="The item as Brex sent it."),
@@ -58,20 +60,25 @@ def table_of(stream: Stream, schema: str) -> sa.Table:
         ),
     )
     table = sa.Table(
-        stream.name,
+        declared.name,
         sa.MetaData(),
         *columns,
         *housekeeping,
         schema=schema,
-        comment=f"{stream.description} Source: GET {stream.path}.",
+        comment=declared.description + source(declared),
     )
-    if stream.window is not None:
-        slice_columns = [stream.per.into] if stream.per else []
+    if isinstance(declared, Stream) and declared.window is not None:
+        slice_columns = [declared.per.into] if declared.per else []
         sa.Index(
-            f"ix_{stream.name}_{stream.window.column}",
-            *(table.c[name] for name in (*slice_columns, stream.window.column)),
+            f"ix_{declared.name}_{declared.window.column}",
+            *(table.c[name] for name in (*slice_columns, declared.window.column)),
         )
     return table
+
+
+def source(declared: Table) -> str:
+    """Where the rows come from, for the table's comment."""
+    return f" Source: GET {declared.path}." if isinstance(declared, Stream) else ""
 
 
 def prepare(
@@ -88,25 +95,71 @@ def prepare(
     wanted = fingerprint(streams, views)
     with engine.begin() as db:
         db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
-        db.execute(sa.schema.CreateSchema("brex_sync", if_not_exists=True))
-        internal_metadata.create_all(db)
+        _prepare_internal(db)
         if _fingerprint_of(db, schema) == wanted:
             return
         db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         for stream in streams:
-            _fit(db, table_of(stream, schema))
+            for declared in stream.tables():
+                _adopt(db, schema, stream, declared)
         for view in views:
             _replace(db, view, schema)
         let_people_read(db, schema)
-        db.execute(
-            sa.text(f'COMMENT ON SCHEMA "{schema}" IS :c'.replace(":c", _literal(db, wanted)))
-        )
+        _sign(db, schema, wanted)
+
+
+def _prepare_internal(db: sa.Connection) -> None:
+    """Makes the internal schema fit this version: adds what is missing, makes dates moments."""
+    made = "\n".join(str(CreateTable(t)) for t in internal_metadata.sorted_tables)
+    wanted = f"State of brex_sync ({_digest(made)})"
+    if _fingerprint_of(db, INTERNAL) == wanted:
+        return
+    db.execute(sa.schema.CreateSchema(INTERNAL, if_not_exists=True))
+    for table in internal_metadata.sorted_tables:
+        _retype_dates(db, table)
+        _fit(db, table)
+    _sign(db, INTERNAL, wanted)
+
+
+def _retype_dates(db: sa.Connection, table: sa.Table) -> None:
+    """Days of earlier versions become their first moment in UTC."""
+    inspector = sa.inspect(db)
+    if not inspector.has_table(table.name, schema=table.schema):
+        return
+    for column in inspector.get_columns(table.name, table.schema):
+        name = column["name"]
+        if isinstance(column["type"], sa.Date) and isinstance(table.c[name].type, sa.DateTime):
+            db.exec_driver_sql(
+                f'ALTER TABLE "{table.schema}"."{table.name}" ALTER COLUMN "{name}" '
+                f"TYPE timestamptz USING \"{name}\"::timestamp AT TIME ZONE 'UTC'"
+            )
+
+
+def _adopt(db: sa.Connection, schema: str, stream: Stream, declared: Table) -> None:
+    """Makes one table fit, and notes what of it is to be filled from rows that were there."""
+    added = _fit(db, table_of(declared, schema))
+    if added is None and declared is not stream and _has_rows(db, schema, stream):
+        unfilled.note(db, schema, declared.name, [])
+    elif added and _has_rows(db, schema, declared):
+        unfilled.note(db, schema, declared.name, added)
+
+
+def _has_rows(db: sa.Connection, schema: str, table: Table) -> bool:
+    return bool(db.scalar(sa.text(f'SELECT EXISTS (SELECT FROM "{schema}"."{table.name}")')))
+
+
+def _sign(db: sa.Connection, schema: str, text: str) -> None:
+    db.exec_driver_sql(f'COMMENT ON SCHEMA "{schema}" IS {_literal(db, text)}')
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
     declared = repr((list(streams), list(views), [statement(v) for v in views]))
-    return f"Brex, synced by brex_sync ({hashlib.sha256(declared.encode()).hexdigest()[:16]})"
+    return f"Brex, synced by brex_sync ({_digest(declared)})"
 
 
 def statement(view: View) -> str:
@@ -124,17 +177,20 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
     return found
 
 
-def _fit(db: sa.Connection, table: sa.Table) -> None:
+def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
+    """Creates the table, or adds the columns it lacks; returns those, None where it was created."""
     inspector = sa.inspect(db)
     if not inspector.has_table(table.name, schema=table.schema):
         table.create(db)
-        return
+        return None
+    added = []
     present = {c["name"]: c["type"] for c in inspector.get_columns(table.name, table.schema)}
     name = f'"{table.schema}"."{table.name}"'
     for column in table.columns:
         if column.name not in present:
             ddl = CreateColumn(column).compile(dialect=db.dialect)
             db.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {ddl}")
+            added.append(column.name)
         elif not isinstance(present[column.name], type(column.type)):
             raise TableMismatch(
                 f"{name}.{column.name} is {present[column.name]} in the warehouse and "
@@ -143,6 +199,7 @@ def _fit(db: sa.Connection, table: sa.Table) -> None:
             )
         db.execute(SetColumnComment(column))
     db.execute(sa.schema.SetTableComment(table))
+    return added
 
 
 def _replace(db: sa.Connection, view: View, schema: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from brex_sync_tests.engine.items import cash_account, day, paid, spend, spent
 from brex_sync_tests.engine.truth import TABLES, assert_equal
 
-ALL = (*TABLES, "cash_transactions")
+ALL = (*TABLES, "cash_transactions", "expenses", "expense_receipts", "trips", "user_limits")
 
 
 def versions(rig: Any) -> dict[str, list[tuple[Any, ...]]]:
@@ -107,7 +107,8 @@ def test_a_row_dated_in_the_future_does_not_drag_the_watermark_along(rig: Any) -
     rig.world.collection("card_transactions").add(spent("next", day(rig.world, 0)))
     rig.sync("card_transactions")
     assert {"future", "next"} <= rig.live()
-    assert str(rig.one("SELECT watermark FROM brex_sync.checkpoints")) == day(rig.world, 0)
+    watermark = rig.one("SELECT watermark FROM brex_sync.checkpoints")
+    assert str(watermark.date()) == day(rig.world, 0)
 
 
 def test_equal_ids_in_two_cash_accounts_are_two_rows(rig: Any) -> None:
@@ -156,7 +157,7 @@ def test_a_change_in_an_undeclared_field_alone_is_a_change(rig: Any) -> None:
     rig.sync("card_transactions")
     rig.world.collection("card_transactions").edit("t0001", novelty=1)
     assert rig.sync("card_transactions").streams["card_transactions"].updated == 1
-    assert_equal(rig, "card_transactions")
+    assert_equal(rig, "card_transactions", undeclared={"novelty"})
 
 
 def test_the_report_counts_each_row_once_for_each_time_it_was_sent(rig: Any) -> None:

@@ -62,9 +62,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
         run_id: str,
         full: bool,
         accept_deletions: bool,
+        insist: bool,
     ) -> AsyncIterator[Sync]:
-        asked.update(run_id=run_id, full=full, accept_deletions=accept_deletions)
-        options = Options(full=full, accept_deletions=accept_deletions)
+        asked.update(run_id=run_id, full=full, accept_deletions=accept_deletions, insist=insist)
+        options = Options(full=full, accept_deletions=accept_deletions, insist=insist)
         async with BrexClient(
             Endpoint(BREX_URL, lambda: company.token),
             RateLimiter(),

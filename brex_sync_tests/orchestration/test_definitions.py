@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.orchestration import checks, freshness
+from brex_sync.orchestration.catalogue import entries
 from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams.declare import View
 from brex_sync_tests.orchestration.conftest import Build
 
-TABLES = {**STREAMS, **VIEWS}
+TABLES = entries(STREAMS.values())
 HOUSEKEEPING = {
     "_raw": "jsonb",
     "_first_seen_at": "timestamptz",
@@ -45,7 +47,7 @@ def test_every_stream_and_view_is_an_asset_of_its_connection(build: Build) -> No
 @pytest.mark.parametrize("name", TABLES)
 def test_an_asset_says_what_it_is(build: Build, name: str) -> None:
     spec = specs(build())[name]
-    assert spec.description == TABLES[name].description
+    assert spec.description == TABLES[name].table.description
     assert spec.group_name == TABLES[name].group
     assert spec.owners == ["team:finance-data"]
     assert spec.kinds == {"postgres", "view" if name in VIEWS else "brex"}
@@ -55,9 +57,10 @@ def test_an_asset_says_what_it_is(build: Build, name: str) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_an_assets_columns_are_those_declared_all_described(build: Build, name: str) -> None:
     columns = specs(build())[name].metadata["dagster/column_schema"].columns
-    declared = TABLES[name].fields() if name in STREAMS else TABLES[name].fields
+    table = TABLES[name].table
+    declared = table.fields if isinstance(table, View) else table.fields()
     expected = {field.name: field.kind.value for field in declared}
-    expected |= HOUSEKEEPING if name in STREAMS else {}
+    expected |= HOUSEKEEPING if name not in VIEWS else {}
     assert {column.name: column.type for column in columns} == expected
     assert all(column.description for column in columns)
 
@@ -73,11 +76,26 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
         name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs(build()).items()
     }
     expected: dict[str, set[str]] = {name: set() for name in STREAMS}
-    expected["cash_transactions"] = {"cash_accounts"}
-    assert deps == expected | {name: set(view.sources) for name, view in VIEWS.items()}
+    expected |= {child.name: {s.name} for s in STREAMS.values() for child in s.children}
+    expected |= {name: set(view.sources) for name, view in VIEWS.items()}
+    expected |= {
+        "user_limits": {"users"},
+        "cash_statements": {"cash_accounts"},
+        "cash_transactions": {"cash_accounts"},
+        "field_values": {"fields"},
+        "bookings": {"trips"},
+    }
+    assert deps == expected
 
 
-def test_every_stream_has_its_checks_and_views_have_none(build: Build) -> None:
+def test_deselected_streams_are_no_assets_and_no_source_of_a_view(build: Build) -> None:
+    found = specs(build(BREX_SYNC_STREAMS="cards, cash_transactions"))
+    assert set(found) == {"cards", "cash_accounts", "cash_transactions", "accounts", "transactions"}
+    sources = {dep.asset_key.path[-1] for dep in found["transactions"].deps}
+    assert sources == {"cards", "cash_transactions"}
+
+
+def test_every_table_has_its_checks_and_views_have_none(build: Build) -> None:
     found: dict[str, set[str]] = {}
     for key in build().resolve_asset_graph().asset_check_keys:
         found.setdefault(key.asset_key.path[-1], set()).add(key.name)
@@ -85,7 +103,7 @@ def test_every_stream_has_its_checks_and_views_have_none(build: Build) -> None:
     assert found == {
         name: always | ({checks.REFERENCES} if stream.references else set())
         for name, stream in STREAMS.items()
-    }
+    } | {child.name: {checks.KEYS} for stream in STREAMS.values() for child in stream.children}
 
 
 def test_one_step_in_one_process_syncs_a_connection(build: Build) -> None:

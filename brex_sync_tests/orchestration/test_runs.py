@@ -6,11 +6,13 @@ import dagster as dg
 import pytest
 
 from brex_sync.orchestration import checks
+from brex_sync.orchestration.catalogue import entries
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams import STREAMS
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
+TABLES = entries(STREAMS.values())
 CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=403)
 
 
@@ -35,7 +37,7 @@ def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, compan
     result = execute()
     assert result.success
     shown = made(result)
-    assert set(shown) == set(STREAMS) | set(VIEWS)
+    assert set(shown) == set(TABLES)
     card = shown["card_transactions"]
     assert card["dagster/row_count"] == card["fetched"] == card["inserted"] == 300
     assert (card["updated"], card["unchanged"], card["deleted"], card["quarantined"]) == (0,) * 4
@@ -45,7 +47,9 @@ def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, compan
     assert "█" in card["spend"]
     assert "spend" not in shown["users"]
     found = result.get_asset_check_evaluations()
-    assert len(found) == 3 * len(STREAMS) + sum(bool(s.references) for s in STREAMS.values())
+    children = sum(len(s.children) for s in STREAMS.values())
+    references = sum(bool(s.references) for s in STREAMS.values())
+    assert len(found) == 3 * len(STREAMS) + references + children
     assert all(check.passed for check in found), [c for c in found if not c.passed]
 
 
@@ -68,10 +72,26 @@ def test_streams_that_finished_stand_and_the_failed_are_named(
     company.faults.add(CARDS_BROKEN)
     result = execute()
     assert not result.success
-    assert set(made(result)) == (set(STREAMS) | set(VIEWS)) - {"cards", "transactions"}
+    assert set(made(result)) == set(TABLES) - {"cards", "transactions"}
     told = failure(result)
-    assert told.startswith("1 of 6 streams were not read to their end; the others stand.\ncards: ")
+    assert told.startswith(
+        f"1 of {len(STREAMS)} streams were not read to their end; the others stand.\ncards: "
+    )
     assert "Traceback" not in told
+
+
+def test_a_stream_that_may_not_be_read_is_a_warning_and_no_failure(
+    execute: Execute, company: Rig
+) -> None:
+    refusal = '{"type": "FORBIDDEN", "message": "Missing required scope"}'
+    company.faults.add(Fault(Kind.STATUS, path="/v1/trips", times=None, status=403, body=refusal))
+    result = execute()
+    assert result.success
+    assert set(made(result)) == set(TABLES) - {"trips", "bookings"}
+    warned = [c for c in result.get_asset_check_evaluations() if not c.passed]
+    assert {c.asset_key.path[-1] for c in warned} == {"trips", "bookings"}
+    assert {c.severity for c in warned} == {dg.AssetCheckSeverity.WARN}
+    assert all("Missing required scope" in str(c.description) for c in warned)
 
 
 def test_an_unreachable_warehouse_is_told_in_a_sentence(
@@ -96,7 +116,7 @@ def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str
     config = {"full": True, "accept_deletions": True}
     result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
     assert result.success
-    assert asked == {"run_id": result.run_id, **config}
+    assert asked == {"run_id": result.run_id, "insist": True, **config}
 
 
 def test_a_retry_after_a_crash_takes_up_only_what_is_unfinished(

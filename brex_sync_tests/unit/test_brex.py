@@ -13,6 +13,7 @@ from brex_sync.brex.client import _seconds
 from brex_sync.brex.errors import Fault, UnusableAnswer, classify
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import clean, read_item, read_page
+from brex_sync.streams.declare import Shape
 
 PIECES = st.sampled_from(
     ["\\u0000", "\\\\u0000", "\\ud83d\\ude00", "\\ud83d", "\\uDE00", "\\uD83D\\uDE00", "a", "\\n",
@@ -52,22 +53,22 @@ def test_raw_surrogates_are_replaced_and_other_bytes_are_refused() -> None:
 )  # fmt: skip
 def test_what_is_no_page_is_never_an_end_of_data(body: bytes) -> None:
     with pytest.raises(UnusableAnswer):
-        read_page(body, envelope=True)
+        read_page(body, Shape.ENVELOPE)
 
 
 def test_pages_arrays_and_items_are_read() -> None:
     page = read_page(
-        b'{"items":[{"a":9007199254740993}, {}],"next_cursor":"c","x":1}', envelope=True
+        b'{"items":[{"a":9007199254740993}, {}],"next_cursor":"c","x":1}', Shape.ENVELOPE
     )
     assert (page.items, page.next_cursor) == ((b'{"a":9007199254740993}', b"{}"), "c")
-    assert read_page(b'{"items":[],"next_cursor":""}', envelope=True).next_cursor is None
-    assert read_page(b"[{}]", envelope=False).items == (b"{}",)
+    assert read_page(b'{"items":[],"next_cursor":""}', Shape.ENVELOPE).next_cursor is None
+    assert read_page(b"[{}]", Shape.ARRAY).items == (b"{}",)
     assert read_item(b'{"id":1}').items == (b'{"id":1}',)
     for body in (b"[]", b"", b"null"):
         with pytest.raises(UnusableAnswer):
             read_item(body)
     with pytest.raises(UnusableAnswer):
-        read_page(b'{"items":[]}', envelope=False)
+        read_page(b'{"items":[]}', Shape.ARRAY)
 
 
 @pytest.mark.parametrize(

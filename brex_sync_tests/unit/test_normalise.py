@@ -1,7 +1,7 @@
 """Items become rows exactly, or are set aside with the reason."""
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -104,6 +104,8 @@ def test_an_unknown_currency_has_no_major_units() -> None:
         ({"amount": {"amount": 2**63}}, "amount.amount: expected integer"),
         ({"amount": {"amount": -(2**63) - 1}}, "amount.amount: expected integer"),
         ({"amount": 5}, "amount: expected money"),
+        ({"merchant": []}, "merchant: expected an object"),
+        ({"merchant": "M"}, "merchant: expected an object"),
         ({"description": 5}, "description: expected text"),
         ({"id": ""}, "id: missing"),
         ({"id": None}, "id: missing"),
@@ -135,7 +137,7 @@ def test_unknown_fields_are_named_by_their_path_and_the_newest_date_is_seen() ->
     ]
     frame = normalise(CARDS, [json.dumps(i).encode() for i in items])
     assert frame.unknown == {"new", "merchant.x"}
-    assert frame.newest == date(2026, 1, 2)
+    assert frame.newest == datetime(2026, 1, 2, tzinfo=UTC)
     assert normalise(CARDS, []).newest is None
 
 

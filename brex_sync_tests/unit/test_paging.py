@@ -11,9 +11,10 @@ from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
 from brex_sync.brex.errors import LoopingCursor
 from brex_sync.brex.paging import Listing, walk
 from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.streams.declare import Shape
 
 NEVER = object()
-LIST = Listing("/v2/things", {}, 10, True)
+LIST = Listing("/v2/things", {}, 10, Shape.ENVELOPE, of_parent=False)
 
 
 def answering(pages: dict[str | None, Any], log: list[str | None]) -> httpx.MockTransport:

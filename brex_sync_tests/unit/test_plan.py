@@ -1,7 +1,7 @@
 """What to read, decided from what is known."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,8 @@ from brex_sync.sync import plan
 from brex_sync.warehouse.checkpoints import Scope, State, Window
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
-TODAY = NOW.date()
+TODAY = datetime(2026, 3, 10, tzinfo=UTC)
+TRIPS, EXPENSES = STREAMS["trips"], STREAMS["expenses"]
 CARDS, USERS = STREAMS["card_transactions"], STREAMS["users"]
 KNOWN = State(1, watermark=TODAY, wide_at=NOW, full_at=NOW)
 
@@ -23,12 +24,12 @@ KNOWN = State(1, watermark=TODAY, wide_at=NOW, full_at=NOW)
         (TODAY, None, TODAY),
         (TODAY, TODAY - timedelta(1), TODAY),
         (TODAY - timedelta(1), TODAY, TODAY),
-        (TODAY, TODAY + timedelta(400), TODAY),
-        (None, TODAY + timedelta(1), TODAY),
+        (TODAY, TODAY + timedelta(400), NOW),
+        (None, TODAY + timedelta(1), NOW),
     ],
 )
-def test_the_watermark_never_goes_back_nor_beyond_the_day_the_run_began(
-    old: date | None, newest: date | None, reached: date | None
+def test_the_watermark_never_goes_back_nor_beyond_the_moment_the_run_began(
+    old: datetime | None, newest: datetime | None, reached: datetime | None
 ) -> None:
     assert plan.watermark(old, newest, NOW) == reached
 
@@ -56,7 +57,17 @@ def test_another_overlap_replaces_the_declared_one_and_never_narrows_a_wide_wind
     assert range_.since == TODAY - timedelta(200)
     due = replace(KNOWN, wide_at=None)
     assert plan.next_range(CARDS, due, NOW, timedelta(200)).since == TODAY - timedelta(200)
-    assert plan.next_range(CARDS, KNOWN, NOW, timedelta(10**6)).since == date.min
+    assert plan.next_range(CARDS, KNOWN, NOW, timedelta(10**6)).since == plan.EARLIEST
+
+
+def test_a_window_begins_where_its_filter_can_say_and_never_later() -> None:
+    state = replace(KNOWN, watermark=datetime(2026, 3, 9, 10, 11, 12, 987654, tzinfo=UTC))
+    day = timedelta(1)
+    assert plan.next_range(CARDS, state, NOW, day).since == datetime(2026, 3, 8, tzinfo=UTC)
+    second = datetime(2026, 3, 8, 10, 11, 12, tzinfo=UTC)
+    assert plan.next_range(EXPENSES, state, NOW, day).since == second
+    just_before = second - timedelta(seconds=1)
+    assert plan.next_range(TRIPS, state, NOW, day).since == just_before, "it leaves the moment out"
 
 
 def test_lists_without_a_filter_are_always_read_whole() -> None:

@@ -1,0 +1,177 @@
+"""Fields of items as columns of exact values, by the kinds declared. Pure."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from brex_sync.streams.declare import Column, Kind, Table
+from brex_sync.sync import money
+
+Item = dict[str, Any]
+Values = list[Any]
+Follow = Callable[[Sequence[Any], str], Values]
+
+INT64 = range(-(2**63), 2**63)
+_UNFIT = (ValueError, OverflowError, RecursionError)
+"""What a value that cannot be read raises; the last where it is nested too deep."""
+
+_OBJECTS = (dict, msgspec.Struct, type(None))
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def read_columns(
+    table: Table, items: Sequence[Any], follow: Follow
+) -> tuple[dict[str, Values], dict[int, str]]:
+    """Values by physical column, and for each row that does not fit the first reason.
+
+    `follow` gives the values under a key of every item.
+    """
+    columns: dict[str, Values] = {}
+    broken: dict[int, str] = {}
+    for column in table.columns:
+        values = list(items)
+        for depth, key in enumerate(column.keys):
+            if depth:
+                _refuse_others(column.keys[:depth], values, broken)
+            values = follow(values, key)
+        if column.kind is Kind.MONEY:
+            columns |= _money(column, values, follow, broken)
+        else:
+            columns[column.name] = _read(column.path, column.kind, values, broken)
+        if column.name in table.key:
+            for i, value in enumerate(columns[column.name]):
+                if value is None or value == "":
+                    broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
+    return columns, broken
+
+
+def _refuse_others(keys: Sequence[str], values: Values, broken: dict[int, str]) -> None:
+    """Finds the rows that have something else where an object should be."""
+    if all(issubclass(kind, _OBJECTS) for kind in set(map(type, values))):
+        return
+    for i, value in enumerate(values):
+        if not isinstance(value, _OBJECTS):
+            broken.setdefault(i, f"{'.'.join(keys)}: expected an object, got {told(value)}")
+
+
+def follow_path(items: Sequence[Any], keys: Sequence[str], follow: Follow) -> Values:
+    """The values under a path of keys of every item."""
+    values = list(items)
+    for key in keys:
+        values = follow(values, key)
+    return values
+
+
+def follow_keys(items: Sequence[Any], key: str) -> Values:
+    """The values under a key, None where there is none or an item is no object."""
+    return [item.get(key) if type(item) is dict else None for item in items]
+
+
+def _money(
+    column: Column, values: Values, follow: Follow, broken: dict[int, str]
+) -> dict[str, Values]:
+    for i, value in enumerate(values):
+        if value is not None and not isinstance(value, (dict, msgspec.Struct)):
+            broken.setdefault(i, f"{column.path}: expected money, got {told(value)}")
+    amounts, codes = follow(values, "amount"), follow(values, "currency")
+    minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, broken)
+    currency = _read(f"{column.path}.currency", Kind.TEXT, codes, broken)
+    return {
+        column.name: [money.major(m, c) for m, c in zip(minor, currency, strict=True)],
+        f"{column.name}_minor": minor,
+        f"{column.name}_currency": currency,
+    }
+
+
+def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Values:
+    """Values of one kind; where one is not, its row is broken and the value None."""
+    accepted, read = _READERS[kind]
+    types = set(map(type, values))
+    try:
+        if types <= accepted:
+            return values if read is None else [None if v is None else read(v) for v in values]
+    except _UNFIT:
+        pass
+    return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
+
+
+def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> Any:
+    accepted, read = _READERS[kind]
+    if value is None:
+        return None
+    try:
+        if type(value) not in accepted:
+            raise ValueError
+        return value if read is None else read(value)
+    except _UNFIT:
+        wanted = kind.name.lower()
+        broken.setdefault(i, f"{path}: expected {wanted}, got {told(value)}")
+        return None
+
+
+def told(value: Any) -> str:
+    """What a value is, for people: its type and its beginning."""
+    try:
+        return f"{type(value).__name__} {str(value)[:60]!r}"
+    except RecursionError:
+        return f"{type(value).__name__} nested too deep"
+
+
+def _int64(value: int) -> int:
+    if value not in INT64:
+        raise ValueError
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _date(value: str) -> date:
+    if len(value) != 10 or value[4] != "-" or value[7] != "-":
+        raise ValueError
+    return date.fromisoformat(value)
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
+def _json(value: Any) -> str:
+    return encode(value).decode()
+
+
+_NONE = type(None)
+_READERS: dict[Kind, tuple[set[type], Callable[[Any], Any] | None]] = {
+    Kind.TEXT: ({str, _NONE}, None),
+    Kind.INTEGER: ({int, _NONE}, _int64),
+    Kind.BOOLEAN: ({bool, _NONE}, None),
+    Kind.DATE: ({str, _NONE}, _date),
+    Kind.TIMESTAMP: ({str, _NONE}, _moment),
+    Kind.DECIMAL: ({int, Decimal, _NONE}, Decimal),
+    Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _json),
+}
+
+
+def unknown_fields(table: Table, items: Sequence[Any]) -> frozenset[str]:
+    """Paths in the items that nothing declared reads, down to the depth columns are declared."""
+    unknown: set[str] = set()
+    for prefix, known in _known_paths(tuple(column.keys for column in table.reads)).items():
+        found = follow_path(items, prefix, follow_keys)
+        present = set().union(*(v for v in found if isinstance(v, dict)))
+        unknown |= {".".join((*prefix, key)) for key in present - known}
+    return frozenset(unknown)
+
+
+@lru_cache(maxsize=256)
+def _known_paths(paths: tuple[tuple[str, ...], ...]) -> dict[tuple[str, ...], frozenset[str]]:
+    known: dict[tuple[str, ...], set[str]] = {(): set()}
+    for keys in paths:
+        for depth, key in enumerate(keys):
+            known.setdefault(keys[:depth], set()).add(key)
+    return {prefix: frozenset(keys) for prefix, keys in known.items()}

@@ -1,0 +1,52 @@
+"""Streams that the credential may not read, and why: they are neither empty nor failed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from brex_sync.warehouse.internal import unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why a stream can't be read, and when Brex last said so; None where it was not asked."""
+
+    reason: str
+    tried_at: datetime | None
+
+
+def found(engine: sa.Engine, connection: str, stream: str) -> Unavailable | None:
+    """What is known about a stream; None where it can be read, or was never tried."""
+    with engine.connect() as db:
+        row = db.execute(
+            sa.select(unavailable.c.reason, unavailable.c.tried_at).where(_is(connection, stream))
+        ).one_or_none()
+    return None if row is None else Unavailable(row.reason, row.tried_at)
+
+
+def note(engine: sa.Engine, connection: str, stream: str, fact: Unavailable, now: datetime) -> None:
+    """Records that a stream can't be read."""
+    row = insert(unavailable).values(
+        connection=connection,
+        stream=stream,
+        reason=fact.reason,
+        since=now,
+        tried_at=fact.tried_at,
+    )
+    news = {"reason": fact.reason, "tried_at": fact.tried_at}
+    with engine.begin() as db:
+        db.execute(
+            row.on_conflict_do_update(index_elements=list(unavailable.primary_key), set_=news)
+        )
+
+
+def forget(engine: sa.Engine, connection: str, stream: str) -> None:
+    """The stream can be read."""
+    with engine.begin() as db:
+        db.execute(sa.delete(unavailable).where(_is(connection, stream)))
+
+
+def _is(connection: str, stream: str) -> sa.ColumnElement[bool]:
+    return sa.and_(unavailable.c.connection == connection, unavailable.c.stream == stream)
