@@ -174,7 +174,8 @@ async def open_sync(
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
-    The credential is proved, or renewed where it is due, before anything else. `full`, `accept_deletions` and `insist` are `Options` of every stream.
+    The credential is proved, or renewed where it is due, before anything else. `full`,
+    `accept_deletions` and `insist` are `Options` of every stream.
 
     Raises:
         SettingsError: no warehouse is set.
