@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Lease, Scope, Slice, State, Window
 from brex_sync.warehouse.internal import checkpoints as table
-from brex_sync.warehouse.internal import quarantine
+from brex_sync.warehouse.internal import listed_keys, quarantine
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -21,7 +21,9 @@ Span = tuple[datetime | None, datetime | None]
 def laid_out(engine: sa.Engine, lease: Lease) -> list[Slice]:
     """The slices that an earlier run laid out, finished or not; none where none did."""
     with engine.connect() as db:
-        names = db.scalars(sa.select(table.c.slice).where(_slices(lease)).order_by(table.c.slice))
+        names = db.scalars(
+            sa.select(table.c.slice).where(_slices(lease, table)).order_by(table.c.slice)
+        )
         return [replace(lease.slice, span=name) for name in names]
 
 
@@ -61,7 +63,7 @@ def take_over(engine: sa.Engine, lease: Lease, now: datetime) -> State:
                 sa.func.max(c.watermark),
                 sa.func.min(c.window_opened_at),
                 sa.func.max(c.window_number),
-            ).where(_slices(lease))
+            ).where(_slices(lease, table))
         ).one()
         if behind or opened_at is None:
             raise ValueError(f"{lease.slice.stream.name}: a slice is not read to its end")
@@ -74,18 +76,14 @@ def take_over(engine: sa.Engine, lease: Lease, now: datetime) -> State:
         )
         checkpoints.set_state(db, lease, state, now)
         _move_quarantine(db, lease)
-        db.execute(sa.delete(table).where(_slices(lease)))
+        db.execute(sa.delete(table).where(_slices(lease, table)))
+        db.execute(sa.delete(listed_keys).where(_slices(lease, listed_keys)))
     return state
 
 
 def _move_quarantine(db: sa.Connection, lease: Lease) -> None:
     """Rows set aside by slices become the whole list's, so that it can release them."""
-    q = quarantine.c
-    aside = sa.and_(
-        q.connection == lease.slice.connection,
-        q.stream == lease.slice.stream.name,
-        q.slice != lease.slice.key["slice"],
-    )
+    q, aside = quarantine.c, _slices(lease, quarantine)
     names = [column.name for column in quarantine.columns if column.name != "slice"]
     once = sa.select(sa.literal(lease.slice.key["slice"]), *(q[n] for n in names)).where(aside)
     copy = insert(quarantine).from_select(["slice", *names], once)
@@ -93,12 +91,13 @@ def _move_quarantine(db: sa.Connection, lease: Lease) -> None:
     db.execute(sa.delete(quarantine).where(aside))
 
 
-def _slices(lease: Lease) -> sa.ColumnElement[bool]:
+def _slices(lease: Lease, of: sa.Table) -> sa.ColumnElement[bool]:
+    """The rows of a table that belong to slices of the list."""
     key = lease.slice.key
     return sa.and_(
-        table.c.connection == key["connection"],
-        table.c.stream == key["stream"],
-        table.c.slice != key["slice"],
+        of.c.connection == key["connection"],
+        of.c.stream == key["stream"],
+        of.c.slice != key["slice"],
     )
 
 
