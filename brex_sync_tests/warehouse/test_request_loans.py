@@ -102,3 +102,18 @@ def test_connections_do_not_count_for_each_other(engine: sa.Engine) -> None:
     assert isinstance(ledger(engine, limit=3).borrow(), Loan)
     other = RequestLedger(engine, "brex_uk", 3, PERIOD, 5)
     assert isinstance(other.borrow(), Loan)
+
+
+def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    loan = ledger(engine).borrow()
+    assert isinstance(loan, Loan)
+    nowhere = open_warehouse("postgresql://nobody@127.0.0.1:1/nothing")
+    ledger(nowhere).repay(loan, used=1)
+    (record,) = caplog.records
+    assert "count for 5 s" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
+    with engine.connect() as db:
+        assert db.scalar(sa.text("SELECT requests FROM brex_sync.request_loans")) == 3
