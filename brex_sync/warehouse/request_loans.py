@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.internal import request_limits, request_loans
+from brex_sync.warehouse.retrying import attempts
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,12 @@ class RequestLedger:
 
     def borrow(self) -> Loan | float:
         """A loan, or the seconds after which to ask again."""
+        for attempt in attempts():
+            with attempt:
+                return self._borrow()
+        raise AssertionError("unreachable: tenacity returns or raises")
+
+    def _borrow(self) -> Loan | float:
         with self.engine.begin() as db:
             paused = self._lock(db)
             if paused > 0:
