@@ -56,8 +56,6 @@ def test_edits_and_deletions_reach_every_table(company: Any) -> None:
         assert (table, stream.deleted) == (table, gone)
         assert stream.updated == 1 or table == "expenses", "which show users and budgets by name"
     assert_equal(company)
-    again = company.sync(full=True)
-    assert all((s.inserted, s.updated, s.deleted) == (0, 0, 0) for s in again.streams.values())
 
 
 def _edit_one_and_delete_another(rig: Any, table: str) -> int:

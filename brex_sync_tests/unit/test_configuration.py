@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from brex_sync.app import streams_of
 from brex_sync.connections import find, load_connections
 from brex_sync.settings import Configuration, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
@@ -69,6 +70,11 @@ def test_every_declared_thing_is_described_and_every_reference_leads_somewhere()
         for reference in declared.references:
             assert reference.to in {f.name for f in STREAMS[reference.stream].fields()}
         assert "/pan" not in declared.path
+        for child in declared.children:
+            assert child.description
+            assert all(f.description for f in child.fields())
+        window = declared.window
+        assert window is None or window.column in {f.name for f in declared.fields()}
     for view in VIEWS.values():
         assert set(view.sources) <= set(STREAMS)
 
@@ -139,6 +145,7 @@ def test_names_that_cannot_be_schemas_are_refused(tmp_path: Path, name: str) -> 
         ("connections: {}", "expected a map"),
         ("connections: {a: {key: x}}", "may have only"),
         ("connections: {a: {configuration: x}}", "must be one of"),
+        ("connections: {a: {configuration: sandbox, streams: users}}", "a list of names"),
     ],
 )
 def test_a_connections_file_that_is_wrong_says_how(tmp_path: Path, content: str, said: str) -> None:
@@ -178,3 +185,22 @@ def test_variables_of_connections_come_from_the_env_file_too(tmp_path: Path) -> 
     assert (oauth.application.client_id, oauth.application.client_secret) == ("client", SECRET)
     assert oauth.application.issuer.startswith("https://accounts-api.staging.brexapps.com/")
     assert SECRET not in repr([key, oauth])
+
+
+def test_streams_are_chosen_by_the_settings_and_per_connection(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections:\n  a: {configuration: sandbox, streams: [users, cash_transactions]}\n"
+        "  b: {configuration: sandbox}\n  c: {configuration: sandbox, streams: [flights]}\n"
+    )
+    monkeypatch.setenv("BREX_SYNC_STREAMS", "cards, -trips ,")
+    settings = load_settings()
+
+    def names(connection: str) -> list[str]:
+        return [s.name for s in streams_of(settings, find(settings, connection))]
+
+    assert names("a") == ["users", "cash_accounts", "cash_transactions"]
+    assert names("b") == ["cards"]
+    with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
+        names("c")
