@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 export PIP_NO_INPUT := 1
 
-.PHONY: up test lint browser-test crash-test mutation-test bench lock clean
+.PHONY: up test lint browser-test crash-test mutation-test bench docs lock clean
 
 up: $(VENV)/run.done  ## install, start everything, sync
 	@$(BIN)/brex-sync up
@@ -33,6 +33,9 @@ browser-test: $(VENV)/browser.done  ## click through the UI in Chromium
 
 bench: $(VENV)/bench.done  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/dev.done  ## write docs/tables from the declarations
+	$(BIN)/python -m brex_sync.pages docs/tables
 
 lock:  ## resolve setup.py into requirements/*.lock (needs uv)
 	requirements/lock.sh

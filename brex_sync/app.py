@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -36,6 +37,7 @@ from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.warehouse.run_log import RunKind
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +163,9 @@ def _silent(report: StreamReport) -> None:
     pass
 
 
+_REGULAR = Options()
+
+
 @asynccontextmanager
 async def open_sync(
     settings: Settings,
@@ -168,14 +173,13 @@ async def open_sync(
     *,
     progress: Progress = _silent,
     run_id: str | None = None,
-    full: bool = False,
-    accept_deletions: bool = False,
-    insist: bool = False,
+    kind: RunKind = RunKind.MANUAL,
+    options: Options = _REGULAR,
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
-    The credential is proved, or renewed where it is due, before anything else. `full`,
-    `accept_deletions` and `insist` are `Options` of every stream.
+    The credential is proved, or renewed where it is due, before anything else. The
+    overlaps set for streams take the place of the one in `options`.
 
     Raises:
         SettingsError: no warehouse is set.
@@ -186,8 +190,7 @@ async def open_sync(
 
     def options_of(stream: Stream) -> Options:
         days = settings.overlap_days.get(stream.name)
-        overlap = None if days is None else timedelta(days=days)
-        return Options(full, overlap, accept_deletions, insist or full)
+        return options if days is None else replace(options, overlap=timedelta(days=days))
 
     try:
         session = await _session(settings, connection, engine)
@@ -202,6 +205,7 @@ async def open_sync(
                 options_of=options_of,
                 progress=progress,
                 run_id=run_id or str(uuid4()),
+                kind=kind,
             )
     finally:
         await asyncio.to_thread(_tell_of_faults, settings, connection, engine)

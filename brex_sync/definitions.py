@@ -11,13 +11,13 @@ from brex_sync.orchestration.connection import (
     keepalive_sensor,
 )
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
-from brex_sync.orchestration.schedules import schedule, sync_job
+from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
 from brex_sync.settings import load_settings
 
 
 def build() -> dg.Definitions:
-    """The assets, job, schedule and sensor of every connection, and the nightly pruning."""
+    """The assets, job, schedules and sensor of every connection, and the nightly pruning."""
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
@@ -31,7 +31,11 @@ def build() -> dg.Definitions:
             *(keepalive_job(c, health[c.name]) for c in kept),
             prune,
         ],
-        schedules=[*(schedule(settings, c) for c in connections), prune_schedule(prune)],
+        schedules=[
+            *(schedule(settings, c) for c in connections),
+            *(one for c in connections for one in reconciliations(c)),
+            prune_schedule(prune),
+        ],
         sensors=[
             *(first_sync(settings, c) for c in connections),
             *(keepalive_sensor(settings, c) for c in kept),

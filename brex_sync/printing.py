@@ -10,6 +10,7 @@ from rich.table import Table
 
 from brex_sync.sync import reading
 from brex_sync.sync.report import Report, StreamReport
+from brex_sync.warehouse.closes import Close
 from brex_sync.warehouse.runs import StreamStatus
 
 WIDTH = 132
@@ -69,6 +70,17 @@ def print_report(console: Console, report: Report) -> None:
             console.print(told, style="yellow", highlight=False)
 
 
+def print_differences(console: Console, report: Report) -> None:
+    """What a reconciliation found and mended, stream by stream, and the keys of the rows."""
+    for stream in report.streams.values():
+        if stream.differed is None:
+            console.print(f"{stream.stream}: not compared to its end", style="red")
+            continue
+        console.print(f"{stream.stream}: {stream.differed}", highlight=False)
+        for difference in stream.differed.shown:
+            console.print(f"    {difference}", highlight=False, soft_wrap=True)
+
+
 def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]) -> None:
     """How each stream of a connection stands."""
     table = _table(connection)
@@ -92,6 +104,16 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
             console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
 
 
+def print_closes(console: Console, connection: str, months: Iterable[Close]) -> None:
+    """The closed months of a connection, and how many rows changed in each after its close."""
+    table = _table(connection, first="month")
+    table.add_column("closed on (UTC)", no_wrap=True)
+    table.add_column("late changes", justify="right", no_wrap=True)
+    for one in months:
+        table.add_row(f"{one.month:%Y-%m}", str(one.closed_on), f"{one.late:,}")
+    console.print(table, highlight=False)
+
+
 def _lines(console: Console) -> reading.Progress:
     printed: dict[str, tuple[int, int]] = {}
 
@@ -105,11 +127,11 @@ def _lines(console: Console) -> reading.Progress:
     return show
 
 
-def _table(connection: str) -> Table:
-    """A table whose first column are streams, as wide as it needs, whatever the terminal."""
+def _table(connection: str, first: str = "stream") -> Table:
+    """A table with its first column, as wide as it needs, whatever the terminal."""
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"Connection {connection}")
     table.title_justify = "left"
-    table.add_column("stream", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     return table
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, NoReturn
 
 import sqlalchemy as sa
@@ -18,22 +21,25 @@ from brex_sync.connections import Connection, find, load_connections
 from brex_sync.credentials import now_utc
 from brex_sync.embedded import EmbeddedPostgresError
 from brex_sync.health import Level, health
-from brex_sync.printing import print_report, print_status, progress
+from brex_sync.printing import print_closes, print_differences, print_report, print_status, progress
 from brex_sync.receiver import NoReceiver
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.vault import VaultError
-from brex_sync.warehouse import credentials
+from brex_sync.warehouse import closes, credentials
 from brex_sync.warehouse.roles import statements
+from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
-from brex_sync.warehouse.tables import TableMismatch
+from brex_sync.warehouse.tables import TableMismatch, prepare
 
 FORESEEN = (
     BrexError,
@@ -64,6 +70,15 @@ ConnectionName = Annotated[
     str | None, typer.Option("--connection", help="Which connection; the first by default.")
 ]
 
+StreamNames = Annotated[
+    list[str] | None,
+    typer.Option("--stream", help="Only this stream, even a deselected one; several may be given."),
+]
+AcceptDeletions = Annotated[
+    bool,
+    typer.Option("--accept-deletions", help="Mark missing rows as deleted, however many they are."),
+]
+
 
 @cli.command()
 def up(
@@ -80,31 +95,54 @@ def up(
 
 @cli.command()
 def sync(
-    stream: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this stream, even a deselected one; several may be given."),
-    ] = None,
+    stream: StreamNames = None,
     full: Annotated[
         bool, typer.Option("--full", help="Read every list from its beginning.")
     ] = False,
-    accept_deletions: Annotated[
-        bool,
-        typer.Option(
-            "--accept-deletions",
-            help="Mark missing rows as deleted, however many they are.",
-        ),
-    ] = False,
+    accept_deletions: AcceptDeletions = False,
     connection: ConnectionName = None,
 ) -> None:
     """Sync once, now, without Dagster. Exits with 0 only if every stream was read to its end."""
-    settings = load_settings()
-    chosen = find(settings, connection)
-    streams = _streams(stream) if stream else brex.streams_of(settings, chosen)
-    with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
-        report = asyncio.run(
-            _sync(ready, chosen, streams, full, accept_deletions, insist=bool(stream))
-        )
-    print_report(console, report)
+    report = _run(stream, connection, Options(full=full, accept_deletions=accept_deletions))
+    raise typer.Exit(0 if report.finished else 1)
+
+
+@cli.command()
+def reconcile(
+    stream: StreamNames = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only rows from this date on, YYYY-MM-DD; all by default.")
+    ] = None,
+    accept_deletions: AcceptDeletions = False,
+    connection: ConnectionName = None,
+) -> None:
+    """Compare every row with Brex, mend what differs, and show it; nothing should.
+
+    Lists are brought up to date first, so that what is merely new does not count. Exits with 0 if
+    every stream was compared to its end, whatever differed.
+    """
+    options = Options(compare=True, since=_day(since), accept_deletions=accept_deletions)
+    report = _run(stream, connection, options, RunKind.RECONCILE)
+    print_differences(console, report)
+    raise typer.Exit(0 if report.finished else 1)
+
+
+@cli.command()
+def backfill(
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="From this date on, YYYY-MM-DD; from the beginning if not."),
+    ] = None,
+    stream: StreamNames = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Read transactions, and all that is read by date, again from a date or from the beginning.
+
+    Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
+    on with where it was, by this command or by the next sync.
+    """
+    options = Options(backfill=True, since=_day(since))
+    report = _run(stream, connection, options, RunKind.BACKFILL)
     raise typer.Exit(0 if report.finished else 1)
 
 
@@ -143,6 +181,42 @@ def roles() -> None:
 
 
 @cli.command()
+def close(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    on: Annotated[
+        str | None, typer.Option(help="Last day that still counts, YYYY-MM-DD; today by default.")
+    ] = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Say that a month's books are closed: what changes in it later is in late_changes."""
+    first, day = _month(month), _day(on) or datetime.now(UTC).date()
+    if day < (first + timedelta(days=32)).replace(day=1):
+        raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
+    with _books(connection) as (engine, name):
+        closes.close(engine, name, first, day)
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
+def reopen(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    connection: ConnectionName = None,
+) -> None:
+    """Open a closed month again: nothing that changes in it is late."""
+    with _books(connection) as (engine, name):
+        if not closes.reopen(engine, name, _month(month)):
+            raise SettingsError(f"{month} is not closed in {name}")
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command("closes")
+def list_closes(connection: ConnectionName = None) -> None:
+    """Show the closed months, and how much changed in each since."""
+    with _books(connection) as (engine, name):
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8642,
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
@@ -168,34 +242,70 @@ def sandbox(
     Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
     brex_sync_sandbox and secret sandbox_secret.
     """
-    try:
-        day = date.fromisoformat(today) if today else datetime.now(UTC).date()
-    except ValueError:
-        raise SettingsError(f"--today {today}: expected a date such as 2026-11-24") from None
+    day = _day(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
     serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)
 
 
+def _run(
+    names: list[str] | None,
+    connection: str | None,
+    options: Options,
+    kind: RunKind = RunKind.MANUAL,
+) -> Report:
+    """Syncs here and now, and prints what came of it."""
+    settings = load_settings()
+    chosen = find(settings, connection)
+    streams = _streams(names) if names else brex.streams_of(settings, chosen)
+    options = replace(options, insist=bool(names) or options.full)
+    with brex.databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
+        report = asyncio.run(_sync(ready, chosen, streams, options, kind))
+    print_report(console, report)
+    return report
+
+
 async def _sync(
     settings: Settings,
     connection: Connection,
     streams: list[Stream],
-    full: bool,
-    accept_deletions: bool,
-    insist: bool,
+    options: Options,
+    kind: RunKind,
 ) -> Report:
     with progress(console, [s.name for s in streams]) as show:
         async with brex.open_sync(
-            settings,
-            connection,
-            progress=show,
-            full=full,
-            accept_deletions=accept_deletions,
-            insist=insist,
+            settings, connection, progress=show, kind=kind, options=options
         ) as run:
             return await run.run(streams)
+
+
+@contextmanager
+def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
+    """The warehouse, made ready, and the connection's name."""
+    settings = load_settings()
+    name = find(settings, connection).name
+    with brex.databases(settings) as (ready, _):
+        engine = brex.open_engine(ready)
+        try:
+            prepare(engine, name, STREAMS.values(), VIEWS.values())
+            yield engine, name
+        finally:
+            engine.dispose()
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError:
+        raise SettingsError(f"{text!r} is no month such as 2026-10") from None
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None
 
 
 def _is_well(row: StreamStatus) -> bool:

@@ -1,8 +1,9 @@
 """A connection's tables and views as assets, all made by one step in one process."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -14,10 +15,13 @@ from brex_sync.app import open_engine, open_sync, streams_of
 from brex_sync.connections import Connection
 from brex_sync.orchestration import checks, faults, freshness, metadata
 from brex_sync.orchestration.catalogue import Entry, entries
-from brex_sync.settings import Settings
+from brex_sync.orchestration.schedules import step_name
+from brex_sync.settings import Settings, SettingsError
 from brex_sync.streams.declare import Child, Stream, View
+from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import run_log, runs
+from brex_sync.warehouse.run_log import RunKind
 
 OWNERS = ["team:finance-data"]
 PICTURED = "transactions"
@@ -38,6 +42,38 @@ class SyncConfig(dg.Config):
         default=False,
         description="Mark rows missing at Brex as deleted, however many they are.",
     )
+    reconcile: bool = Field(
+        default=False,
+        description="Bring every list up to date, then read it again from its beginning, or from "
+        "the date in `since`; mend and show what differed.",
+    )
+    backfill: bool = Field(
+        default=False,
+        description="Bring every list up to date, then read it again from its beginning, or from "
+        "the date in `since`. Interrupted, the next run goes on with it.",
+    )
+    since: str | None = Field(
+        default=None,
+        description="With `reconcile` or `backfill`: only rows from this date on (YYYY-MM-DD).",
+    )
+
+    def options(self) -> Options:
+        """What they mean to the engine.
+
+        Raises:
+            SettingsError: a date is none.
+        """
+        try:
+            since = date.fromisoformat(self.since) if self.since else None
+        except ValueError:
+            raise SettingsError(f"since: {self.since!r} is no date such as 2026-11-24") from None
+        return Options(
+            full=self.full,
+            since=since,
+            compare=self.reconcile,
+            backfill=self.backfill,
+            accept_deletions=self.accept_deletions,
+        )
 
 
 def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDefinition:
@@ -46,7 +82,7 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
     fresh = freshness.policy(settings.schedule)
 
     @dg.multi_asset(
-        name=f"{connection.name}_tables",
+        name=step_name(connection),
         specs=[_spec(connection, entry, fresh) for entry in tables.values()],
         check_specs=[
             spec
@@ -104,6 +140,8 @@ def _sync(
     selected: dict[str, Stream],
 ) -> Report:
     """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
+    by_clock = SCHEDULE_NAME_TAG in context.run.tags
+    options = replace(config.options(), insist=not by_clock)
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
     streams = [stream for name, stream in selected.items() if name not in done]
@@ -117,9 +155,8 @@ def _sync(
             connection,
             progress=progress,
             run_id=run_id,
-            full=config.full,
-            accept_deletions=config.accept_deletions,
-            insist=SCHEDULE_NAME_TAG not in context.run.tags,
+            kind=_kind(options, context.run.tags),
+            options=options,
         ) as sync:
             return await sync.run(streams)
 
@@ -127,6 +164,16 @@ def _sync(
     for stream in report.streams.values():
         _tell(context.log, stream)
     return report
+
+
+def _kind(options: Options, tags: Mapping[str, str]) -> RunKind:
+    """What a run is for, by what it does, or else by what started it: the clock, or a person."""
+    if options.compare:
+        return RunKind.RECONCILE
+    if options.backfill:
+        return RunKind.BACKFILL
+    by_itself = tags.keys() & {"dagster/schedule_name", "dagster/sensor_name"}
+    return RunKind.SCHEDULE if by_itself else RunKind.MANUAL
 
 
 def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:
@@ -146,7 +193,7 @@ def _finished_before(
         return set()
     engine = open_engine(settings)
     try:
-        return runs.finished_in(engine, run_id)
+        return run_log.finished_in(engine, run_id)
     finally:
         engine.dispose()
 

@@ -1,18 +1,23 @@
 """What must hold of every table after a sync, asked of the warehouse itself."""
 
 from collections.abc import Iterator, Set
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Table
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import runs, statements
 from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.statements import Unexplained
 
 KEYS = "keys_are_unique_and_present"
 QUARANTINE = "nothing_is_quarantined"
 COUNTS = "rows_match_the_api"
 REFERENCES = "references_are_known"
+STATEMENTS = "statements_add_up"
+STATEMENTS_SHOWN = 12
+"""How many statements that do not add up are shown, each with rows of its period."""
 WARN = dg.AssetCheckSeverity.WARN
 
 
@@ -33,6 +38,13 @@ def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
     if table.references:
         yield dg.AssetCheckSpec(
             REFERENCES, asset=key, description="Rows refer to rows that are here too."
+        )
+    if table.statement:
+        yield dg.AssetCheckSpec(
+            STATEMENTS,
+            asset=key,
+            description="Each start balance and the transactions of its period make the end "
+            "balance.",
         )
 
 
@@ -62,6 +74,9 @@ def results(
             for reference in stream.references
         }
         yield _references(key, unknown)
+    if STATEMENTS in names:
+        known = statements.count(engine, schema, stream)
+        yield _statements(key, known, statements.unexplained(engine, schema, stream))
 
 
 def _keys(key: dg.AssetKey, bad: int) -> dg.AssetCheckResult:
@@ -103,4 +118,18 @@ def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResul
         passed=not any(unknown.values()),
         severity=WARN,
         metadata=dict(unknown),
+    )
+
+
+def _statements(key: dg.AssetKey, known: int, wrong: list[Unexplained]) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"statements": known, "that_do_not_add_up": len(wrong)}
+    for one in wrong[:STATEMENTS_SHOWN]:
+        metadata[one.statement] = "\n".join([str(one), *one.rows])
+    return dg.AssetCheckResult(
+        check_name=STATEMENTS,
+        asset_key=key,
+        passed=not wrong,
+        severity=WARN,
+        description=str(wrong[0]) if wrong else None,
+        metadata=metadata,
     )

@@ -57,6 +57,8 @@ def of_report(report: StreamReport, status: StreamStatus) -> dict[str, Any]:
     metadata: dict[str, Any] = {"dagster/row_count": status.live, **report.counts()}
     if through := report.synced_through or status.synced_through:
         metadata["synced_through"] = through.isoformat()
+    if report.differed is not None:
+        metadata["differed_from_brex"] = report.differed.told()
     if report.doubt:
         metadata["doubt"] = report.doubt
     if report.cleaned:

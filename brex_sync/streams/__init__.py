@@ -27,7 +27,7 @@ from brex_sync.streams.team import (
 )
 from brex_sync.streams.transactions import CARD_TRANSACTIONS, CASH_TRANSACTIONS
 from brex_sync.streams.travel import BOOKINGS, TRIPS
-from brex_sync.streams.views import ACCOUNTS, TRANSACTIONS
+from brex_sync.streams.views import ACCOUNTS, LATE_CHANGES, TRANSACTIONS
 from brex_sync.streams.webhooks import WEBHOOK_SUBSCRIPTIONS
 
 STREAMS: dict[str, Stream] = {
@@ -66,6 +66,6 @@ STREAMS: dict[str, Stream] = {
     )
 }
 
-VIEWS: dict[str, View] = {view.name: view for view in (ACCOUNTS, TRANSACTIONS)}
+VIEWS: dict[str, View] = {view.name: view for view in (ACCOUNTS, TRANSACTIONS, LATE_CHANGES)}
 
 __all__ = ["STREAMS", "VIEWS", "Stream", "View"]

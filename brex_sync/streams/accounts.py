@@ -5,6 +5,7 @@ from brex_sync.streams.declare import (
     Per,
     Reference,
     Shape,
+    Statement,
     Stream,
     bank_number,
     boolean,
@@ -37,6 +38,7 @@ CARD_ACCOUNTS = Stream(
         date("current_statement_period.start_date", "First day (UTC) of the open statement."),
         date("current_statement_period.end_date", "Day (UTC) before which the statement ends."),
     ),
+    snapshot=("current_balance", "available_balance", "account_limit"),
 )
 
 CASH_ACCOUNTS = Stream(
@@ -57,6 +59,7 @@ CASH_ACCOUNTS = Stream(
         bank_number("routing_number", "Bank routing number."),
         boolean("primary", "Whether this is the company's one primary account."),
     ),
+    snapshot=("current_balance", "available_balance"),
 )
 
 CARD_STATEMENTS = Stream(
@@ -66,6 +69,7 @@ CARD_STATEMENTS = Stream(
     path="/v2/accounts/card/primary/statements",
     scope="statements.card.readonly",
     columns=_STATEMENT,
+    statement=Statement("card_transactions"),
 )
 
 CASH_STATEMENTS = Stream(
@@ -77,5 +81,6 @@ CASH_STATEMENTS = Stream(
     per=Per("cash_accounts", into="cash_account_id"),
     key=("cash_account_id", "id"),
     columns=_STATEMENT,
+    statement=Statement("cash_transactions"),
     references=(Reference("cash_account_id", "cash_accounts"),),
 )

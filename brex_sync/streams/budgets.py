@@ -34,6 +34,8 @@ BUDGETS = Stream(
         text("limit_type", "HARD: spending stops at the amount; SOFT: it does not."),
     ),
     references=(Reference("parent_budget_id", "budgets", to="budget_id"),),
+    history=True,
+    snapshot=("amount", "spend_budget_status"),
 )
 
 SPEND_LIMITS = Stream(
@@ -85,6 +87,16 @@ SPEND_LIMITS = Stream(
         text("department_id", "Department."),
     ),
     references=(Reference("parent_budget_id", "budgets", to="budget_id"),),
+    history=True,
+    snapshot=(
+        "status",
+        "authorization_settings_base_limit",
+        "authorization_settings_limit_with_increases",
+        "current_period_balance_start_date",
+        "current_period_balance_end_date",
+        "current_period_balance_amount_spent",
+        "current_period_balance_rollover_amount",
+    ),
 )
 
 BUDGET_PROGRAMS = Stream(

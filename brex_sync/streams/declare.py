@@ -189,8 +189,8 @@ class Window:
     `param` asks for rows whose `column` (a date or a moment) is at or after a moment, written in
     `format`; `strict` says that it takes only what is after it. `until`, where there is one, asks
     for rows at or before a moment, so that a first read can be cut into slices of time. `overlap`
-    is how far before the watermark each run begins to read again; every `wide_every` it begins
-    `wide` before it, and every `full_every` at the beginning.
+    is how far before the watermark each run begins to read again. If for `wide_every` nobody read
+    from `wide` before it on, or for `full_every` from the beginning, the next run does.
     """
 
     param: str
@@ -200,7 +200,7 @@ class Window:
     overlap: timedelta = timedelta(days=14)
     wide: timedelta = timedelta(days=90)
     wide_every: timedelta = timedelta(days=7)
-    full_every: timedelta = timedelta(days=30)
+    full_every: timedelta = timedelta(days=32)
     format: str = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -224,6 +224,30 @@ class Reference:
     column: str
     stream: str
     to: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """That a stream's rows have a start and an end balance which the rows of another explain.
+
+    The period is half-open: rows whose date `dated` is `period_start_date` or later, and before
+    `period_end_date`, in the balance's currency, and of the same parent where there is one.
+    """
+
+    explained_by: str
+    dated: str = "posted_at_date"
+    amount: str = "amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """That rows belong to the month of `dated` (a date, or a moment in UTC), with some money.
+
+    What changes after that month's close is listed, so versions of rows that change are kept.
+    """
+
+    dated: str = "posted_at_date"
+    amount: str = "amount"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +296,8 @@ class Stream:
     `params` are sent with every request for rows. `hidden` is a filter for rows that the plain list
     leaves out, listed after it. `masked` and `dropped` are names of fields that, at any depth of an
     item, are cut to their last characters or left out before anything is stored. `scope` is the
-    OAuth scope that lets one read the list; `group` the heading people find it under.
+    OAuth scope that lets one read the list; `group` the heading people find it under. `history`
+    keeps every version of every row; `snapshot` names columns whose state is kept day by day.
     """
 
     name: str
@@ -293,6 +318,10 @@ class Stream:
     redundant: tuple[str, ...] = ()
     children: tuple[Child, ...] = ()
     references: tuple[Reference, ...] = ()
+    history: bool = False
+    snapshot: tuple[str, ...] = ()
+    statement: Statement | None = None
+    booked: Booked | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]
@@ -302,6 +331,9 @@ class Stream:
         absent = set(self.key) - set(names)
         if absent:
             raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
+        unknown = set(self.snapshot) - {c.name for c in self.columns}
+        if unknown:
+            raise ValueError(f"stream {self.name}: no columns to keep: {sorted(unknown)}")
         if self.children and len(self.key) > 1:
             raise ValueError(f"stream {self.name}: child tables need a key of one column")
 
@@ -311,6 +343,12 @@ class Stream:
             yield Field(self.per.into, Kind.TEXT, f"The row of {self.per.stream} this belongs to.")
         for column in self.columns:
             yield from column.fields()
+
+    def snapshot_fields(self) -> Iterator[Field]:
+        """The physical columns that are kept day by day."""
+        for column in self.columns:
+            if column.name in self.snapshot:
+                yield from column.fields()
 
     @property
     def own_key(self) -> tuple[str, ...]:
@@ -349,7 +387,8 @@ Table = Stream | Child
 class View:
     """A view for people over the tables of one connection.
 
-    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads.
+    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads. With
+    `each` it is written for one of them, and holds for each.
     """
 
     name: str
@@ -357,3 +396,4 @@ class View:
     group: str
     sources: tuple[str, ...]
     fields: tuple[Field, ...]
+    each: bool = False

@@ -1,6 +1,7 @@
 """Brex's Expenses API: card expenses, reimbursements and bills, with all that hangs on them."""
 
 from brex_sync.streams.declare import (
+    Booked,
     Child,
     Column,
     Paging,
@@ -158,4 +159,6 @@ EXPENSES = Stream(
         Reference("department_id", "departments"),
         Reference("location_id", "locations"),
     ),
+    history=True,
+    booked=Booked(dated="purchased_at", amount="billing_amount"),
 )

@@ -32,6 +32,7 @@ VENDORS = Stream(
         personal("phone", "Phone number."),
         json("payment_accounts", "Accounts to pay to. Last four digits of bank numbers only."),
     ),
+    history=True,
 )
 
 TRANSFERS = Stream(

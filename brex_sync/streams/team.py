@@ -48,6 +48,7 @@ USERS = Stream(
         Reference("location_id", "locations"),
         Reference("title_id", "titles"),
     ),
+    history=True,
 )
 
 CURRENT_USER = Stream(
@@ -74,6 +75,8 @@ USER_LIMITS = Stream(
         money("monthly_available", "What is left of the limit this month."),
     ),
     references=(Reference("user_id", "users"),),
+    history=True,
+    snapshot=("monthly_limit", "monthly_available"),
 )
 
 COMPANY = Stream(
@@ -190,4 +193,5 @@ CARDS = Stream(
         json("metadata", "The company's own attributes, a map of texts."),
     ),
     references=(Reference("owner_user_id", "users"),),
+    history=True,
 )

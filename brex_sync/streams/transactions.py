@@ -1,6 +1,16 @@
 """Brex's Transactions API: what was spent, paid and received."""
 
-from brex_sync.streams.declare import Per, Reference, Stream, Window, date, json, money, text
+from brex_sync.streams.declare import (
+    Booked,
+    Per,
+    Reference,
+    Stream,
+    Window,
+    date,
+    json,
+    money,
+    text,
+)
 
 CARD_TRANSACTIONS = Stream(
     name="card_transactions",
@@ -30,6 +40,7 @@ CARD_TRANSACTIONS = Stream(
         json("card_metadata", "The card's own attributes, a map of texts."),
     ),
     references=(Reference("card_id", "cards"), Reference("expense_id", "expenses")),
+    booked=Booked(),
 )
 
 CASH_TRANSACTIONS = Stream(
@@ -52,4 +63,5 @@ CASH_TRANSACTIONS = Stream(
         text("transfer_id", "The transfer behind the transaction, if any."),
     ),
     references=(Reference("cash_account_id", "cash_accounts"),),
+    booked=Booked(),
 )

@@ -57,3 +57,36 @@ TRANSACTIONS = View(
         Field("_changed_at", Kind.TIMESTAMP, "When the transaction last changed here."),
     ),
 )
+
+LATE_CHANGES = View(
+    name="late_changes",
+    group="books",
+    description="What arrived or changed in a month after the day on which its books were closed "
+    "(brex-sync close): each row as it was then and as it is now. What is as it was then is not "
+    "listed, whatever it was in between. Transactions belong to the month in which they were "
+    "posted, expenses to that in which they were made.",
+    sources=("card_transactions", "cash_transactions", "expenses"),
+    each=True,
+    fields=(
+        Field("month", Kind.DATE, "First day of the closed month."),
+        Field("closed_on", Kind.DATE, "Day (UTC) after which changes are late."),
+        Field("source", Kind.TEXT, "The table the row is in."),
+        Field("id", Kind.TEXT, "Brex's identifier of the row."),
+        Field("parent_id", Kind.TEXT, "The account the row belongs to, where its table says."),
+        Field(
+            "change",
+            Kind.TEXT,
+            "arrived, changed, deleted, or moved in or moved out: dated in another month before or "
+            "since.",
+        ),
+        Field("changed_at", Kind.TIMESTAMP, "When the row last changed here."),
+        Field("dated_before", Kind.DATE, "The row's date at the close, where known."),
+        Field("dated_now", Kind.DATE, "Its date now; null if deleted."),
+        Field("amount_before", Kind.DECIMAL, "Its amount at the close, where known."),
+        Field("amount_now", Kind.DECIMAL, "Its amount now; null if deleted."),
+        Field("amount_before_minor", Kind.INTEGER, "Its amount at the close, exact."),
+        Field("amount_now_minor", Kind.INTEGER, "Its amount now, exact."),
+        Field("currency_before", Kind.TEXT, "ISO 4217 currency of the amount at the close."),
+        Field("currency_now", Kind.TEXT, "ISO 4217 currency of the amount now."),
+    ),
+)

@@ -10,21 +10,32 @@ from brex_sync.sync.reading import Reading
 from brex_sync.sync.vanished import settle
 from brex_sync.sync.walking import begin_window, walk_window
 from brex_sync.warehouse import checkpoints
-from brex_sync.warehouse.checkpoints import Scope
+from brex_sync.warehouse.checkpoints import Lease, Scope
 
 
 async def sync_list(reading: Reading) -> date:
     """Reads the list and returns the UTC date through which it is known.
 
+    An unfinished backfill is put aside until the list is up to date, and then gone on with.
+
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
             was committed stays and is gone on from.
     """
-    began, options, stream = reading.clock(), reading.options, reading.slice.stream
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    if lease.state.window is not None and lease.state.window.scope is Scope.BACKFILL:
+        lease = await asyncio.to_thread(checkpoints.park, reading.engine, lease)
+    through = await _bring_up_to_date(reading, lease)
+    if not reading.options.compare:
+        await _backfill(reading, lease)
+    return through
+
+
+async def _bring_up_to_date(reading: Reading, lease: Lease) -> date:
+    began, options, stream = reading.clock(), reading.options, reading.slice.stream
     state = lease.state
     number = state.last_number
-    unfinished = plan.resumable(stream, state, began, full=options.full)
+    unfinished = plan.resumable(stream, state, began, full=options.full or options.compare)
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
         number = window.number
@@ -37,7 +48,10 @@ async def sync_list(reading: Reading) -> date:
         filled = await backfill(reading, replace(lease, state=state))
         state = filled or state
         number = state.last_number
-    span = plan.next_range(stream, state, began, MEANWHILE if filled else options.overlap)
+    overlap = MEANWHILE if filled else options.overlap
+    span = plan.next_range(stream, state, began, overlap)
+    if options.compare:
+        span = plan.overlap_range(stream, state, overlap)
     if options.full and not filled:
         span = plan.Range(Scope.FULL, None)
     lease = replace(lease, state=state)
@@ -45,3 +59,37 @@ async def sync_list(reading: Reading) -> date:
     window, comparison = await walk_window(reading, lease, begun)
     await settle(reading, lease, window, comparison)
     return window.opened_at.date()
+
+
+async def _backfill(reading: Reading, lease: Lease) -> None:
+    """Goes on with a backfill put aside, or begins the one asked for.
+
+    A list that was just read whole needs none.
+    """
+    stream, options = reading.slice.stream, reading.options
+    if stream.window is None or lease.state.full_at is None:
+        return
+    window = await asyncio.to_thread(checkpoints.unpark, reading.engine, lease)
+    began = reading.clock()
+    since = plan.range_since(stream, options.since, began).since
+    if options.backfill and (window is None or window.since != since):
+        number = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
+        span = plan.Range(Scope.BACKFILL, since)
+        window = await begin_window(reading, lease, number + 1, span, began)
+    if window is not None:
+        await walk_window(reading, lease, window)
+
+
+async def compare_list(reading: Reading) -> None:
+    """Reads a list that is up to date once more, noting what differs while it is mended.
+
+    Raises:
+        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
+    """
+    began, stream = reading.clock(), reading.slice.stream
+    lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    lease = replace(lease, comparing=reading.run_id)
+    span = plan.range_since(stream, reading.options.since, began)
+    begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
+    window, comparison = await walk_window(reading, lease, begun)
+    await settle(reading, lease, window, comparison)

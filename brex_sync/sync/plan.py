@@ -1,7 +1,7 @@
 """Which part of a list to read, decided from what is known of it. Nothing here does anything."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 from brex_sync.streams.declare import Kind, Stream
@@ -56,10 +56,29 @@ def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta |
         return Range(Scope.FULL, None)
     if now - state.full_at >= declared.full_every:
         return Range(Scope.FULL, None)
-    overlap = declared.overlap if overlap is None else overlap
     if state.wide_at is None or now - state.wide_at >= declared.wide_every:
-        return Range(Scope.WIDE, _before(stream, state.watermark, max(declared.wide, overlap)))
+        wide = max(declared.wide, declared.overlap if overlap is None else overlap)
+        return Range(Scope.WIDE, _before(stream, state.watermark, wide))
+    return overlap_range(stream, state, overlap)
+
+
+def overlap_range(stream: Stream, state: State, overlap: timedelta | None) -> Range:
+    """What brings a list up to date, whatever more may be due."""
+    declared = stream.window
+    if declared is None or state.watermark is None or state.full_at is None:
+        return Range(Scope.FULL, None)
+    overlap = declared.overlap if overlap is None else overlap
     return Range(Scope.OVERLAP, _before(stream, state.watermark, overlap))
+
+
+def range_since(stream: Stream, since: date | None, now: datetime) -> Range:
+    """What to read from a date (UTC) on; all for None, and of a list that has no time filter."""
+    declared = stream.window
+    if declared is None or since is None:
+        return Range(Scope.FULL, None)
+    start = datetime.combine(since, time(), UTC)
+    wide = start <= _before(stream, now, declared.wide)
+    return Range(Scope.WIDE if wide else Scope.OVERLAP, _before(stream, start, timedelta()))
 
 
 def watermark(old: datetime | None, newest: datetime | None, began: datetime) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -18,11 +18,16 @@ Progress = Callable[[StreamReport], None]
 class Options:
     """How far back to read: `full` from the beginning, `overlap` in place of the declared one.
 
-    `accept_deletions` marks missing rows as deleted however many they are; `insist` asks for a
-    stream though it was found unavailable not long ago.
+    `compare` and `backfill` read once more, from the date `since` on or from the beginning: one
+    notes what differs while it is mended, the other is gone on with by whoever reads the list next
+    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they are;
+    `insist` asks for a stream though it was found unavailable not long ago.
     """
 
     full: bool = False
+    since: date | None = None
+    compare: bool = False
+    backfill: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
     insist: bool = False
@@ -43,6 +48,7 @@ class Reading:
     report: StreamReport
     progress: Progress
     meter: Meter
+    run_id: str
 
     def tell(self, counts: Counts) -> None:
         """Adds what became of some rows to the report."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
+from brex_sync.warehouse.reconciliations import Differed
+
 
 @dataclass(slots=True)
 class StreamReport:
@@ -12,7 +14,8 @@ class StreamReport:
     `error` is a sentence for people, None if the stream was read to its end; `unavailable` is why
     the credential may not read it, which is no fault of the run; `withheld` counts
     rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
-    are fields no column is declared for; `cleaned` counts characters Postgres cannot hold.
+    are fields no column is declared for; `cleaned` counts characters Postgres cannot hold;
+    `differed` is what a comparison with Brex found, None if there was none.
     """
 
     stream: str
@@ -28,6 +31,7 @@ class StreamReport:
     doubt: str | None = None
     cleaned: int = 0
     unknown: set[str] = field(default_factory=set)
+    differed: Differed | None = None
     error: str | None = None
     unavailable: str | None = None
 

@@ -16,12 +16,13 @@ from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
 from brex_sync.sync import plan
-from brex_sync.sync.listing import sync_list
+from brex_sync.sync.listing import compare_list, sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import runs, unavailable
+from brex_sync.warehouse import reconciliations, run_log, runs, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.unavailable import Unavailable
 
@@ -61,9 +62,12 @@ class Sync:
     clock: Clock = _now
     progress: Progress = _silent
     run_id: str = field(default_factory=lambda: str(uuid4()))
+    kind: RunKind = RunKind.MANUAL
 
     async def run(self, streams: Sequence[Stream]) -> Report:
         """Syncs the streams, and those whose rows they are listed by. Faults are in the report.
+
+        The run is in the log of runs from its beginning.
 
         Raises:
             TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
@@ -71,7 +75,18 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
-        await asyncio.to_thread(refill, self.engine, self.connection)
+        note = (self.engine, self.run_id)
+        await asyncio.to_thread(run_log.begin, *note, self.connection, self.kind, self.clock())
+        state = "stopped"
+        try:
+            await asyncio.to_thread(refill, self.engine, self.connection)
+            report = await self._side_by_side(streams)
+            state = "finished" if report.finished else "failed"
+        finally:
+            run_log.finish(*note, state, self.clock())
+        return report
+
+    async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
         wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
         for stream in wanted:
@@ -117,6 +132,7 @@ class Sync:
                 report.unavailable = known.reason
                 return
             report.synced_through = await self._lists(stream, parents, report)
+            await self._conclude(stream, report)
         except (NotAllowed, NotFound, ParentUnavailable) as error:
             report.unavailable = str(error)
             asked = None if isinstance(error, ParentUnavailable) else self.clock()
@@ -149,19 +165,22 @@ class Sync:
         meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
 
         async def one(parent: str | None) -> date:
+            reading = Reading(
+                self.client,
+                self.engine,
+                Slice(self.connection, stream, parent),
+                self.options_of(stream),
+                self.clock,
+                report,
+                self.progress,
+                meter,
+                self.run_id,
+            )
             async with places:
-                return await sync_list(
-                    Reading(
-                        self.client,
-                        self.engine,
-                        Slice(self.connection, stream, parent),
-                        self.options_of(stream),
-                        self.clock,
-                        report,
-                        self.progress,
-                        meter,
-                    )
-                )
+                through = await sync_list(reading)
+                if reading.options.compare:
+                    await compare_list(reading)
+                return through
 
         try:
             ends = await asyncio.gather(*map(one, parents), return_exceptions=True)
@@ -172,22 +191,31 @@ class Sync:
                 raise end
         return through(end for end in ends if isinstance(end, date)) or self.clock().date()
 
+    async def _conclude(self, stream: Stream, report: StreamReport) -> None:
+        """Records what differed, if the stream was compared."""
+        options = self.options_of(stream)
+        if options.compare:
+            since = options.since if stream.window else None
+            report.differed = await asyncio.to_thread(
+                reconciliations.conclude,
+                *(self.engine, self.run_id, self.connection, stream.name, since),
+            )
+
     def _record(self, report: StreamReport, began: datetime) -> None:
         try:
-            runs.record(
+            run_log.record(
                 self.engine,
-                [
-                    {
-                        "run_id": self.run_id,
-                        "connection": self.connection,
-                        "stream": report.stream,
-                        "started_at": began,
-                        "finished_at": self.clock(),
-                        "state": report.state,
-                        "message": report.error or report.unavailable or report.doubt,
-                        "counts": report.counts(),
-                    }
-                ],
+                {
+                    "run_id": self.run_id,
+                    "connection": self.connection,
+                    "stream": report.stream,
+                    "started_at": began,
+                    "finished_at": self.clock(),
+                    "state": report.state,
+                    "message": report.error or report.unavailable or report.doubt,
+                    "synced_through": report.synced_through,
+                    **report.counts(),
+                },
             )
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"

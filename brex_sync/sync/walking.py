@@ -17,8 +17,8 @@ from brex_sync.sync import plan
 from brex_sync.sync.batches import in_batches
 from brex_sync.sync.normalise import Frame, normalise
 from brex_sync.sync.reading import Reading
-from brex_sync.warehouse import checkpoints, deletions, load
-from brex_sync.warehouse.checkpoints import Lease, Window
+from brex_sync.warehouse import checkpoints, deletions, load, snapshots
+from brex_sync.warehouse.checkpoints import Lease, Scope, Window
 from brex_sync.warehouse.deletions import Comparison
 from brex_sync.warehouse.staging import Reject, Staged, stage, stage_child, together
 
@@ -167,9 +167,14 @@ def _after(window: Window, batch: Sequence[Arrival]) -> Window:
 
 
 def _close(db: sa.Connection, lease: Lease, window: Window, now: datetime) -> Comparison:
-    """Ends the window in the transaction of its last page."""
+    """Ends the window in the transaction of its last page; a backfill proves no deletion."""
+    if window.scope is Scope.BACKFILL:
+        deletions.release_quarantine(db, lease, window)
+        checkpoints.close_backfill(db, lease, window)
+        return Comparison(0, 0, ())
     compared = deletions.compare(db, lease, window)
     deletions.release_quarantine(db, lease, window)
+    snapshots.take(db, lease, compared.missing, now)
     checkpoints.close(
         db,
         lease,

@@ -1,14 +1,16 @@
 """How far each list was read: opened, fenced, advanced and closed here and nowhere else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.internal import checkpoints, listed_keys
+from brex_sync.warehouse.internal import checkpoints, listed_keys, parked_windows, quarantine
 
 
 class Fenced(Exception):
@@ -21,6 +23,8 @@ class Scope(StrEnum):
     OVERLAP = "overlap"
     WIDE = "wide"
     FULL = "full"
+    BACKFILL = "backfill"
+    """Asked for by someone, beside what is due: it only brings rows, and moves no watermark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to commit to a list, until someone else opens it."""
+    """The right to commit to a list, until someone else opens it.
+
+    `comparing` names the run for which rows that differ from Brex's are noted before they are
+    mended; None where they are not.
+    """
 
     slice: Slice
     state: State
+    comparing: str | None = None
 
     def where(self) -> sa.ColumnElement[bool]:
         return sa.and_(_is(self.slice), checkpoints.c.epoch == self.state.epoch)
@@ -232,6 +241,72 @@ def close(
     _advance(db, lease, values)
 
 
+def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
+    """Records, in the transaction of the last page, that a backfill was read to its end.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    _advance(db, lease, {**_window_values(replace(window, cursor=None)), "window_open": False})
+    _forget_keys(db, lease)
+
+
+def park(engine: sa.Engine, lease: Lease) -> Lease:
+    """Puts the unfinished window aside, so that others can be read first.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        window = committed(db, lease)
+        if window is not None:
+            aside = insert(parked_windows).values(**lease.slice.key, **_window_values(window))
+            db.execute(
+                aside.on_conflict_do_update(
+                    index_elements=list(parked_windows.primary_key), set_=_window_values(window)
+                )
+            )
+            _advance(db, lease, {"window_open": False})
+    return replace(lease, state=replace(lease.state, window=None))
+
+
+def unpark(engine: sa.Engine, lease: Lease) -> Window | None:
+    """Takes the window that was put aside up again; None if there is none.
+
+    It gets a new number, and with it the keys it listed. Rows set aside since it was opened are
+    taken for its own, so that its end does not release them.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        committed(db, lease)
+        parked = sa.delete(parked_windows).where(_is(lease.slice, parked_windows))
+        row = db.execute(parked.returning(parked_windows)).one_or_none()
+        if row is None:
+            return None
+        old = _window_of(row._mapping)
+        window = replace(old, number=_last_number(db, lease) + 1)
+        for table, its_own in (
+            (listed_keys, listed_keys.c.window_number == old.number),
+            (quarantine, quarantine.c.window_number >= old.number),
+        ):
+            renumbered = sa.update(table).where(_is(lease.slice, table), its_own)
+            db.execute(renumbered.values(window_number=window.number))
+        _advance(db, lease, {"window_open": True, **_window_values(window)})
+        return window
+
+
+def last_number(engine: sa.Engine, lease: Lease) -> int:
+    """The number of the window last opened."""
+    with engine.connect() as db:
+        return _last_number(db, lease)
+
+
+def _last_number(db: sa.Connection, lease: Lease) -> int:
+    return int(db.scalar(sa.select(checkpoints.c.window_number).where(_is(lease.slice))) or 0)
+
+
 def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> None:
     """Records how the rows missing from a closed window were dealt with, and forgets its keys.
 
@@ -239,8 +314,14 @@ def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> N
         Fenced: another run has taken the list over.
     """
     _advance(db, lease, {"held": checkpoints.c.held - deleted, "withheld": withheld})
-    noted = sa.and_(*(listed_keys.c[k] == v for k, v in lease.slice.key.items()))
-    db.execute(sa.delete(listed_keys).where(noted))
+    _forget_keys(db, lease)
+
+
+def _forget_keys(db: sa.Connection, lease: Lease) -> None:
+    """Forgets what windows listed, except the one put aside."""
+    parked = sa.select(parked_windows.c.window_number).where(_is(lease.slice, parked_windows))
+    others = listed_keys.c.window_number.not_in(parked)
+    db.execute(sa.delete(listed_keys).where(_is(lease.slice, listed_keys), others))
 
 
 def committed(db: sa.Connection, lease: Lease) -> Window | None:
@@ -266,8 +347,8 @@ def _fenced(lease: Lease) -> Fenced:
     return Fenced(f"another run took over {stream}; it goes on from the last committed page")
 
 
-def _is(slice_: Slice) -> sa.ColumnElement[bool]:
-    return sa.and_(*(checkpoints.c[name] == value for name, value in slice_.key.items()))
+def _is(slice_: Slice, table: sa.Table = checkpoints) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[name] == value for name, value in slice_.key.items()))
 
 
 def _window_values(window: Window) -> dict[str, object]:
@@ -291,19 +372,21 @@ def _window_values(window: Window) -> dict[str, object]:
 
 def _state(row: sa.Row[tuple[object, ...]]) -> State:
     r = row._mapping
-    window = None
-    if r["window_open"]:
-        window = Window(
-            r["window_number"],
-            Scope(r["window_scope"]),
-            r["window_since"],
-            r["window_opened_at"],
-            r["window_limit"],
-            r["window_part"],
-            r["window_cursor"],
-            r["window_pages"],
-            r["window_newest"],
-            Counts(r["fetched"], r["inserted"], r["updated"], r["quarantined"]),
-            r["window_until"],
-        )
+    window = _window_of(r) if r["window_open"] else None
     return State(r["epoch"], r["watermark"], r["wide_at"], r["full_at"], r["window_number"], window)
+
+
+def _window_of(r: Mapping[Any, Any]) -> Window:
+    return Window(
+        r["window_number"],
+        Scope(r["window_scope"]),
+        r["window_since"],
+        r["window_opened_at"],
+        r["window_limit"],
+        r["window_part"],
+        r["window_cursor"],
+        r["window_pages"],
+        r["window_newest"],
+        Counts(r["fetched"], r["inserted"], r["updated"], r["quarantined"]),
+        r["window_until"],
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import KEY_SEPARATOR
-from brex_sync.warehouse import checkpoints
+from brex_sync.warehouse import checkpoints, reconciliations
 from brex_sync.warehouse.checkpoints import Lease, Window
 from brex_sync.warehouse.internal import listed_keys, quarantine
 
@@ -76,6 +76,7 @@ def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld:
                 values | {"gone": list(gone)},
             )
             _mark_children(db, lease, gone)
+        reconciliations.note_gone(db, lease, gone)
         checkpoints.settle(db, lease, deleted=len(gone), withheld=withheld)
 
 

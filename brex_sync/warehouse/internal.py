@@ -1,7 +1,9 @@
 """The tables of the internal schema: how far each list was read, and what was set aside."""
 
+from typing import Any
+
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from brex_sync.warehouse.database import INTERNAL
 
@@ -19,6 +21,25 @@ def _slice_key() -> list[sa.Column[str]]:
     ]
 
 
+def _window() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("window_number", _count, nullable=False, comment="Counts the windows opened."),
+        sa.Column("window_scope", sa.Text, comment="overlap, wide, full or backfill."),
+        sa.Column("window_since", _when, comment="First moment asked for; null: the beginning."),
+        sa.Column("window_until", _when, comment="Last moment asked for; null: to the end."),
+        sa.Column("window_opened_at", _when),
+        sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
+        sa.Column("window_part", sa.Integer, nullable=False, comment="1: hidden rows are listed."),
+        sa.Column("window_cursor", sa.Text, comment="The next page; never outlives its window."),
+        sa.Column("window_pages", sa.Integer, nullable=False, comment="Pages committed."),
+        sa.Column("window_newest", _when, comment="Newest moment seen in the window."),
+        sa.Column("fetched", _count, nullable=False),
+        sa.Column("inserted", _count, nullable=False),
+        sa.Column("updated", _count, nullable=False),
+        sa.Column("quarantined", _count, nullable=False),
+    ]
+
+
 checkpoints = sa.Table(
     "checkpoints",
     internal_metadata,
@@ -32,22 +53,17 @@ checkpoints = sa.Table(
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
-    sa.Column("window_number", _count, nullable=False, comment="Counts the windows opened."),
     sa.Column("window_open", sa.Boolean, nullable=False),
-    sa.Column("window_scope", sa.Text, comment="overlap, wide or full."),
-    sa.Column("window_since", _when, comment="First moment asked for; null: from the beginning."),
-    sa.Column("window_until", _when, comment="Last moment asked for; null: to the end."),
-    sa.Column("window_opened_at", _when),
-    sa.Column("window_limit", sa.Integer, comment="Rows per page, constant within a window."),
-    sa.Column("window_part", sa.Integer, nullable=False, comment="1 while hidden rows are listed."),
-    sa.Column("window_cursor", sa.Text, comment="The next page; never outlives its window."),
-    sa.Column("window_pages", sa.Integer, nullable=False, comment="Pages committed."),
-    sa.Column("window_newest", _when, comment="Newest moment seen in the window."),
-    sa.Column("fetched", _count, nullable=False),
-    sa.Column("inserted", _count, nullable=False),
-    sa.Column("updated", _count, nullable=False),
-    sa.Column("quarantined", _count, nullable=False),
+    *_window(),
     comment="How far each list of each connection was read. The truth about it, and the fence.",
+)
+
+parked_windows = sa.Table(
+    "parked_windows",
+    internal_metadata,
+    *_slice_key(),
+    *_window(),
+    comment="Unfinished backfills, put aside while their list is brought up to date.",
 )
 
 listed_keys = sa.Table(
@@ -113,6 +129,67 @@ unfilled = sa.Table(
     comment="What was added to tables that had rows, and is still to be filled from _raw.",
 )
 
+runs = sa.Table(
+    "runs",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="Dagster's, for its runs."),
+    sa.Column("connection", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, comment="schedule, manual, reconcile or backfill."),
+    sa.Column("started_at", _when, nullable=False, index=True),
+    sa.Column("finished_at", _when, comment="Null while it runs, and for ever if it was killed."),
+    sa.Column(
+        "state",
+        sa.Text,
+        nullable=False,
+        comment="running; finished: every stream was read to its end; failed; stopped: it did "
+        "not come to its end.",
+    ),
+    comment="The syncs of every connection.",
+)
+
+
+closes = sa.Table(
+    "closes",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("month", sa.Date, primary_key=True, comment="Its first day."),
+    sa.Column("closed_on", sa.Date, nullable=False, comment="UTC; what changes later is late."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
+    comment="Months whose books the finance team has closed.",
+)
+
+reconciliations = sa.Table(
+    "reconciliations",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("since", sa.Date, comment="First date compared; null: all of it."),
+    sa.Column("finished_at", _when, nullable=False, server_default=sa.func.now()),
+    sa.Column("missing", _count, nullable=False, server_default="0", comment="Rows Brex had."),
+    sa.Column("stale", _count, nullable=False, server_default="0", comment="Rows that differed."),
+    sa.Column("gone", _count, nullable=False, server_default="0", comment="Rows Brex had not."),
+    comment="Streams compared with Brex to their end; three zeros: nothing differed. What did is "
+    "in differences, and has been mended.",
+)
+
+differences = sa.Table(
+    "differences",
+    internal_metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    *_slice_key(),
+    sa.Column("key", sa.Text, primary_key=True, comment="The row's key, without its slice."),
+    sa.Column("kind", sa.Text, nullable=False, comment="missing, stale or gone."),
+    sa.Column("columns", ARRAY(sa.Text), comment="Columns in which a stale row differed."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
+    comment="Rows that reconciliations found to differ from Brex.",
+)
+
+
+def _done(name: str, comment: str) -> sa.Column[int]:
+    return sa.Column(name, _count, nullable=False, server_default="0", comment=comment)
+
+
 run_streams = sa.Table(
     "run_streams",
     internal_metadata,
@@ -120,10 +197,20 @@ run_streams = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False, index=True),
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
-    sa.Column("started_at", _when, nullable=False),
+    sa.Column("started_at", _when, nullable=False, index=True),
     sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished, unavailable or failed."),
-    sa.Column("message", sa.Text),
-    sa.Column("counts", JSONB, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="finished, failed or unavailable."),
+    sa.Column("message", sa.Text, comment="What went wrong, or is in doubt."),
+    sa.Column("synced_through", sa.Date, comment="UTC date through which the stream is known."),
+    _done("fetched", "Rows Brex sent, each time it sent them."),
+    _done("inserted", "Rows that were new."),
+    _done("updated", "Rows that had changed, or come back."),
+    _done("unchanged", "Rows that were here as they were sent."),
+    _done("deleted", "Rows marked as deleted."),
+    _done("quarantined", "Rows set aside."),
+    _done("withheld", "Missing rows not marked as deleted."),
+    _done("requests", "Requests to Brex, those tried again included."),
+    sa.Column("noted_at", _when, nullable=False, server_default=sa.func.now()),
+    sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
     comment="What each run did to each stream.",
 )

@@ -1,6 +1,6 @@
 """Rows merged into their table: copied, deduplicated, and written only where they differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,7 +9,9 @@ import psycopg
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import KEY_SEPARATOR, Stream, Table
+from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
+from brex_sync.warehouse.columns import listed
 from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields
 
@@ -87,6 +89,7 @@ def _merge(db: sa.Connection, lease: Lease, staged: Staged, part: range) -> Coun
         cursor.execute(sql.stage)
         with cursor.copy(sql.copy) as copy:
             copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, part.start)]))
+        reconciliations.note_page(cursor, lease, sql.staged)
         inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
         if staged.children:
             parents = {staged.keys[at]: at for at in part}
@@ -111,6 +114,7 @@ def replace_children(
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
+    staged: str
     stage: bytes
     copy: bytes
     merge: bytes
@@ -129,7 +133,7 @@ def _statements_of(
     page counts as its later one; a row that is as before is not written at all.
     """
     table, staged = f'"{schema}"."{name}"', f'pg_temp."{schema}.{name}"'
-    columns, keys = _list(names), _list(key)
+    columns, keys = listed(names), listed(key)
     changing = [n for n in names if n not in key]
     merge = f"""
         WITH merged AS (
@@ -144,7 +148,7 @@ def _statements_of(
                 _changed_at = now(),
                 _deleted_at = NULL
             WHERE t._deleted_at IS NOT NULL
-               OR ({_list(changing, "t")}) IS DISTINCT FROM ({_list(changing, "excluded")})
+               OR ({listed(changing, "t")}) IS DISTINCT FROM ({listed(changing, "excluded")})
             RETURNING t.xmax = 0 AS inserted
         )
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged
@@ -154,10 +158,11 @@ def _statements_of(
         FROM unnest(%s::text[]) AS parent(key)
         WHERE t."{key[0]}" = parent.key AND t._deleted_at IS NULL
           AND NOT EXISTS (
-              SELECT FROM {staged} s WHERE ({_list(key, "s")}) = ({_list(key, "t")})
+              SELECT FROM {staged} s WHERE ({listed(key, "s")}) = ({listed(key, "t")})
           )
     """
     return _Statements(
+        staged=staged,
         stage=(
             f"CREATE TEMP TABLE IF NOT EXISTS {staged.removeprefix('pg_temp.')} "
             f"ON COMMIT DELETE ROWS AS SELECT 0 AS _position, {columns} FROM {table} WITH NO DATA"
@@ -173,8 +178,3 @@ def _statements_of(
 def _statements(table: Table, schema: str) -> _Statements:
     names = (*(f.name for f in table.fields()), "_raw")
     return _statements_of(names, table.key, schema, table.name)
-
-
-def _list(names: Iterable[str], of: str | None = None) -> str:
-    prefix = f"{of}." if of else ""
-    return ", ".join(f'{prefix}"{name}"' for name in names)

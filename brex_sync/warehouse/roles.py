@@ -8,11 +8,19 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import quarantine, run_streams
+from brex_sync.warehouse.internal import (
+    closes,
+    differences,
+    quarantine,
+    reconciliations,
+    run_streams,
+    runs,
+    unavailable,
+)
 
 WRITER = "brex_writer"
 READER = "brex_reader"
-OPEN_TABLES = (run_streams, quarantine)
+OPEN_TABLES = (runs, run_streams, quarantine, unavailable, closes, reconciliations, differences)
 """What the reader may see of the internal schema."""
 
 

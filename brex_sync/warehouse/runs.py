@@ -1,6 +1,5 @@
-"""What runs did, and what the tables hold, for people who ask."""
+"""How streams stand, and what the tables hold, for people who ask."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -8,7 +7,7 @@ import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, quarantine, run_streams, unavailable
+from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,21 +188,3 @@ def was_begun(engine: sa.Engine, connection: str) -> bool:
         begun = sa.or_(checkpoints.c.synced_at.is_not(None), checkpoints.c.window_open)
         rows = sa.select(checkpoints).where(checkpoints.c.connection == connection, begun)
         return bool(db.scalar(sa.select(rows.exists())))
-
-
-def record(engine: sa.Engine, rows: Iterable[Mapping[str, object]]) -> None:
-    """Adds to the log of runs: one row per stream (see `run_streams`)."""
-    with engine.begin() as db:
-        db.execute(sa.insert(run_streams), [dict(row) for row in rows])
-
-
-def finished_in(engine: sa.Engine, run_id: str) -> set[str]:
-    """Streams that an earlier attempt of this run has already finished."""
-    with engine.connect() as db:
-        return set(
-            db.scalars(
-                sa.select(run_streams.c.stream).where(
-                    run_streams.c.run_id == run_id, run_streams.c.state == "finished"
-                )
-            )
-        )

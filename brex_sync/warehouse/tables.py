@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
 from brex_sync.streams.declare import Field, Kind, Stream, Table, View
-from brex_sync.warehouse import unfilled
+from brex_sync.warehouse import history, late_changes, snapshots, unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
 from brex_sync.warehouse.roles import let_people_read
@@ -102,10 +102,12 @@ def prepare(
         for stream in streams:
             for declared in stream.tables():
                 _adopt(db, schema, stream, declared)
+        _keep_past(db, streams, schema)
         for view in views:
-            _replace(db, view, schema)
-        let_people_read(db, schema)
-        _sign(db, schema, wanted)
+            _replace(db, view, statement(view, streams), schema)
+        for name in (schema, f"{schema}{history.SUFFIX}"):
+            let_people_read(db, name)
+            _sign(db, name, wanted)
 
 
 def _prepare_internal(db: sa.Connection) -> None:
@@ -118,6 +120,7 @@ def _prepare_internal(db: sa.Connection) -> None:
     for table in internal_metadata.sorted_tables:
         _retype_dates(db, table)
         _fit(db, table)
+        _free_others(db, table)
     _sign(db, INTERNAL, wanted)
 
 
@@ -158,13 +161,19 @@ def _digest(text: str) -> str:
 
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
-    declared = repr((list(streams), list(views), [statement(v) for v in views]))
+    streams, views = list(streams), list(views)
+    past = [history.statements(s, table_of(s, "")) for s in streams]
+    declared = repr((streams, views, [statement(v, streams) for v in views], past))
     return f"Brex, synced by brex_sync ({_digest(declared)})"
 
 
-def statement(view: View) -> str:
+def statement(view: View, streams: Iterable[Stream]) -> str:
     """The view's SELECT, in which {schema} stands for the connection's schema."""
-    return files("brex_sync.warehouse").joinpath(f"sql/{view.name}.sql").read_text()
+    text = files("brex_sync.warehouse").joinpath(f"sql/{view.name}.sql").read_text()
+    if not view.each:
+        return text
+    sources = [s for s in streams if s.name in view.sources]
+    return "UNION ALL\n".join(late_changes.for_source(text, s) for s in sources)
 
 
 def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
@@ -175,6 +184,18 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
         {"schema": schema},
     )
     return found
+
+
+def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> None:
+    db.execute(sa.schema.CreateSchema(f"{schema}{history.SUFFIX}", if_not_exists=True))
+    for stream in streams:
+        table = table_of(stream, schema)
+        if stream.snapshot:
+            _fit(db, snapshots.daily_of(table, stream))
+        if statements := history.statements(stream, table):
+            _fit(db, history.versions_of(stream, table))
+            for sql in statements:
+                db.exec_driver_sql(sql)
 
 
 def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
@@ -202,10 +223,19 @@ def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
     return added
 
 
-def _replace(db: sa.Connection, view: View, schema: str) -> None:
+def _free_others(db: sa.Connection, table: sa.Table) -> None:
+    """Columns of another version need not be filled by this one."""
+    for column in sa.inspect(db).get_columns(table.name, table.schema):
+        if column["name"] not in table.columns and not column["nullable"]:
+            db.exec_driver_sql(
+                f'ALTER TABLE {table.fullname} ALTER COLUMN "{column["name"]}" DROP NOT NULL'
+            )
+
+
+def _replace(db: sa.Connection, view: View, select: str, schema: str) -> None:
     name = f'"{schema}"."{view.name}"'
     db.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-    db.exec_driver_sql(f"CREATE VIEW {name} AS {statement(view).replace('{schema}', schema)}")
+    db.exec_driver_sql(f"CREATE VIEW {name} AS {select.replace('{schema}', schema)}")
     db.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_literal(db, view.description)}")
     for field in view.fields:
         _comment(db, f'{name}."{field.name}"', field)

@@ -7,11 +7,13 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from brex_sync.sandbox import World
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync_tests.conftest import Rig
 
 TABLES = (
     "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
-    "WHERE schemaname IN ('brex', 'brex_sync')"
+    "WHERE schemaname IN ('brex', 'brex_history', 'brex_sync')"
 )
 
 
@@ -47,6 +49,14 @@ def engine(emptied: Callable[[], sa.Engine]) -> sa.Engine:
 @pytest.fixture
 def database_url(_shared: tuple[str, sa.Engine]) -> str:
     return _shared[0]
+
+
+@pytest.fixture
+def apart(new_database: Callable[[], str]) -> Iterator[Rig]:
+    """An empty world with a database of its own, for tests that change tables."""
+    engine = open_warehouse(new_database())
+    yield Rig(engine, World.empty())
+    engine.dispose()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.settings import load_settings
 from brex_sync.sync.reading import Options
 from brex_sync.sync.run import Sync
+from brex_sync.warehouse.run_log import RunKind
 from brex_sync_tests.conftest import BREX_URL, SHORT, Rig
 
 Build = Callable[..., dg.Definitions]
@@ -60,12 +61,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
         *,
         progress: Any,
         run_id: str,
-        full: bool,
-        accept_deletions: bool,
-        insist: bool,
+        kind: RunKind,
+        options: Options,
     ) -> AsyncIterator[Sync]:
-        asked.update(run_id=run_id, full=full, accept_deletions=accept_deletions, insist=insist)
-        options = Options(full=full, accept_deletions=accept_deletions, insist=insist)
+        asked.update(run_id=run_id, kind=kind, options=options)
         async with BrexClient(
             Endpoint(BREX_URL, lambda: company.token),
             RateLimiter(),
@@ -79,6 +78,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
                 options_of=lambda _: options,
                 progress=progress,
                 run_id=run_id,
+                kind=kind,
             )
 
     monkeypatch.setattr("brex_sync.orchestration.assets.open_sync", open_sync)

@@ -1,7 +1,7 @@
 """What Dagster is told before anything has run."""
 
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -90,7 +90,8 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
 
 def test_deselected_streams_are_no_assets_and_no_source_of_a_view(build: Build) -> None:
     found = specs(build(BREX_SYNC_STREAMS="cards, cash_transactions"))
-    assert set(found) == {"cards", "cash_accounts", "cash_transactions", "accounts", "transactions"}
+    views = {"accounts", "transactions", "late_changes"}
+    assert set(found) == {"cards", "cash_accounts", "cash_transactions"} | views
     sources = {dep.asset_key.path[-1] for dep in found["transactions"].deps}
     assert sources == {"cards", "cash_transactions"}
 
@@ -101,7 +102,9 @@ def test_every_table_has_its_checks_and_views_have_none(build: Build) -> None:
         found.setdefault(key.asset_key.path[-1], set()).add(key.name)
     always = {checks.KEYS, checks.QUARANTINE, checks.COUNTS}
     assert found == {
-        name: always | ({checks.REFERENCES} if stream.references else set())
+        name: always
+        | ({checks.REFERENCES} if stream.references else set())
+        | ({checks.STATEMENTS} if stream.statement else set())
         for name, stream in STREAMS.items()
     } | {child.name: {checks.KEYS} for stream in STREAMS.values() for child in stream.children}
 
@@ -120,6 +123,9 @@ def test_the_launchpad_explains_its_choices(build: Build) -> None:
     assert {name: field.default_value for name, field in fields.items()} == {
         "full": False,
         "accept_deletions": False,
+        "reconcile": False,
+        "backfill": False,
+        "since": None,
     }
     assert all(field.description for field in fields.values())
 
@@ -127,13 +133,37 @@ def test_the_launchpad_explains_its_choices(build: Build) -> None:
 def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
     repository = build(BREX_SYNC_SCHEDULE="*/20 * * * *").get_repository_def()
     schedules = {s.name: s for s in repository.schedule_defs}
-    assert set(schedules) == {"brex_schedule", "prune_runs_schedule"}
+    assert set(schedules) == {
+        "brex_schedule",
+        "brex_reconcile_weekly",
+        "brex_reconcile_monthly",
+        "prune_runs_schedule",
+    }
     assert schedules["brex_schedule"].cron_schedule == "*/20 * * * *"
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
     [sensor] = repository.sensor_defs
     assert sensor.name == "brex_first_sync"
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("weekly", {"reconcile": True, "since": "2026-01-26"}),
+        ("monthly", {"reconcile": True}),
+    ],
+)
+def test_reconciliations_say_how_far_back_they_read(
+    build: Build, name: str, chosen: dict[str, Any]
+) -> None:
+    repository = build().get_repository_def()
+    schedule = repository.get_schedule_def(f"brex_reconcile_{name}")
+    tick = datetime(2026, 4, 26, 4, 41, tzinfo=UTC)
+    answer = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=tick))
+    [request] = answer.run_requests or []
+    assert request.run_config == {"ops": {"brex_tables": {"config": chosen}}}
+    assert dg.validate_run_config(repository.get_job("brex_sync"), request.run_config)
 
 
 def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:

@@ -9,7 +9,9 @@ from brex_sync.orchestration import checks
 from brex_sync.orchestration.catalogue import entries
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
+from brex_sync.sync.reading import Options
 from brex_sync_tests.conftest import Rig
+from brex_sync_tests.engine.items import spent
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
 TABLES = entries(STREAMS.values())
@@ -49,7 +51,8 @@ def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, compan
     found = result.get_asset_check_evaluations()
     children = sum(len(s.children) for s in STREAMS.values())
     references = sum(bool(s.references) for s in STREAMS.values())
-    assert len(found) == 3 * len(STREAMS) + references + children
+    statements = sum(s.statement is not None for s in STREAMS.values())
+    assert len(found) == 3 * len(STREAMS) + references + children + statements
     assert all(check.passed for check in found), [c for c in found if not c.passed]
 
 
@@ -116,7 +119,43 @@ def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str
     config = {"full": True, "accept_deletions": True}
     result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
     assert result.success
-    assert asked == {"run_id": result.run_id, "insist": True, **config}
+    options = Options(full=True, accept_deletions=True, insist=True)
+    assert asked == {"run_id": result.run_id, "kind": "manual", "options": options}
+
+
+def test_a_reconciliation_shows_what_differed_and_mends_it(execute: Execute, company: Rig) -> None:
+    company.world.collection("card_transactions").add(spent("old", "2020-01-01"))
+    execute()
+    company.world.collection("card_transactions").edit("old", description="edited")
+    chosen = {"ops": {"brex_tables": {"config": {"reconcile": True}}}}
+    shown = made(execute(run_config=chosen))
+    told = "0 missing, 1 stale, 0 gone\nstale: old (description)"
+    assert shown["card_transactions"]["differed_from_brex"] == told
+    assert shown["cards"]["differed_from_brex"] == "nothing differed"
+    assert "differed_from_brex" not in made(execute())["cards"]
+
+
+def test_a_date_that_is_none_is_told_in_a_sentence(execute: Execute) -> None:
+    chosen = {"ops": {"brex_tables": {"config": {"reconcile": True, "since": "soon"}}}}
+    told = failure(execute("users", run_config=chosen))
+    assert told == "Nothing was synced. since: 'soon' is no date such as 2026-11-24"
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind"),
+    [
+        ({}, "manual"),
+        ({"dagster/schedule_name": "brex_schedule"}, "schedule"),
+        ({"dagster/sensor_name": "brex_first_sync"}, "schedule"),
+    ],
+)
+def test_the_log_of_runs_says_what_started_them(
+    execute: Execute, company: Rig, tags: dict[str, str], kind: str
+) -> None:
+    run_id = execute("users", tags=tags).run_id
+    assert company.rows("SELECT run_id, kind, state FROM brex_sync.runs") == [
+        (run_id, kind, "finished")
+    ]
 
 
 def test_a_retry_after_a_crash_takes_up_only_what_is_unfinished(
@@ -173,3 +212,25 @@ def test_the_first_sync_is_asked_for_once(
     answer = sensor(dg.build_sensor_context())
     assert isinstance(answer, dg.SkipReason)
     assert "synced before" in str(answer.skip_message)
+
+
+def test_statements_that_do_not_add_up_are_a_warning_with_numbers_and_rows(
+    execute: Execute, company: Rig
+) -> None:
+    truth = company.world.collection("card_statements")
+    [first, *_] = truth.items()
+    end = first["end_balance"]["amount"]
+    truth.edit(first["id"], end_balance={"amount": end + 7, "currency": "USD"})
+    result = execute()
+    assert result.success
+    card, cash = (
+        next(c for c in result.get_asset_check_evaluations()
+             if (c.asset_key.path[-1], c.check_name) == (name, checks.STATEMENTS))
+        for name in ("card_statements", "cash_statements")
+    )  # fmt: skip
+    assert cash.passed
+    assert not card.passed
+    assert card.severity is dg.AssetCheckSeverity.WARN
+    assert f"ends with {end + 7} at Brex and {end} by the transactions" in card.description
+    assert card.metadata["that_do_not_add_up"].value == 1
+    assert len(str(card.metadata[first["id"]].value).splitlines()) > 1

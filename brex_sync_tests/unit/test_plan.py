@@ -43,8 +43,8 @@ def test_the_watermark_never_goes_back_nor_beyond_the_moment_the_run_began(
         (replace(KNOWN, watermark=None), Scope.FULL, None),
         (replace(KNOWN, wide_at=NOW - timedelta(7)), Scope.WIDE, 90),
         (replace(KNOWN, wide_at=NOW - timedelta(6.9)), Scope.OVERLAP, 14),
-        (replace(KNOWN, full_at=NOW - timedelta(30)), Scope.FULL, None),
-        (replace(KNOWN, full_at=NOW - timedelta(29.9)), Scope.OVERLAP, 14),
+        (replace(KNOWN, full_at=NOW - timedelta(32)), Scope.FULL, None),
+        (replace(KNOWN, full_at=NOW - timedelta(31.9)), Scope.OVERLAP, 14),
     ],
 )
 def test_each_range_is_read_when_it_is_due(state: State, scope: Scope, back: int | None) -> None:

@@ -41,8 +41,10 @@ BEGIN
             );
         END IF;
     END LOOP;
-    IF to_regclass('brex_sync.run_streams') IS NOT NULL THEN
-        GRANT SELECT ON brex_sync.run_streams, brex_sync.quarantine TO brex_reader;
+    IF to_regclass('brex_sync.runs') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.runs, brex_sync.run_streams, brex_sync.quarantine,
+            brex_sync.unavailable, brex_sync.closes, brex_sync.reconciliations,
+            brex_sync.differences TO brex_reader;
     END IF;
 END
 $roles$;

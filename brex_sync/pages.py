@@ -1,0 +1,195 @@
+"""The catalogue as pages for people: one per table, an index, and a diagram of what refers to what.
+
+`python -m brex_sync.pages FOLDER` writes them; they follow from the declarations alone.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams.declare import Child, Stream, Table, View
+from brex_sync.warehouse.history import SUFFIX, versions_of
+from brex_sync.warehouse.snapshots import daily_of
+from brex_sync.warehouse.tables import table_of
+
+SCHEMA = "brex"
+"""The schema that pages show: that of the connection called so, as the first one is."""
+NOTE = "<!-- Written by `make docs` from the declarations; change those. -->"
+_POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    made = {f"{s.name}.md": _stream_page(s) for s in STREAMS.values()}
+    made |= {f"{c.name}.md": _child_page(s, c) for s in STREAMS.values() for c in s.children}
+    made |= {f"{view.name}.md": _view_page(view) for view in VIEWS.values()}
+    return {"README.md": _index(), **made}
+
+
+def write(folder: Path) -> None:
+    """Writes the pages, and removes those of tables that are no more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = pages()
+    for old in folder.glob("*.md"):
+        if old.name not in wanted:
+            old.unlink()
+    for name, text in wanted.items():
+        folder.joinpath(name).write_text(text)
+
+
+def _index() -> str:
+    tables: list[tuple[Table | View, str]] = [
+        (t, s.group) for s in STREAMS.values() for t in s.tables()
+    ]
+    tables += [(view, view.group) for view in VIEWS.values()]
+    parts = ["# Tables", "What the warehouse holds, by the groups the Dagster UI shows."]
+    for group, members in groupby(sorted(tables, key=itemgetter(1)), key=itemgetter(1)):
+        rows = [(f"[{t.name}]({t.name}.md)", _kind(t), t.description) for t, _ in members]
+        parts += [f"## {group.capitalize()}", _table(("table", "", "what it holds"), rows)]
+    parts += ["## What refers to what", _diagram()]
+    return _page(parts)
+
+
+def _diagram() -> str:
+    """The references between tables, those of views left out."""
+    tables = [table for stream in STREAMS.values() for table in stream.tables()]
+    related = [(r.stream, t.name, r.column) for t in tables for r in t.references]
+    related += [(s.name, c.name, c.into) for s in STREAMS.values() for c in s.children]
+    known = {name for one, other, _ in related for name in (one, other)}
+    lines = [f"    {one} |o--o{{ {other} : {column}" for one, other, column in related]
+    lines += [f"    {table.name}" for table in tables if table.name not in known]
+    return "\n".join(["```mermaid", "erDiagram", *lines, "```"])
+
+
+def _stream_page(stream: Stream) -> str:
+    table = table_of(stream, SCHEMA)
+    parts = [
+        f"# {stream.name}",
+        stream.description,
+        _table(("", ""), _facts(stream)),
+        *_columns(stream),
+    ]
+    if past := list(_past(stream, table)):
+        parts += ["## The past", *past]
+    return _page(parts)
+
+
+def _child_page(stream: Stream, child: Child) -> str:
+    facts = [
+        ("Table", f"`{SCHEMA}.{child.name}`"),
+        ("Source", f"`{child.path}` in the rows of [{stream.name}]({stream.name}.md)"),
+        ("Key", _names(child.key)),
+        ("Freshness", "Written with the row it stands in."),
+        ("History", "In the versions of that row." if stream.history else "None."),
+    ]
+    return _page([f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)])
+
+
+def _columns(declared: Table) -> list[str]:
+    to = {r.column: f" → [{r.stream}]({r.stream}.md)" for r in declared.references}
+    columns = table_of(declared, SCHEMA).columns
+    rows = [(f"`{c.name}`", _type(c), f"{c.comment}{to.get(c.name, '')}") for c in columns]
+    return ["## Columns", _table(("column", "type", "meaning"), rows)]
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)
+
+
+def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
+    yield "Table", f"`{SCHEMA}.{stream.name}`"
+    yield "Source", f"`GET {stream.path}`"
+    yield "Scope", f"`{stream.scope}`"
+    yield "Key", _names(stream.key)
+    if stream.per is not None:
+        yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
+    yield "Freshness", _freshness(stream)
+    yield "Deletions", _deletions(stream)
+    yield "History", "Every version of every row." if stream.history else _no_history(stream)
+
+
+def _freshness(stream: Stream) -> str:
+    if stream.window is None:
+        return "Read whole at every sync."
+    return (
+        f"Every sync reads from {stream.window.overlap.days} days before the newest "
+        f"`{stream.window.column}` on; what changes further back shows when reconciled."
+    )
+
+
+def _deletions(stream: Stream) -> str:
+    if stream.item_path is not None:
+        return f"Proved by asking for the row: `GET {stream.item_path}`."
+    return "Proved by listing again."
+
+
+def _no_history(stream: Stream) -> str:
+    return "Every version of rows that change." if stream.booked else "None."
+
+
+def _past(stream: Stream, table: sa.Table) -> Iterator[str]:
+    if stream.history or stream.booked:
+        yield _of_the_past(versions_of(stream, table), table)
+    if stream.snapshot:
+        yield _of_the_past(daily_of(table, stream), table)
+
+
+def _of_the_past(past: sa.Table, present: sa.Table) -> str:
+    """What such a table is, and the columns it has besides those of the present one."""
+    own = [c for c in past.columns if c.name not in present.c or c.name == "_changed_at"]
+    rows = [(f"`{c.name}`", _type(c), c.comment or "") for c in own]
+    kept = [c.name for c in past.columns if c not in own]
+    columns = "the columns above" if "_raw" in kept else _names(kept)
+    return (
+        f"`{SCHEMA}{SUFFIX}.{past.name}`: {past.comment} It has {columns}, and\n\n"
+        f"{_table(('column', 'type', 'meaning'), rows)}"
+    )
+
+
+def _view_page(view: View) -> str:
+    sources = ", ".join(f"[{name}]({name}.md)" for name in view.sources)
+    rows = [(f"`{f.name}`", str(f.kind), f.description) for f in view.fields]
+    facts = [("View", f"`{SCHEMA}.{view.name}`"), ("Reads", sources)]
+    return _page(
+        [
+            f"# {view.name}",
+            view.description,
+            _table(("", ""), facts),
+            "## Columns",
+            _table(("column", "type", "meaning"), rows),
+        ]
+    )
+
+
+def _kind(table: Table | View) -> str:
+    return "view" if isinstance(table, View) else "table"
+
+
+def _type(column: "sa.Column[Any]") -> str:
+    kind = column.type.compile(_POSTGRES).lower()
+    return kind.replace("timestamp with time zone", "timestamptz")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join([NOTE, *parts]) + "\n"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

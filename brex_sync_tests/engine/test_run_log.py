@@ -1,0 +1,79 @@
+"""The log of runs tells, in columns to chart, what every run did to every stream."""
+
+from typing import Any
+
+import pytest
+
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.warehouse.tables import prepare
+from brex_sync_tests.engine.items import day, spend, spent
+
+COUNTS = "fetched, inserted, updated, unchanged, deleted, quarantined"
+
+
+def test_a_run_and_its_streams_are_noted_with_their_numbers(rig: Any) -> None:
+    spend(rig, 4)
+    rig.sync("card_transactions")
+    truth = rig.world.collection("card_transactions")
+    truth.edit("t0000", description="edited")
+    truth.delete("t0001")
+    truth.add(spent("bad", day(rig.world, 0)) | {"amount": "much"})
+    rig.sync("card_transactions")
+    assert rig.rows(f"SELECT {COUNTS} FROM brex_sync.run_streams ORDER BY id") == [
+        (4, 4, 0, 0, 0, 0),
+        (4, 0, 1, 2, 0, 1),
+    ]
+    [(state, through, requests, seconds)] = rig.rows(
+        "SELECT s.state, synced_through, requests, seconds FROM brex_sync.runs r "
+        "JOIN brex_sync.run_streams s USING (run_id) "
+        "WHERE r.state = 'finished' AND r.kind = 'manual' "
+        "AND r.started_at <= s.started_at AND s.finished_at <= r.finished_at "
+        "ORDER BY r.started_at LIMIT 1"
+    )
+    assert (state, str(through), requests) == ("finished", day(rig.world, 0), 1)
+    assert seconds > 0
+
+
+def test_a_failed_stream_fails_its_run_and_says_why(company: Any) -> None:
+    company.faults.add(Fault(Kind.STATUS, path="/v2/cards", times=None, status=500))
+    company.sync("users", "cards")
+    assert company.rows(
+        "SELECT r.state, s.stream, s.state, s.message LIKE '%500%', s.synced_through IS NULL "
+        "FROM brex_sync.runs r JOIN brex_sync.run_streams s USING (run_id) ORDER BY stream"
+    ) == [
+        ("failed", "cards", "failed", True, True),
+        ("failed", "users", "finished", None, False),
+    ]
+
+
+def test_a_run_that_is_cut_off_is_not_called_finished(rig: Any) -> None:
+    spend(rig, 4)
+
+    class Stop(BaseException):
+        pass
+
+    def stop(_: Any) -> None:
+        raise Stop
+
+    with pytest.raises((Stop, BaseExceptionGroup)):
+        rig.sync("card_transactions", progress=stop)
+    assert rig.rows("SELECT state, finished_at IS NULL FROM brex_sync.runs") == [("stopped", False)]
+
+
+def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(apart: Any) -> None:
+    with apart.engine.begin() as db:
+        db.exec_driver_sql("DROP TABLE brex_sync.runs")
+        db.exec_driver_sql("ALTER TABLE brex_sync.run_streams ADD COLUMN counts jsonb NOT NULL")
+        db.exec_driver_sql("ALTER TABLE brex_sync.run_streams DROP COLUMN fetched")
+        db.exec_driver_sql("COMMENT ON SCHEMA brex_sync IS 'of an older version'")
+    spend(apart, 2)
+    assert apart.sync("card_transactions").finished
+    assert apart.rows("SELECT fetched, counts FROM brex_sync.run_streams") == [(2, None)]
+
+
+def test_preparing_again_takes_no_lock(rig: Any) -> None:
+    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    with rig.engine.begin() as reader:
+        reader.exec_driver_sql("LOCK TABLE brex.users, brex_sync.runs IN ACCESS EXCLUSIVE MODE")
+        prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())

@@ -1,0 +1,54 @@
+"""The pages in docs/tables follow from the declarations, and are what `make docs` writes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from brex_sync.pages import pages, write
+from brex_sync.streams import STREAMS, VIEWS
+
+FOLDER = Path(__file__).parents[2] / "docs" / "tables"
+
+
+def test_the_pages_are_as_the_declarations_say() -> None:
+    written = {path.name: path.read_text() for path in FOLDER.iterdir()}
+    assert written == pages(), "run `make docs` and commit what it writes"
+
+
+def test_writing_removes_the_pages_of_tables_that_are_no_more(tmp_path: Path) -> None:
+    (tmp_path / "forgotten.md").write_text("old")
+    write(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == pages()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_page_tells_every_column_and_where_it_comes_from(name: str) -> None:
+    page, stream = pages()[f"{name}.md"], STREAMS[name]
+    for field in stream.fields():
+        assert f"| `{field.name}` | {field.kind.value} | {field.description}" in page
+    assert f"`GET {stream.path}`" in page
+    assert f"`{stream.scope}`" in page
+    assert "| Freshness |" in page
+    assert (f"`brex_history.{name}`: Every version" in page) is stream.history
+    assert (f"`brex_history.{name}`: The versions" in page) is bool(
+        stream.booked and not stream.history
+    )
+    assert (f"`brex_history.{name}_daily`" in page) is bool(stream.snapshot)
+
+
+def test_the_index_names_every_table_and_draws_every_reference() -> None:
+    index = pages()["README.md"]
+    for name in (*STREAMS, *VIEWS):
+        assert f"[{name}]({name}.md)" in index
+    drawn = index.partition("```mermaid")[2]
+    for stream in STREAMS.values():
+        assert stream.name in drawn
+        for reference in stream.references:
+            assert f"{reference.stream} |o--o{{ {stream.name} : {reference.column}" in drawn
+
+
+def test_every_link_leads_to_a_page() -> None:
+    made = pages()
+    for page in made.values():
+        assert set(re.findall(r"\]\(([^)]+\.md)\)", page)) <= set(made)
