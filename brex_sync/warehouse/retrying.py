@@ -12,7 +12,7 @@ def attempts() -> tenacity.Retrying:
     """Attempts at one transaction, to iterate over, until it succeeds or is not worth repeating."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
-        stop=tenacity.stop_after_attempt(6),
+        stop=tenacity.stop_after_attempt(8),
         wait=tenacity.wait_random_exponential(0.1, 5),
         reraise=True,
     )
