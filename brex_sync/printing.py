@@ -73,12 +73,10 @@ def print_report(console: Console, report: Report) -> None:
 def print_differences(console: Console, report: Report) -> None:
     """What a reconciliation found and mended, stream by stream, and the keys of the rows."""
     for stream in report.streams.values():
-        if stream.differed is None:
-            console.print(f"{stream.stream}: not compared to its end", style="red")
-            continue
-        console.print(f"{stream.stream}: {stream.differed}", highlight=False)
-        for difference in stream.differed.shown:
-            console.print(f"    {difference}", highlight=False, soft_wrap=True)
+        if stream.differed is not None:
+            console.print(f"{stream.stream}: {stream.differed}", highlight=False)
+            for difference in stream.differed.shown:
+                console.print(f"    {difference}", highlight=False, soft_wrap=True)
 
 
 def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]) -> None:
