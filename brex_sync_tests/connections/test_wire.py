@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
 from brex_sync.brex.errors import BrexError, Refused, Unreachable
 from brex_sync.brex.oauth import Application, OAuth, OAuthError
-from brex_sync.brex.paging import fetch_item, list_path
+from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.connections import load_connections
@@ -159,8 +159,8 @@ def test_identifiers_are_percent_encoded(key: str) -> None:
     assert seen[0].startswith(b"/v2/users/")
     assert seen[0].count(b"/") == 3
     assert b"?" not in seen[0]
-    listed = list_path(STREAMS["cash_transactions"], key)
-    assert listed.count("/") == STREAMS["cash_transactions"].path.count("/")
+    listed = listing_of(STREAMS["cash_transactions"], key, {}, None)
+    assert listed.path.count("/") == STREAMS["cash_transactions"].path.count("/")
 
 
 @pytest.mark.parametrize("variable", ["BREX_API_URL", "BREX_AUTH_URL"])
