@@ -331,7 +331,8 @@ class Stream:
         absent = set(self.key) - set(names)
         if absent:
             raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
-        unknown = set(self.snapshot) - {c.name for c in self.columns}
+        booked = (self.booked.dated, self.booked.amount) if self.booked else ()
+        unknown = {*self.snapshot, *booked} - {c.name for c in self.columns}
         if unknown:
             raise ValueError(f"stream {self.name}: no columns to keep: {sorted(unknown)}")
         if self.children and len(self.key) > 1:

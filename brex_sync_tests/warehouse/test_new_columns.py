@@ -36,7 +36,7 @@ def old(server: Any, new_database: Callable[[], str]) -> Iterator[sa.Engine]:
     """A database in which nothing is prepared."""
     engine = open_warehouse(new_database())
     with engine.begin() as db:
-        db.execute(sa.text("DROP SCHEMA brex CASCADE"))
+        db.execute(sa.text("DROP SCHEMA brex, brex_history CASCADE"))
         db.execute(sa.text("DROP SCHEMA brex_sync CASCADE"))
     yield engine
     engine.dispose()
@@ -68,7 +68,7 @@ def test_columns_and_child_tables_are_filled_without_asking_brex(
     old: sa.Engine, declare: Declare, company: Rig
 ) -> None:
     rig = Rig(old, company.world)
-    declare(without(EXPENSES, "billing_amount", "memo", "review_compliance_status", children=False))
+    declare(without(EXPENSES, "budget_amount", "memo", "review_compliance_status", children=False))
     assert rig.sync("users", "expenses").finished
     before = dict(rig.rows("SELECT id, _changed_at FROM brex.expenses"))
     later(declare, rig)
@@ -76,7 +76,7 @@ def test_columns_and_child_tables_are_filled_without_asking_brex(
     assert not rig.requests
     assert_equal(rig, "expenses")
     filled = rig.rows(
-        "SELECT id FROM brex.expenses WHERE billing_amount_minor IS NOT NULL "
+        "SELECT id FROM brex.expenses WHERE budget_amount_minor IS NOT NULL "
         "OR memo IS NOT NULL OR review_compliance_status IS NOT NULL"
     )
     after = rig.rows("SELECT id, _changed_at FROM brex.expenses")
@@ -106,7 +106,7 @@ def test_filling_goes_on_where_it_was_killed(
     old: sa.Engine, declare: Declare, company: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(old, company.world)
-    declare(without(EXPENSES, "billing_amount", children=False))
+    declare(without(EXPENSES, "budget_amount", children=False))
     rig.sync("expenses")
     monkeypatch.setattr(unfilled, "BATCH", 40)
     later(declare, rig)
