@@ -34,7 +34,7 @@ from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import roles, runs
+from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync.warehouse.run_log import RunKind
@@ -124,11 +124,6 @@ def open_engine(settings: Settings) -> sa.Engine:
     return open_warehouse(settings.database_url.get_secret_value())
 
 
-def was_begun(engine: sa.Engine, connection: str) -> bool:
-    """Whether any stream of a connection was ever synced, or begun."""
-    return runs.was_begun(engine, connection)
-
-
 def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:
     """The credential of a connection, whose table is made where it is missing."""
     if connection.configuration is not Configuration.SANDBOX:
@@ -183,8 +178,8 @@ async def open_sync(
 ) -> AsyncIterator[Sync]:
     """A sync of one connection, ready to run, with its client and its pool of the warehouse.
 
-    The overlaps set for streams take the place of the one in `options`. The credential is proved,
-    or renewed where it is due, before anything else.
+    The credential is proved, or renewed where it is due, before anything else. The
+    overlaps set for streams take the place of the one in `options`.
 
     Raises:
         SettingsError: no warehouse is set.

@@ -10,7 +10,7 @@ from enum import Enum
 import sqlalchemy as sa
 
 from brex_sync import vault as vaults
-from brex_sync.app import open_engine, was_begun
+from brex_sync.app import open_engine
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company
 from brex_sync.brex.errors import CredentialRefused, Transient
@@ -25,6 +25,7 @@ from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.vault import Vault, VaultError
 from brex_sync.warehouse import credentials as table
+from brex_sync.warehouse import runs
 from brex_sync.warehouse.credentials import State
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,10 @@ class Connected:
 def wanted_scopes(streams: Iterable[Stream]) -> list[str]:
     """The scopes these streams need, and the one for the company's name.
 
-    Scopes that are addresses are left out: Brex grants them to partners, and to no user's consent.
+    A scope that is an address is granted to an application for itself, never by a person.
     """
-    scopes = {s.scope for s in streams if not s.scope.startswith("https:")}
-    return sorted(scopes | {COMPANY_SCOPE})
+    asked = {stream.scope for stream in streams if "://" not in stream.scope}
+    return sorted(asked | {COMPANY_SCOPE})
 
 
 def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: Answer) -> Tokens:
@@ -197,7 +198,7 @@ def warehouse(settings: Settings) -> Iterator[sa.Engine]:
 def _check_no_sandbox(settings: Settings, engine: sa.Engine, name: str) -> None:
     known = next((c for c in load_connections(settings) if c.name == name), None)
     sandbox = known is not None and known.configuration is Configuration.SANDBOX
-    if sandbox and was_begun(engine, name):
+    if sandbox and runs.was_begun(engine, name):
         raise ConnectError(
             f"the tables of {name} hold the sandbox's company: connect under another name "
             f"(brex-sync connect NAME), or set BREX_SYNC_HOME to a new folder"

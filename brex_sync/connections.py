@@ -41,8 +41,8 @@ class Connection:
 
     `token` is the user token where the environment gives it (never shown); None where the
     database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
-    the variables without which it cannot be used: the others can. `streams` are the names of those
-    to sync, in place of the settings'; empty where not said.
+    the variables without which it cannot be used: the others can. `streams` are
+    the names of those to sync, in place of the settings'; empty where not said.
     """
 
     name: str
@@ -140,8 +140,26 @@ def connection_of(
     except ValueError:
         known = ", ".join(Configuration)
         raise SettingsError(f"{where}: configuration must be one of {known}") from None
-    streams = _names(where, entry.get("streams", []))
-    return replace(_reached(settings, name, configuration, entry, where), streams=streams)
+    plain = Connection(
+        name,
+        configuration,
+        entry.get("api_url") or _api_url(settings, configuration),
+        streams=_names(where, entry.get("streams", [])),
+    )
+    variable = entry.get("api_key_env")
+    key = _variable(variable) if variable else None
+    if configuration is Configuration.SANDBOX:
+        return replace(plain, token=key or _SANDBOX_TOKEN)
+    _check_private(where, plain.api_url)
+    if configuration in ISSUERS:
+        return _by_oauth(settings, plain, entry, where)
+    return replace(plain, token=key, lacks="" if key else variable or "")
+
+
+def _api_url(settings: Settings, configuration: Configuration) -> str:
+    if configuration is Configuration.SANDBOX:
+        return f"http://127.0.0.1:{settings.sandbox_port}"
+    return API_URLS[configuration]
 
 
 def _names(where: str, streams: Any) -> tuple[str, ...]:
@@ -150,41 +168,23 @@ def _names(where: str, streams: Any) -> tuple[str, ...]:
     return tuple(streams)
 
 
-def _reached(
-    settings: Settings, name: str, configuration: Configuration, entry: Entry, where: str
-) -> Connection:
-    variable = entry.get("api_key_env")
-    key = _variable(variable) if variable else None
-    if configuration is Configuration.SANDBOX:
-        url = entry.get("api_url") or f"http://127.0.0.1:{settings.sandbox_port}"
-        return Connection(name, configuration, url, key or _SANDBOX_TOKEN)
-    url = _private(where, entry.get("api_url") or API_URLS[configuration])
-    if configuration in ISSUERS:
-        return _by_oauth(settings, Connection(name, configuration, url), entry, where)
-    return Connection(name, configuration, url, key, lacks="" if key else variable or "")
-
-
 def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -> Connection:
     id_variable = entry.get("client_id_env", "BREX_CLIENT_ID")
     secret_variable = entry.get("client_secret_env", "BREX_CLIENT_SECRET")
     client_id, secret = _variable(id_variable), _variable(secret_variable)
     missing = [v for v, value in ((id_variable, client_id), (secret_variable, secret)) if not value]
     issuer = entry.get("auth_url") or ISSUERS[plain.configuration]
-    return Connection(
-        plain.name,
-        plain.configuration,
-        plain.api_url,
-        application=Application(
-            _private(where, issuer), client_id or "", secret or "", settings.redirect_uri
-        ),
+    _check_private(where, issuer)
+    return replace(
+        plain,
+        application=Application(issuer, client_id or "", secret or "", settings.redirect_uri),
         lacks=" and ".join(missing),
     )
 
 
-def _private(where: str, url: str) -> str:
+def _check_private(where: str, url: str) -> None:
     if not is_private(url):
         raise SettingsError(f"{where}: {url} is not https, so no credential goes there")
-    return url
 
 
 def _variable(name: str) -> str | None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, NoReturn
 
 import sqlalchemy as sa
@@ -13,32 +15,31 @@ from rich.logging import RichHandler
 
 from brex_sync import app as brex
 from brex_sync.brex.errors import BrexError
-from brex_sync.cli import books
 from brex_sync.cli import connections as connection_commands
-from brex_sync.cli.books import ConnectionName, day_of
 from brex_sync.connect import ConnectError
 from brex_sync.connections import Connection, find, load_connections
 from brex_sync.credentials import now_utc
 from brex_sync.embedded import EmbeddedPostgresError
 from brex_sync.health import Level, health
-from brex_sync.printing import print_differences, print_report, print_status, progress
+from brex_sync.printing import print_closes, print_differences, print_report, print_status, progress
 from brex_sync.receiver import NoReceiver
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import PortTaken, bind, serve, url_of
 from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.vault import VaultError
-from brex_sync.warehouse import credentials
+from brex_sync.warehouse import closes, credentials
 from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
-from brex_sync.warehouse.tables import TableMismatch
+from brex_sync.warehouse.tables import TableMismatch, prepare
 
 FORESEEN = (
     BrexError,
@@ -62,9 +63,12 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 connection_commands.register(cli)
-books.register(cli)
 console = Console()
 errors = Console(stderr=True)
+
+ConnectionName = Annotated[
+    str | None, typer.Option("--connection", help="Which connection; the first by default.")
+]
 
 StreamNames = Annotated[
     list[str] | None,
@@ -117,7 +121,7 @@ def reconcile(
     Lists are brought up to date first, so that what is merely new does not count. Exits with 0 if
     every stream was compared to its end, whatever differed.
     """
-    options = Options(compare=True, since=day_of(since), accept_deletions=accept_deletions)
+    options = Options(compare=True, since=_day(since), accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.RECONCILE)
     print_differences(console, report)
     raise typer.Exit(0 if report.finished else 1)
@@ -137,7 +141,7 @@ def backfill(
     Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
     on with where it was, by this command or by the next sync.
     """
-    options = Options(backfill=True, since=day_of(since))
+    options = Options(backfill=True, since=_day(since))
     report = _run(stream, connection, options, RunKind.BACKFILL)
     raise typer.Exit(0 if report.finished else 1)
 
@@ -177,6 +181,42 @@ def roles() -> None:
 
 
 @cli.command()
+def close(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    on: Annotated[
+        str | None, typer.Option(help="Last day that still counts, YYYY-MM-DD; today by default.")
+    ] = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Say that a month's books are closed: what changes in it later is in late_changes."""
+    first, day = _month(month), _day(on) or datetime.now(UTC).date()
+    if day < (first + timedelta(days=32)).replace(day=1):
+        raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
+    with _books(connection) as (engine, name):
+        closes.close(engine, name, first, day)
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
+def reopen(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    connection: ConnectionName = None,
+) -> None:
+    """Open a closed month again: nothing that changes in it is late."""
+    with _books(connection) as (engine, name):
+        if not closes.reopen(engine, name, _month(month)):
+            raise SettingsError(f"{month} is not closed in {name}")
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command("closes")
+def list_closes(connection: ConnectionName = None) -> None:
+    """Show the closed months, and how much changed in each since."""
+    with _books(connection) as (engine, name):
+        print_closes(console, name, closes.closed(engine, name))
+
+
+@cli.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8642,
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
@@ -202,7 +242,7 @@ def sandbox(
     Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
     brex_sync_sandbox and secret sandbox_secret.
     """
-    day = day_of(today) or datetime.now(UTC).date()
+    day = _day(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
@@ -238,6 +278,34 @@ async def _sync(
             settings, connection, progress=show, kind=kind, options=options
         ) as run:
             return await run.run(streams)
+
+
+@contextmanager
+def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
+    """The warehouse, made ready, and the connection's name."""
+    settings = load_settings()
+    name = find(settings, connection).name
+    with brex.databases(settings) as (ready, _):
+        engine = brex.open_engine(ready)
+        try:
+            prepare(engine, name, STREAMS.values(), VIEWS.values())
+            yield engine, name
+        finally:
+            engine.dispose()
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError:
+        raise SettingsError(f"{text!r} is no month such as 2026-10") from None
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None
 
 
 def _is_well(row: StreamStatus) -> bool:

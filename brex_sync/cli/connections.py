@@ -25,7 +25,8 @@ from brex_sync.declarations import declare, entry_of, undeclare
 from brex_sync.health import Health, Level, health
 from brex_sync.receiver import listening
 from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
-from brex_sync.streams import STREAMS
+from brex_sync.streams import Stream
+from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential
 
@@ -84,7 +85,7 @@ def connect(
     settings = load_settings()
     entry = _entry(settings, name, configuration, api_key_env)
     connection = connection_of(settings, name, entry)
-    scopes = wanted_scopes(STREAMS[s] for s in _known(stream or list(STREAMS)))
+    scopes = wanted_scopes(_streams(stream) if stream else brex.streams_of(settings, connection))
 
     def obtain() -> Tokens | str:
         if connection.application is None:
@@ -168,11 +169,11 @@ def _entry(
     return entry | ({"api_key_env": api_key_env} if api_key_env else {})
 
 
-def _known(names: list[str]) -> list[str]:
-    unknown = [name for name in names if name not in STREAMS]
-    if unknown:
-        raise SettingsError(f"there is no stream {', '.join(unknown)}")
-    return names
+def _streams(names: list[str]) -> list[Stream]:
+    try:
+        return select(names)
+    except UnknownStream as error:
+        raise SettingsError(str(error)) from None
 
 
 def _secret(what: str) -> str:

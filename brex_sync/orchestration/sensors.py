@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from brex_sync.app import open_engine, was_begun
+from brex_sync.app import open_engine
 from brex_sync.connections import Connection
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.schedules import job_name
 from brex_sync.settings import Settings
+from brex_sync.warehouse import runs
 
 
 def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinition:
@@ -38,6 +39,6 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
 def _was_begun(settings: Settings, connection: Connection) -> bool:
     engine = open_engine(settings)
     try:
-        return was_begun(engine, connection.name)
+        return runs.was_begun(engine, connection.name)
     finally:
         engine.dispose()

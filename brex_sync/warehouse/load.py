@@ -5,22 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-import psycopg
 import sqlalchemy as sa
-import tenacity
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Counts, Lease, Window
 from brex_sync.warehouse.internal import quarantine
 from brex_sync.warehouse.merge import insert, merge, merge_sound, refuses_a_row
+from brex_sync.warehouse.retrying import attempts
 from brex_sync.warehouse.staging import Reject, Staged
 
 Finish = Callable[[sa.Connection, Window], None]
 Way = Callable[[sa.Connection, Lease, Staged], tuple[Counts, list[Reject]]]
-
-_PASSING = ("40001", "40P01", "57P01", "57P02", "57P03")
-"""Serialization failure, deadlock, and a server that is going down or coming up."""
 
 
 def commit_pages(
@@ -71,12 +67,7 @@ def _commit(
     finish: Finish | None,
     way: Way,
 ) -> Window:
-    for attempt in tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_may_pass),
-        stop=tenacity.stop_after_attempt(6),
-        wait=tenacity.wait_random_exponential(0.1, 5),
-        reraise=True,
-    ):
+    for attempt in attempts():
         with attempt, engine.begin() as db:
             before = checkpoints.committed(db, lease)
             if before is None or before.pages >= window.pages:
@@ -148,15 +139,3 @@ def _set_aside(
                 },
             )
         )
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether a transaction that failed so is worth repeating."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or state in _PASSING:
-        return True
-    return isinstance(error.orig, psycopg.OperationalError) and (
-        state is None or state.startswith("08")
-    )

@@ -1,6 +1,7 @@
 """A connection's requests, lent to the processes that make them, so that all together keep Brex's
 limit. Times are the database's: hosts need not agree on theirs."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.internal import request_limits, request_loans
+from brex_sync.warehouse.retrying import attempts
+
+log = logging.getLogger(__name__)
 
 _NOW: sa.ColumnElement[datetime] = sa.func.clock_timestamp(type_=sa.DateTime(timezone=True))
 
@@ -40,6 +44,12 @@ class RequestLedger:
 
     def borrow(self) -> Loan | float:
         """A loan, or the seconds after which to ask again."""
+        for attempt in attempts():
+            with attempt:
+                return self._borrow()
+        raise AssertionError("unreachable: tenacity returns or raises")
+
+    def _borrow(self) -> Loan | float:
         with self.engine.begin() as db:
             paused = self._lock(db)
             if paused > 0:
@@ -61,7 +71,22 @@ class RequestLedger:
             return Loan(db.execute(made.returning(loans.c.id)).scalar_one(), size)
 
     def repay(self, loan: Loan, used: int) -> None:
-        """Gives back what was not used; the rest is free again after the period."""
+        """Gives back what was not used; the rest is free again after the period.
+
+        Where Postgres cannot be reached nothing is given back, and the loan frees itself later.
+        """
+        try:
+            self._repay(loan, used)
+        except sa.exc.SQLAlchemyError as error:
+            told = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+            log.warning(
+                "%s: requests that were lent and not made count for %g s: %s",
+                self.connection,
+                self.lost_after,
+                told,
+            )
+
+    def _repay(self, loan: Loan, used: int) -> None:
         mine = request_loans.c.id == loan.id
         with self.engine.begin() as db:
             if not used:

@@ -15,11 +15,12 @@ from brex_sync.warehouse.internal import (
     reconciliations,
     run_streams,
     runs,
+    unavailable,
 )
 
 WRITER = "brex_writer"
 READER = "brex_reader"
-OPEN_TABLES = (runs, run_streams, reconciliations, differences, closes, quarantine)
+OPEN_TABLES = (runs, run_streams, quarantine, unavailable, closes, reconciliations, differences)
 """What the reader may see of the internal schema."""
 
 

@@ -105,9 +105,9 @@ def prepare(
         _keep_past(db, streams, schema)
         for view in views:
             _replace(db, view, statement(view, streams), schema)
-        for one in (schema, f"{schema}{history.SUFFIX}"):
-            let_people_read(db, one)
-            _sign(db, one, wanted)
+        for name in (schema, f"{schema}{history.SUFFIX}"):
+            let_people_read(db, name)
+            _sign(db, name, wanted)
 
 
 def _prepare_internal(db: sa.Connection) -> None:

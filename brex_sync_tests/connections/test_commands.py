@@ -57,7 +57,7 @@ def test_consent_is_pasted_on_a_machine_without_a_browser(desk: Desk, commands: 
     assert "offline_access" in url
     printed, _ = process.communicate(consent(url) + "\n", timeout=60)
     assert process.returncode == 0, printed
-    assert "Granted: accounting.record.read, accounts.card.readonly" in printed
+    assert re.search(r"Granted: .*\baccounts.card.readonly\b", printed)
     assert not [secret for secret in secrets_of(desk) if secret in printed]
     commands.run("sync")
     assert desk.refreshes == []
@@ -97,7 +97,9 @@ def test_scopes_and_roles_that_are_missing_hide_streams(desk: Desk, commands: Co
     scopes = ["companies.readonly", "accounts.cash.readonly", "users.readonly"]
     httpx.get(consent(question(process), scope=scopes, employee="yes"))
     printed, _ = process.communicate(timeout=60)
-    assert "Can be synced: users, user_limits, current_user, company, cost_centers\n" in printed
+    [can] = re.findall(r"^Can be synced: (.*)$", printed, re.MULTILINE)
+    readable = {"current_user", "users", "user_limits", "cost_centers", "company"}
+    assert set(can.split(", ")) == readable
     assert "Cannot be synced: cards: " in printed
     assert "cards.readonly" in printed
     assert "Cannot be synced: cash_accounts: " in printed

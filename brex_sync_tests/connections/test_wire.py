@@ -159,8 +159,8 @@ def test_identifiers_are_percent_encoded(key: str) -> None:
     assert seen[0].startswith(b"/v2/users/")
     assert seen[0].count(b"/") == 3
     assert b"?" not in seen[0]
-    listed = listing_of(STREAMS["cash_transactions"], key, {}, None).path
-    assert listed.count("/") == STREAMS["cash_transactions"].path.count("/")
+    listed = listing_of(STREAMS["cash_transactions"], key, {}, None)
+    assert listed.path.count("/") == STREAMS["cash_transactions"].path.count("/")
 
 
 @pytest.mark.parametrize("variable", ["BREX_API_URL", "BREX_AUTH_URL"])

@@ -164,25 +164,6 @@ def test_connections_are_found_by_name(tmp_path: Path) -> None:
         find(load_settings(), "three")
 
 
-def test_streams_are_chosen_by_the_settings_and_per_connection(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    (tmp_path / "connections.yaml").write_text(
-        "connections:\n  a: {configuration: sandbox, streams: [users, cash_transactions]}\n"
-        "  b: {configuration: sandbox}\n  c: {configuration: sandbox, streams: [flights]}\n"
-    )
-    monkeypatch.setenv("BREX_SYNC_STREAMS", "cards, -trips ,")
-    settings = load_settings()
-
-    def names(connection: str) -> list[str]:
-        return [s.name for s in streams_of(settings, find(settings, connection))]
-
-    assert names("a") == ["users", "cash_accounts", "cash_transactions"]
-    assert names("b") == ["cards"]
-    with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
-        names("c")
-
-
 def test_a_variable_that_is_not_set_concerns_its_own_connection_alone(tmp_path: Path) -> None:
     (tmp_path / "connections.yaml").write_text(
         "connections: {a: {api_key_env: NO_SUCH_KEY}, b: {configuration: brex}, "
@@ -204,3 +185,22 @@ def test_variables_of_connections_come_from_the_env_file_too(tmp_path: Path) -> 
     assert (oauth.application.client_id, oauth.application.client_secret) == ("client", SECRET)
     assert oauth.application.issuer.startswith("https://accounts-api.staging.brexapps.com/")
     assert SECRET not in repr([key, oauth])
+
+
+def test_streams_are_chosen_by_the_settings_and_per_connection(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "connections.yaml").write_text(
+        "connections:\n  a: {configuration: sandbox, streams: [users, cash_transactions]}\n"
+        "  b: {configuration: sandbox}\n  c: {configuration: sandbox, streams: [flights]}\n"
+    )
+    monkeypatch.setenv("BREX_SYNC_STREAMS", "cards, -trips ,")
+    settings = load_settings()
+
+    def names(connection: str) -> list[str]:
+        return [s.name for s in streams_of(settings, find(settings, connection))]
+
+    assert names("a") == ["users", "cash_accounts", "cash_transactions"]
+    assert names("b") == ["cards"]
+    with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
+        names("c")

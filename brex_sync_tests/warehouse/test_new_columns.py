@@ -106,7 +106,7 @@ def test_filling_goes_on_where_it_was_killed(
     old: sa.Engine, declare: Declare, company: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(old, company.world)
-    declare(without(EXPENSES, "original_amount", children=False))
+    declare(without(EXPENSES, "dashboard_url", children=False))
     rig.sync("expenses")
     monkeypatch.setattr(unfilled, "BATCH", 40)
     later(declare, rig)
@@ -123,7 +123,7 @@ def test_filling_goes_on_where_it_was_killed(
     monkeypatch.setattr(unfilled, "went_on", killed)
     with pytest.raises(KeyboardInterrupt):
         refilling.refill(old, "brex")
-    filled = rig.one("SELECT count(*) FROM brex.expenses WHERE original_amount IS NOT NULL")
+    filled = rig.one("SELECT count(*) FROM brex.expenses WHERE dashboard_url IS NOT NULL")
     assert filled == 120
     monkeypatch.setattr(unfilled, "went_on", whole)
     refilling.refill(old, "brex")

@@ -102,3 +102,42 @@ def test_connections_do_not_count_for_each_other(engine: sa.Engine) -> None:
     assert isinstance(ledger(engine, limit=3).borrow(), Loan)
     other = RequestLedger(engine, "brex_uk", 3, PERIOD, 5)
     assert isinstance(other.borrow(), Loan)
+
+
+def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    loan = ledger(engine).borrow()
+    assert isinstance(loan, Loan)
+    nowhere = open_warehouse("postgresql://nobody@127.0.0.1:1/nothing")
+    ledger(nowhere).repay(loan, used=1)
+    (record,) = caplog.records
+    assert "count for 5 s" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
+    with engine.connect() as db:
+        assert db.scalar(sa.text("SELECT requests FROM brex_sync.request_loans")) == 3
+
+
+def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> None:
+    engine = open_warehouse(database_url)
+    assert isinstance(ledger(engine).borrow(), Loan)
+    other = open_warehouse(database_url)
+    at_once = other.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as held, at_once.connect() as db:
+        limits = "SELECT FROM brex_sync.request_limits FOR UPDATE"
+        held.execute(sa.text(limits))
+        borrowing = threading.Thread(target=ledger(other).borrow)
+        borrowing.start()
+        waiting = sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while not db.scalars(waiting).all():
+            time.sleep(0.01)
+        held.rollback()
+        borrowing.join(timeout=10)
+    with engine.connect() as db:
+        assert db.scalar(sa.text("SELECT count(*) FROM brex_sync.request_loans")) == 2
+    engine.dispose()
+    other.dispose()

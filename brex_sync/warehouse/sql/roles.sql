@@ -31,11 +31,6 @@ BEGIN
         LOOP
             EXECUTE format('ALTER TABLE %I.%I OWNER TO brex_writer', ours.name, relation.name);
         END LOOP;
-        FOR relation IN
-            SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = ours.oid
-        LOOP
-            EXECUTE format('ALTER FUNCTION %s OWNER TO brex_writer', relation.name);
-        END LOOP;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO brex_reader', ours.name);
         IF ours.name <> 'brex_sync' THEN
             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO brex_reader', ours.name);
@@ -46,13 +41,10 @@ BEGIN
             );
         END IF;
     END LOOP;
-    FOR relation IN
-        SELECT oid::regclass::text AS name FROM pg_class
-        WHERE relnamespace = to_regnamespace('brex_sync') AND relname IN (
-            'runs', 'run_streams', 'reconciliations', 'differences', 'closes', 'quarantine'
-        )
-    LOOP
-        EXECUTE format('GRANT SELECT ON %s TO brex_reader', relation.name);
-    END LOOP;
+    IF to_regclass('brex_sync.runs') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.runs, brex_sync.run_streams, brex_sync.quarantine,
+            brex_sync.unavailable, brex_sync.closes, brex_sync.reconciliations,
+            brex_sync.differences TO brex_reader;
+    END IF;
 END
 $roles$;
