@@ -51,6 +51,12 @@ def test_the_writer_owns_what_was_there_and_makes_what_is_new(as_role: Any) -> N
         db.execute("DELETE FROM brex_sync.checkpoints")
 
 
+def test_the_writer_goes_on_keeping_the_history_that_an_administrator_began(as_role: Any) -> None:
+    with psycopg.connect(as_role(roles.WRITER), autocommit=True) as db:
+        db.execute("COMMENT ON SCHEMA brex IS 'of an older version'")
+    sync_tables(as_role(roles.WRITER), "brex")
+
+
 @pytest.mark.parametrize("name", [*STREAMS, *VIEWS])
 def test_the_reader_reads_every_table_and_view(as_role: Any, name: str) -> None:
     sync_tables(as_role(roles.WRITER), "second")

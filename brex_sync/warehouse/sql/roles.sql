@@ -31,6 +31,11 @@ BEGIN
         LOOP
             EXECUTE format('ALTER TABLE %I.%I OWNER TO brex_writer', ours.name, relation.name);
         END LOOP;
+        FOR relation IN
+            SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = ours.oid
+        LOOP
+            EXECUTE format('ALTER FUNCTION %s OWNER TO brex_writer', relation.name);
+        END LOOP;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO brex_reader', ours.name);
         IF ours.name <> 'brex_sync' THEN
             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO brex_reader', ours.name);
