@@ -17,6 +17,7 @@ RUN = [
     "python-dotenv>=1",
     "PyYAML>=6",
     "rich>=14",
+    "sniffio>=1.3",
     "sqlalchemy>=2.0.40,<2.1",
     "starlette>=0.49",
     "tenacity>=9",

@@ -27,6 +27,8 @@ TOKEN = "bxt_sandbox"
 UNLIMITED = 100_000
 """Requests a minute: the sandbox is told to allow any number."""
 PATH = "/v2/transactions/card/primary"
+ASKED = STREAMS["card_transactions"].params
+"""What the declaration asks for besides, so that all get the same answers."""
 COLUMNS = (
     "id text PRIMARY KEY, type text, description text, amount numeric, amount_minor bigint, "
     "amount_currency text, initiated_at_date date, posted_at_date date, card_id text, "
@@ -64,7 +66,7 @@ def _sync(api: str, database: str, name: str, limit: int) -> dict[str, object]:
 def bare(api: str, database: str) -> dict[str, object]:
     """A loop as one writes it by hand: fetch, parse, COPY; no upsert, no state, no checks."""
     rows = 0
-    params = {"limit": "1000"}
+    params = {"limit": "1000", **ASKED}
     with psycopg.connect(database) as db, httpx.Client(base_url=api) as http:
         while True:
             answer = http.get(PATH, params=params, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -129,7 +131,7 @@ def dlt_rest_api(api: str, database: str) -> dict[str, object]:
                     "write_disposition": "merge",
                     "endpoint": {
                         "path": PATH.lstrip("/"),
-                        "params": {"limit": 1000},
+                        "params": {"limit": 1000, **ASKED},
                         "data_selector": "items",
                     },
                 }

@@ -39,7 +39,10 @@ def read_records(columns: tuple[Column, ...], raw: Sequence[bytes]) -> list[Any]
 def follow(records: Sequence[Any], key: str) -> list[Any]:
     """The field `key` of every record, None where there is none."""
     field = attrgetter(_PREFIX + key)
-    return [None if record is None else field(record) for record in records]
+    try:
+        return list(map(field, records))
+    except AttributeError:
+        return [None if record is None else field(record) for record in records]
 
 
 @lru_cache(maxsize=256)

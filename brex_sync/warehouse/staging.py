@@ -126,7 +126,10 @@ def fields(line: str) -> list[str | None]:
 
 
 def _texts(values: Iterable[object]) -> Iterable[str]:
-    kinds = set(map(type, values)) - {type(None)}
+    kinds = set(map(type, values))
+    if kinds == {str} and not _has_special("".join(cast(Iterable[str], values))):
+        return cast(Iterable[str], values)
+    kinds.discard(type(None))
     if kinds == {str}:
         return _escaped(cast(Iterable[str | None], values))
     text = _TEXT_OF.get(kinds.pop(), str) if len(kinds) == 1 else _text
@@ -134,10 +137,13 @@ def _texts(values: Iterable[object]) -> Iterable[str]:
 
 
 def _escaped(values: Iterable[str | None]) -> Iterable[str]:
-    together = "".join(filter(None, values))
-    if any(character in together for character in _SPECIAL):
+    if _has_special("".join(filter(None, values))):
         return [_NULL if v is None else v.translate(_ESCAPES) for v in values]
     return [_NULL if v is None else v for v in values]
+
+
+def _has_special(text: str) -> bool:
+    return any(character in text for character in _SPECIAL)
 
 
 def _text(value: object) -> str:
