@@ -82,8 +82,8 @@ def throughput(server: Server, rows: int, repeats: int, scratch: str) -> list[st
         f"- against dlt's `rest_api`: **{middle['dlt'] / middle['ours']:.1f} times as fast** "
         "(wanted: at least 4)",
         f"- against the bare loop: **{middle['bare'] / middle['ours']:.2f} times as fast** "
-        "(wanted: at least 1). It parses and copies, and that is all: no types are checked, nothing "
-        "is merged, no checkpoint kept, and no index but the key's.",
+        "(wanted: at least 1). It parses and copies, and that is all: no types are checked, "
+        "nothing is merged, no checkpoint kept, and no index but the key's.",
     ]
 
 
