@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 export PIP_NO_INPUT := 1
 
-.PHONY: up test lint browser-test crash-test mutation-test bench docs lock clean
+.PHONY: up test browser-test crash-test history-test mutation-test bench docs lock clean
 
 up: $(VENV)/run.done  ## install, start everything, sync
 	@$(BIN)/brex-sync up
@@ -16,10 +16,13 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2 --dist loadfile -m "not crash and not browser"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not crash and not browser and not history"
 
 crash-test: $(VENV)/dev.done  ## kill a sync at many moments, and look
 	$(BIN)/pytest -m crash
+
+history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream
+	$(BIN)/pytest -m history
 
 mutation-test: $(VENV)/dev.done  ## break the engine on purpose, and see that tests notice
 	$(BIN)/python -m brex_sync_tests.mutants
