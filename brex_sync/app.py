@@ -23,7 +23,7 @@ from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.connections import Connection
 from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
 from brex_sync.embedded import EmbeddedPostgres, Server, login
-from brex_sync.health import Health, Level, health
+from brex_sync.health import Health, Level, health, with_lost
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
@@ -34,7 +34,7 @@ from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import roles
+from brex_sync.warehouse import roles, unavailable
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync.warehouse.run_log import RunKind
@@ -131,9 +131,13 @@ def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine
     return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
 
 
-def stand(connection: Connection, engine: sa.Engine) -> Health:
+def stand(settings: Settings, connection: Connection, engine: sa.Engine) -> Health:
     """How a connection's credential stands, by what the warehouse knows of it."""
-    return health(connection, credential_table.read(engine, connection.name), now_utc())
+    row = credential_table.read(engine, connection.name)
+    found = health(connection, row, now_utc())
+    chosen = {stream.name for stream in streams_of(settings, connection)}
+    lost = unavailable.lost(engine, connection.name)
+    return with_lost(found, [name for name in lost if name in chosen])
 
 
 def attend(settings: Settings, connection: Connection) -> Health:
@@ -147,10 +151,10 @@ def attend(settings: Settings, connection: Connection) -> Health:
         credentials = credentials_of(settings, connection, engine)
         try:
             credentials.keep_alive()
-            found = stand(connection, engine)
+            found = stand(settings, connection, engine)
         except BrexError as error:
             log.warning("%s: %s", connection.name, error)
-            found = stand(connection, engine)
+            found = stand(settings, connection, engine)
         except (SettingsError, VaultError) as error:
             found = Health(connection.name, Level.ACTION, str(error), "UNKNOWN")
         tell_once(settings, engine, found)
@@ -223,7 +227,7 @@ def limiter(settings: Settings, connection: Connection, engine: sa.Engine) -> Ra
 def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engine) -> None:
     """Alerts of what only a person can mend, where no sensor looks after the connection."""
     try:
-        found = stand(connection, engine)
+        found = stand(settings, connection, engine)
         if found.level is Level.ACTION:
             tell_once(settings, engine, found)
     except sa.exc.SQLAlchemyError as error:

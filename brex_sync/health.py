@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -94,6 +95,18 @@ def health(connection: Connection, row: Credential | None, now: datetime) -> Hea
         repair = f"Run `brex-sync connect {connection.name}`"
         return Health(connection.name, Level.ACTION, f"{told}. {repair}", str(row.state))
     return _connected(connection, row, now)
+
+
+def with_lost(found: Health, streams: Sequence[str]) -> Health:
+    """The health of a connection that may no longer read these streams, as it once did."""
+    if not streams or found.level is Level.ACTION:
+        return found
+    told = (
+        f"Brex no longer lets it read {', '.join(streams)} (reasons: brex_sync.unavailable). Run "
+        f"`brex-sync connect {found.connection}` as someone whose role allows it, or leave them "
+        "out with BREX_SYNC_STREAMS"
+    )
+    return replace(found, level=Level.ACTION, told=told)
 
 
 def lacking(connection: Connection) -> str:

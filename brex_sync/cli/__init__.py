@@ -18,9 +18,8 @@ from brex_sync.brex.errors import BrexError
 from brex_sync.cli import connections as connection_commands
 from brex_sync.connect import ConnectError
 from brex_sync.connections import Connection, find, load_connections
-from brex_sync.credentials import now_utc
 from brex_sync.embedded import EmbeddedPostgresError
-from brex_sync.health import Level, health
+from brex_sync.health import Level
 from brex_sync.printing import print_closes, print_differences, print_report, print_status, progress
 from brex_sync.receiver import NoReceiver
 from brex_sync.sandbox import World
@@ -34,7 +33,7 @@ from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.up import UpError, run_everything
 from brex_sync.vault import VaultError
-from brex_sync.warehouse import closes, credentials
+from brex_sync.warehouse import closes
 from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import StreamStatus
@@ -161,8 +160,7 @@ def status(connection: ConnectionName = None) -> None:
             rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
             print_status(console, one.name, rows)
             console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
-            row = credentials.read(engine, one.name)
-            stands = health(one, row, now_utc())
+            stands = brex.stand(ready, one, engine)
             connection_commands.print_health(stands)
             well &= stands.level is not Level.ACTION
             well &= all(map(_is_well, rows))

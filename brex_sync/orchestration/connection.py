@@ -120,7 +120,7 @@ def why_not(settings: Settings, connection: Connection) -> str | None:
         return None
     engine = open_engine(settings)
     try:
-        health = stand(connection, engine)
+        health = stand(settings, connection, engine)
     finally:
         engine.dispose()
     return None if health.usable else f"{connection.name}: {health.told}"
@@ -132,7 +132,7 @@ def _look(settings: Settings, connection: Connection) -> tuple[Health, str | Non
     now = now_utc()
     engine = open_engine(settings)
     try:
-        health = stand(connection, engine)
+        health = stand(settings, connection, engine)
         row = current(connection, table.read(engine, connection.name))
     finally:
         engine.dispose()

@@ -6,7 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse.internal import unavailable
+from brex_sync.warehouse.database import INTERNAL
+from brex_sync.warehouse.internal import checkpoints, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,25 @@ def forget(engine: sa.Engine, connection: str, stream: str) -> None:
     """The stream can be read."""
     with engine.begin() as db:
         db.execute(sa.delete(unavailable).where(_is(connection, stream)))
+
+
+def lost(engine: sa.Engine, connection: str) -> list[str]:
+    """The streams that were read once and may not be read any more."""
+    if not sa.inspect(engine).has_table("unavailable", schema=INTERNAL):
+        return []
+    read_once = sa.exists().where(
+        checkpoints.c.connection == unavailable.c.connection,
+        checkpoints.c.stream == unavailable.c.stream,
+        checkpoints.c.synced_at.is_not(None),
+    )
+    with engine.connect() as db:
+        return list(
+            db.scalars(
+                sa.select(unavailable.c.stream)
+                .where(unavailable.c.connection == connection, read_once)
+                .order_by(unavailable.c.stream)
+            )
+        )
 
 
 def _is(connection: str, stream: str) -> sa.ColumnElement[bool]:

@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 from brex_sync.alerts import tell_once
+from brex_sync.app import stand
 from brex_sync.credentials import ActionNeeded
+from brex_sync.health import Level
 from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.streams import STREAMS
+from brex_sync.warehouse import checkpoints
+from brex_sync.warehouse.checkpoints import Slice
 from brex_sync_tests.connections.conftest import Desk
 
 
@@ -71,6 +76,29 @@ def test_revoking_at_brex_leads_to_one_request_one_alert_and_quiet(
     assert len(target.told) == 1
     assert b"brex-sync connect brex" in target.told[0]
     assert target.told[0].startswith(b'{"text":')
+
+
+def test_a_role_that_is_lost_is_told_once_by_the_streams_that_were_read_before(
+    desk: Desk, settings: Settings, target: Target
+) -> None:
+    desk.oauth()
+    with desk.engine.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO brex_sync.unavailable (connection, stream, reason, since) VALUES "
+            "('brex', 'cards', 'no role', now()), ('brex', 'vendors', 'no role', now())"
+        )
+    checkpoints.open_lease(desk.engine, Slice("brex", STREAMS["cards"]))
+    connection = desk.credentials().connection
+    assert stand(settings, connection, desk.engine).level is Level.WELL, "never read, never lost"
+    with desk.engine.begin() as db:
+        db.exec_driver_sql("UPDATE brex_sync.checkpoints SET synced_at = now()")
+    for _ in range(2):
+        tell_once(settings, desk.engine, found := stand(settings, connection, desk.engine))
+    assert (found.level, found.usable) == (Level.ACTION, True)
+    assert len(target.told) == 1
+    assert b"no longer lets it read cards (" in target.told[0]
+    without = settings.model_copy(update={"streams": "-cards"})
+    assert stand(without, connection, desk.engine).level is Level.WELL
 
 
 def test_the_next_fault_is_told_again(desk: Desk, settings: Settings, target: Target) -> None:

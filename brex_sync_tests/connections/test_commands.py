@@ -106,6 +106,21 @@ def test_scopes_and_roles_that_are_missing_hide_streams(desk: Desk, commands: Co
     assert "Must be cash admin" in printed
 
 
+def test_a_scope_lost_by_a_key_is_told_by_status_until_its_stream_is_left_out(
+    desk: Desk, commands: Commands
+) -> None:
+    commands.run("connect", "--configuration", "brex-api-key", typed="bxt_sandbox\n")
+    chosen = {"BREX_SYNC_STREAMS": "users,cards"}
+    commands.run("sync", **chosen)
+    commands.run("status", **chosen)
+    missing = '{"type":"FORBIDDEN","message":"Missing required scope cards.readonly"}'
+    desk.faults.add(Fault(Kind.STATUS, "/v2/cards", times=None, status=403, body=missing))
+    commands.run("sync", **chosen)
+    printed = commands.run("status", code=1, **chosen)
+    assert "Brex no longer lets it read cards" in " ".join(printed.split())
+    commands.run("status", BREX_SYNC_STREAMS="users")
+
+
 def test_a_refresh_token_from_elsewhere_is_used_up_and_replaced(
     desk: Desk, commands: Commands
 ) -> None:
