@@ -1,6 +1,7 @@
 """A real Postgres, and a rig that syncs a simulated Brex into it."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World, create_app
+from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS, Stream
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
@@ -178,3 +180,15 @@ def rig(engine: sa.Engine) -> Rig:
 def company(engine: sa.Engine) -> Rig:
     """A company with 300 card transactions and everything else."""
     return Rig(engine, World(card_transactions=300))
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings of ours, and an empty folder both to be in and as the home."""
+    for name in [n for n in os.environ if n.startswith(("BREX_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()

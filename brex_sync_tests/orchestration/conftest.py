@@ -1,9 +1,7 @@
 """Definitions built in a clean environment, and runs of them in this process."""
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,14 +22,8 @@ CheckAlone = Callable[[str, str], dg.AssetCheckEvaluation]
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in [n for n in os.environ if n.startswith(("BREX_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+def _clean(clean_environment: None) -> None:
+    pass
 
 
 @pytest.fixture

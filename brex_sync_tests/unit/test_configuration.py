@@ -1,7 +1,5 @@
 """Declarations, settings, connections and URLs: what is refused, and in which words."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,8 @@ SECRET = "bxt_very_secret"
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in [n for n in os.environ if n.startswith(("BREX_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("BREX_SYNC_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+def _clean(clean_environment: None) -> None:
+    pass
 
 
 @pytest.mark.parametrize(
