@@ -12,18 +12,17 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 import tenacity
-from pydantic import SecretStr
 
-from brex_sync.alerts import tell_once
-from brex_sync.brex.budget import HOLD, Budget
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.errors import BrexError
 from brex_sync.brex.oauth import Unavailable
-from brex_sync.brex.rate_limit import PERIOD, RateLimiter
-from brex_sync.connections import Connection
-from brex_sync.credentials import ActionNeeded, Credentials, Session, now_utc
-from brex_sync.embedded import EmbeddedPostgres, Server, login
-from brex_sync.health import Health, Level, health, with_lost
+from brex_sync.connections.alerts import tell_once
+from brex_sync.connections.credentials import ActionNeeded, Credentials, Session, now_utc
+from brex_sync.connections.declared import Connection
+from brex_sync.connections.health import Health, Level, health, with_lost
+from brex_sync.connections.limits import limiter
+from brex_sync.connections.vault import VaultError, open_vault
+from brex_sync.databases import open_engine
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
@@ -32,45 +31,15 @@ from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
-from brex_sync.vault import VaultError, open_vault
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import roles, unavailable
-from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.warehouse import unavailable
 from brex_sync.warehouse.run_log import RunKind
+from brex_sync.warehouse.tables import prepare_internal
 
 log = logging.getLogger(__name__)
 
 REFRESHES = 4
 """How often a sync tries to get its first token, where Brex is out of reach or failing."""
-
-
-@contextmanager
-def databases(
-    settings: Settings, *, dagster: bool = False
-) -> Iterator[tuple[Settings, Server | None]]:
-    """The settings with the warehouse filled in, by an embedded server where none is set.
-
-    So is Dagster's storage, if that is asked for. Yields the server too, as a reader of the
-    warehouse reaches it, None where it isn't needed; it runs for as long as the block does.
-
-    Raises:
-        EmbeddedPostgresError: it cannot be started.
-    """
-    if settings.database_url and (settings.dagster_url or not dagster):
-        yield settings, None
-        return
-    embedded = EmbeddedPostgres(
-        settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
-    )
-    with embedded as server:
-        writer, reader = login(server, roles.WRITER), login(server, roles.READER)
-        roles.set_up(server.url("brex"), {user.user: user.password for user in (writer, reader)})
-        urls = {
-            "database_url": settings.database_url or SecretStr(writer.url("brex")),
-            "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
-        }
-        yield settings.model_copy(update=urls), reader
 
 
 @contextmanager
@@ -111,23 +80,9 @@ def streams_of(settings: Settings, connection: Connection) -> list[Stream]:
         raise SettingsError(f"streams of connection {connection.name}: {error}") from None
 
 
-def open_engine(settings: Settings) -> sa.Engine:
-    """The warehouse the settings name.
-
-    Raises:
-        SettingsError: they name none, and no embedded server was started in its place.
-    """
-    if settings.database_url is None:
-        raise SettingsError(
-            "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
-        )
-    return open_warehouse(settings.database_url.get_secret_value())
-
-
 def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine) -> Credentials:
-    """The credential of a connection, whose table is made where it is missing."""
-    if connection.configuration is not Configuration.SANDBOX:
-        credential_table.prepare(engine)
+    """The credential of a connection, in a warehouse whose internal tables are made ready."""
+    prepare_internal(engine)
     return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
 
 
@@ -200,7 +155,7 @@ async def open_sync(
         session = await _session(settings, connection, engine)
         async with BrexClient(
             Endpoint(connection.api_url, session.token, session.renew),
-            limiter(settings, connection, engine),
+            limiter(connection, engine),
         ) as client:
             yield Sync(
                 connection.name,
@@ -214,14 +169,6 @@ async def open_sync(
     finally:
         await asyncio.to_thread(_tell_of_faults, settings, connection, engine)
         engine.dispose()
-
-
-def limiter(settings: Settings, connection: Connection, engine: sa.Engine) -> RateLimiter:
-    """A connection's rate limit, shared with every other process through the warehouse."""
-    lost_after = HOLD + Patience().deadline + PERIOD
-    most = settings.requests_per_minute
-    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
-    return RateLimiter(most, budget=Budget(ledger))
 
 
 def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engine) -> None:

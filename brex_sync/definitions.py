@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from brex_sync.connections import load_connections
+from brex_sync.connections.declared import load_connections
 from brex_sync.orchestration.assets import connection_assets
 from brex_sync.orchestration.connection import (
     has_credential,

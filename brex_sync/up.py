@@ -21,9 +21,10 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from brex_sync import app as brex
-from brex_sync.connections import Connection, declared_in, load_connections
+from brex_sync.connections.declared import Connection, declared_in, load_connections
+from brex_sync.connections.health import Level
+from brex_sync.databases import databases
 from brex_sync.embedded import Server
-from brex_sync.health import Level
 from brex_sync.sandbox.server import PortTaken, bind
 from brex_sync.settings import ENV_FILE, Configuration, Settings, env_file
 from brex_sync.warehouse.database import with_driver
@@ -58,7 +59,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
         _check_free(port)
         stack.enter_context(_signals())
         try:
-            ready, server = stack.enter_context(brex.databases(settings, dagster=True))
+            ready, server = stack.enter_context(databases(settings, dagster=True))
             children = _Children(settings.home)
             stack.callback(children.stop)
             for connection in connections:

@@ -5,14 +5,16 @@ import webbrowser
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from brex_sync import app as brex
-from brex_sync import connect as connecting
 from brex_sync.brex.oauth import Consent, Tokens
-from brex_sync.connect import Connected, Left, wanted_scopes
-from brex_sync.connections import (
+from brex_sync.cli.common import console
+from brex_sync.connections import connect as connecting
+from brex_sync.connections.callback import listening
+from brex_sync.connections.connect import Connected, Left, wanted_scopes
+from brex_sync.connections.credentials import now_utc
+from brex_sync.connections.declared import (
     DEFAULT_NAME,
     Connection,
     Entry,
@@ -20,10 +22,9 @@ from brex_sync.connections import (
     load_connections,
     overrides,
 )
-from brex_sync.credentials import now_utc
-from brex_sync.declarations import declare, entry_of, undeclare
-from brex_sync.health import Health, Level, health
-from brex_sync.receiver import listening
+from brex_sync.connections.editing import declare, entry_of, undeclare
+from brex_sync.connections.health import Health, Level, health
+from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
 from brex_sync.streams import Stream
 from brex_sync.streams.selection import UnknownStream, select
@@ -34,7 +35,7 @@ MINUTES = 10
 """How long a person may take to consent."""
 STYLES = {Level.WELL: "green", Level.WARNING: "yellow", Level.ACTION: "red"}
 
-console = Console()
+
 connections = typer.Typer(
     help="List the connections and how each stands; exits with 0 only if none needs a person.",
     invoke_without_command=True,
@@ -95,7 +96,7 @@ def connect(
         ask = _pasted if no_browser else _browsed(connection)
         return connecting.by_consent(connection, scopes, login, ask)
 
-    with brex.databases(settings) as (ready, _):
+    with databases(settings) as (ready, _):
         done = connecting.establish(ready, connection, obtain)
         declare(ready, name, entry)
     _print_connected(connection, done)
@@ -107,8 +108,8 @@ def list_connections(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     settings = load_settings()
-    with brex.databases(settings) as (ready, _):
-        engine = brex.open_engine(ready)
+    with databases(settings) as (ready, _):
+        engine = open_engine(ready)
         found = [(c, table.read(engine, c.name)) for c in load_connections(ready)]
         engine.dispose()
     stand = [health(c, row, now_utc()) for c, row in found]
@@ -121,7 +122,7 @@ def list_connections(context: typer.Context) -> None:
 def rotate_key() -> None:
     """Seal the stored secrets with a new key, while syncs run."""
     settings = load_settings()
-    with brex.databases(settings) as (ready, _):
+    with databases(settings) as (ready, _):
         count = connecting.rotate_key(ready)
     console.print(f"The secrets of {count} connections are sealed with the new key.")
 
@@ -134,7 +135,7 @@ def disconnect(
 ) -> None:
     """Revoke a connection's tokens at Brex and forget them. The tables stay."""
     settings = load_settings()
-    with brex.databases(settings) as (ready, _):
+    with databases(settings) as (ready, _):
         left = connecting.disconnect(ready, name, revoke=not forget)
     declared = undeclare(settings, name)
     console.print(f"{name} is forgotten{', and revoked at Brex' if left is Left.REVOKED else ''}.")

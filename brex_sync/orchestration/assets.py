@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from pydantic import Field
 
-from brex_sync.app import open_engine, open_sync, streams_of
-from brex_sync.connections import Connection
+from brex_sync.app import open_sync, streams_of
+from brex_sync.connections.declared import Connection
+from brex_sync.databases import open_engine
 from brex_sync.orchestration import checks, faults, freshness, metadata
 from brex_sync.orchestration.catalogue import Entry, entries
 from brex_sync.orchestration.schedules import step_name

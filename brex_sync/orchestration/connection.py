@@ -7,10 +7,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from brex_sync.app import attend, open_engine, stand
-from brex_sync.connections import Connection
-from brex_sync.credentials import now_utc
-from brex_sync.health import Health, Level, current, is_due
+from brex_sync.app import attend, stand
+from brex_sync.connections.credentials import now_utc
+from brex_sync.connections.declared import Connection
+from brex_sync.connections.health import Health, Level, current, is_due
+from brex_sync.databases import open_engine
 from brex_sync.orchestration import faults
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import credentials as table

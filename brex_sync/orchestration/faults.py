@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 
 from brex_sync.brex.errors import BrexError
+from brex_sync.connections.vault import VaultError
 from brex_sync.settings import SettingsError
-from brex_sync.vault import VaultError
 from brex_sync.warehouse.tables import TableMismatch
 
 EXPECTED = (BrexError, SettingsError, TableMismatch, VaultError, sa.exc.SQLAlchemyError)

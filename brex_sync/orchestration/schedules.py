@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from brex_sync.connections import Connection
+from brex_sync.connections.declared import Connection
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.connection import why_not
 from brex_sync.settings import Settings

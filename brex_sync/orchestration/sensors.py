@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from brex_sync.app import open_engine
-from brex_sync.connections import Connection
+from brex_sync.connections.declared import Connection
+from brex_sync.databases import open_engine
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.schedules import job_name

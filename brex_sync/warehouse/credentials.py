@@ -9,43 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from psycopg.errors import UndefinedTable
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse.database import INTERNAL
-
-_metadata = sa.MetaData(schema=INTERNAL)
-_when = sa.DateTime(timezone=True)
-
-credentials = sa.Table(
-    "credentials",
-    _metadata,
-    sa.Column("connection", sa.Text, primary_key=True),
-    sa.Column("configuration", sa.Text, nullable=False),
-    sa.Column("company_id", sa.Text),
-    sa.Column("company_name", sa.Text),
-    sa.Column("state", sa.Text, nullable=False, comment="CONNECTED or RECONNECT_REQUIRED."),
-    sa.Column("reason", sa.Text, comment="Why a person must act."),
-    sa.Column("state_since", _when, nullable=False),
-    sa.Column("granted", ARRAY(sa.Text), comment="Scopes granted when it was connected."),
-    sa.Column("scopes", ARRAY(sa.Text), comment="Scopes granted now; null where Brex won't say."),
-    sa.Column("secrets", sa.Text, comment="Tokens or key, sealed; null if kept elsewhere."),
-    sa.Column("digest", sa.Text, comment="Tells one key of the environment from the next."),
-    sa.Column("access_ends_at", _when, comment="When the access token ends."),
-    sa.Column("issued_at", _when, comment="When the refresh token was issued."),
-    sa.Column("used_at", _when, comment="When refresh token or key last proved good at Brex."),
-    sa.Column("tried_at", _when, comment="When that was last tried."),
-    sa.Column("failure", sa.Text, comment="Why the last try settled nothing; null if it did."),
-    sa.Column("alerted", sa.Text, comment="The fault that was last told to the alert target."),
-    comment="The credential of each connection. Renewed only by whoever holds the row's lock.",
-)
-
-refreshes = sa.Table(
-    "refreshes",
-    _metadata,
-    sa.Column("connection", sa.Text, primary_key=True),
-    sa.Column("started_at", _when, nullable=False),
-    comment="Refreshes begun whose outcome is not stored: under way, or cut off.",
-)
+from brex_sync.warehouse.internal import credentials, refreshes
 
 
 class State(StrEnum):
@@ -76,14 +42,6 @@ class Credential:
     tried_at: datetime | None = None
     failure: str | None = None
     alerted: str | None = None
-
-
-def prepare(engine: sa.Engine) -> None:
-    """Makes the tables, where they are missing."""
-    with engine.begin() as db:
-        db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
-        db.execute(sa.schema.CreateSchema(INTERNAL, if_not_exists=True))
-        _metadata.create_all(db)
 
 
 def read(engine: sa.Engine, connection: str) -> Credential | None:

@@ -94,7 +94,7 @@ def prepare(
     streams, views = list(streams), list(views)
     wanted = fingerprint(streams, views)
     with engine.begin() as db:
-        db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
+        _lock(db)
         _prepare_internal(db)
         if _fingerprint_of(db, schema) == wanted:
             return
@@ -110,6 +110,13 @@ def prepare(
             _sign(db, name, wanted)
 
 
+def prepare_internal(engine: sa.Engine) -> None:
+    """Makes the internal schema fit this version; adds what is missing."""
+    with engine.begin() as db:
+        _lock(db)
+        _prepare_internal(db)
+
+
 def _prepare_internal(db: sa.Connection) -> None:
     """Makes the internal schema fit this version: adds what is missing, makes dates moments."""
     made = "\n".join(str(CreateTable(t)) for t in internal_metadata.sorted_tables)
@@ -122,6 +129,10 @@ def _prepare_internal(db: sa.Connection) -> None:
         _fit(db, table)
         _free_others(db, table)
     _sign(db, INTERNAL, wanted)
+
+
+def _lock(db: sa.Connection) -> None:
+    db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
 
 
 def _retype_dates(db: sa.Connection, table: sa.Table) -> None:

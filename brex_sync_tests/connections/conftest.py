@@ -15,17 +15,18 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.brex.oauth import Application, Tokens
-from brex_sync.connections import Connection
-from brex_sync.credentials import Credentials, stored
-from brex_sync.health import Health, health
+from brex_sync.connections.credentials import Credentials, stored
+from brex_sync.connections.declared import Connection
+from brex_sync.connections.health import Health, health
+from brex_sync.connections.vault import Vault, make_key, open_vault
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER, Authority, create_brex
 from brex_sync.sandbox.server import running
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
-from brex_sync.vault import Vault, make_key, open_vault
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
+from brex_sync.warehouse.tables import prepare_internal
 from brex_sync_tests.e2e.conftest import free_port
 
 SCOPES = frozenset({s.scope for s in STREAMS.values()} | {"companies.readonly", "offline_access"})
@@ -140,7 +141,7 @@ def new_desk(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[World], De
         url = door.__enter__()
         doors.append(door)
         make_key(tmp_path)
-        table.prepare(engine)
+        prepare_internal(engine)
         return Desk(url, app, engine, tmp_path, open_vault(tmp_path, None), faults)
 
     yield open_one

@@ -9,14 +9,13 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from brex_sync.app import databases
+from brex_sync.databases import databases
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.tables import prepare, prepare_internal
 
 PASSWORDS = {roles.WRITER: "writes", roles.READER: "reads"}
 
@@ -39,7 +38,7 @@ def as_role(server: Any, database_url: str) -> Iterator[Any]:
 def sync_tables(url: str, connection: str) -> None:
     engine = open_warehouse(url)
     prepare(engine, connection, STREAMS.values(), VIEWS.values())
-    table.prepare(engine)
+    prepare_internal(engine)
     engine.dispose()
 
 

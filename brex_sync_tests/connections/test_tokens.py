@@ -11,7 +11,7 @@ from brex_sync.brex.errors import CredentialRefused
 from brex_sync.brex.oauth import OAuthError, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
-from brex_sync.credentials import ActionNeeded, Session
+from brex_sync.connections.credentials import ActionNeeded, Session
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials as table

@@ -23,7 +23,7 @@ from brex_sync.brex.oauth import Application, OAuth, OAuthError
 from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
-from brex_sync.connections import load_connections
+from brex_sync.connections.declared import load_connections
 from brex_sync.settings import SettingsError, load_settings
 from brex_sync.streams import STREAMS
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from brex_sync.brex.oauth import Application, OAuth
-from brex_sync.connections import Connection
-from brex_sync.credentials import Credentials
+from brex_sync.connections.credentials import Credentials
+from brex_sync.connections.declared import Connection
+from brex_sync.connections.vault import open_vault
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER
 from brex_sync.settings import Configuration
-from brex_sync.vault import open_vault
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.connections.conftest import REDIRECT
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from brex_sync.credentials import now_utc
+from brex_sync.connections.credentials import now_utc
 from brex_sync.orchestration.connection import CHECK
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER
 from brex_sync_tests.connections.conftest import Desk, desk, new_desk

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from brex_sync.app import streams_of
-from brex_sync.connections import find, load_connections
+from brex_sync.connections.declared import find, load_connections
 from brex_sync.settings import Configuration, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Column, Kind, Stream, money, text

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from brex_sync import vault
-from brex_sync.vault import Vault, VaultError, make_key, new_key, open_vault
+from brex_sync.connections import vault
+from brex_sync.connections.vault import Vault, VaultError, make_key, new_key, open_vault
 
 SECRET = {"refresh_token": "rt_very_secret"}
 

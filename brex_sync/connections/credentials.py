@@ -19,11 +19,11 @@ from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company, whose
 from brex_sync.brex.errors import BrexError, CredentialRefused
 from brex_sync.brex.oauth import GrantRefused, OAuth, Tokens, Uncertain
-from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.connections import Connection
-from brex_sync.health import current, digest_of, is_due, just_failed, lacking
+from brex_sync.connections.declared import Connection
+from brex_sync.connections.health import current, digest_of, is_due, just_failed, lacking
+from brex_sync.connections.limits import limiter
+from brex_sync.connections.vault import Vault
 from brex_sync.settings import Configuration, SettingsError
-from brex_sync.vault import Vault
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
 
@@ -116,7 +116,7 @@ class Credentials:
         """
         key = self._key(self._usable(table.read(self.engine, self.name)))
         try:
-            company = ask_whose(self.connection, key, self.api_transport)
+            company = ask_whose(self.connection, key, self.engine, self.api_transport)
         except CredentialRefused as error:
             self._note_key(key, state=State.RECONNECT_REQUIRED, reason=str(error))
             raise self._action(str(error)) from None
@@ -336,14 +336,17 @@ def open_oauth(connection: Connection, transport: httpx.BaseTransport | None = N
 
 
 def ask_whose(
-    connection: Connection, token: str, transport: httpx.AsyncBaseTransport | None = None
+    connection: Connection,
+    token: str,
+    engine: sa.Engine,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Company:
     """Asks Brex whose account a token opens, a few times if need be. Raises as `whose` does."""
 
     async def ask() -> Company:
         async with BrexClient(
             Endpoint(connection.api_url, lambda: token),
-            RateLimiter(),
+            limiter(connection, engine),
             Patience(deadline=15, attempts=3, total=30),
             transport,
         ) as client:

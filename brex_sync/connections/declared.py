@@ -13,6 +13,7 @@ import yaml
 from dotenv import dotenv_values
 
 from brex_sync.brex.oauth import Application, is_private
+from brex_sync.brex.rate_limit import REQUESTS
 from brex_sync.settings import (
     API_URLS,
     ISSUERS,
@@ -43,6 +44,7 @@ class Connection:
     database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
     the variables without which it cannot be used: the others can. `streams` are
     the names of those to sync, in place of the settings'; empty where not said.
+    `requests_per_minute` is what all processes together may ask of Brex.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Connection:
     application: Application | None = None
     lacks: str = ""
     streams: tuple[str, ...] = ()
+    requests_per_minute: int = REQUESTS
 
 
 def load_connections(settings: Settings) -> list[Connection]:
@@ -145,6 +148,7 @@ def connection_of(
         configuration,
         entry.get("api_url") or _api_url(settings, configuration),
         streams=_names(where, entry.get("streams", [])),
+        requests_per_minute=settings.requests_per_minute,
     )
     variable = entry.get("api_key_env")
     key = _variable(variable) if variable else None

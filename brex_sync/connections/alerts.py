@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import sqlalchemy as sa
 
-from brex_sync.health import Health, Level
+from brex_sync.connections.health import Health, Level
 from brex_sync.settings import Settings
 from brex_sync.warehouse import credentials as table
 

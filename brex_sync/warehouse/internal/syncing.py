@@ -1,16 +1,13 @@
-"""The tables of the internal schema: how far each list was read, and what was set aside."""
+"""How far each list was read, what was set aside, and what the runs did."""
 
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from brex_sync.warehouse.database import INTERNAL
-
-internal_metadata = sa.MetaData(schema=INTERNAL)
-
-_when = sa.DateTime(timezone=True)
-_count = sa.BigInteger
+from brex_sync.warehouse.internal.base import count as _count
+from brex_sync.warehouse.internal.base import internal_metadata
+from brex_sync.warehouse.internal.base import when as _when
 
 
 def _slice_key() -> list[sa.Column[str]]:

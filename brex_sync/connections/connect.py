@@ -9,24 +9,25 @@ from enum import Enum
 
 import sqlalchemy as sa
 
-from brex_sync import vault as vaults
-from brex_sync.app import open_engine
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company
 from brex_sync.brex.errors import CredentialRefused, Transient
 from brex_sync.brex.oauth import Consent, Tokens
-from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.reach import reach
-from brex_sync.connections import Connection, find, load_connections
-from brex_sync.credentials import ask_whose, now_utc, open_oauth, stored
+from brex_sync.connections import vault as vaults
+from brex_sync.connections.credentials import ask_whose, now_utc, open_oauth, stored
+from brex_sync.connections.declared import Connection, find, load_connections
+from brex_sync.connections.health import digest_of
+from brex_sync.connections.limits import limiter
+from brex_sync.connections.vault import Vault, VaultError
+from brex_sync.databases import open_engine
 from brex_sync.embedded.lock import exclusive
-from brex_sync.health import digest_of
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
-from brex_sync.vault import Vault, VaultError
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse import runs
 from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.tables import prepare_internal
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +96,11 @@ def establish(
         vault = None if connection.token else ready_vault(settings, engine, connection.name)
         credential = obtain()
         token = credential if isinstance(credential, str) else credential.access
-        company = _company(connection, token)
+        company = _company(connection, token, engine)
         _check_same_company(engine, connection.name, company)
         _store(engine, vault, connection, credential, company)
-    scopes = None if isinstance(credential, str) else credential.scopes
-    return Connected(company, scopes, _reach(connection, token))
+        scopes = None if isinstance(credential, str) else credential.scopes
+        return Connected(company, scopes, _reach(connection, token, engine))
 
 
 class Left(Enum):
@@ -186,10 +187,10 @@ def ready_vault(settings: Settings, engine: sa.Engine, name: str) -> Vault:
 
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[sa.Engine]:
-    """The warehouse with the table of credentials, given back when the block ends."""
+    """The warehouse with its internal tables, given back when the block ends."""
     engine = open_engine(settings)
     try:
-        table.prepare(engine)
+        prepare_internal(engine)
         yield engine
     finally:
         engine.dispose()
@@ -245,10 +246,10 @@ def _store(
         table.end_refresh(db, connection.name)
 
 
-def _company(connection: Connection, token: str) -> Company:
+def _company(connection: Connection, token: str, engine: sa.Engine) -> Company:
     """The company; one without a name if Brex can't say just now: tokens must not be lost."""
     try:
-        return ask_whose(connection, token)
+        return ask_whose(connection, token, engine)
     except CredentialRefused as error:
         raise ConnectError(f"Brex does not take it: {error}") from None
     except Transient as error:
@@ -256,10 +257,11 @@ def _company(connection: Connection, token: str) -> Company:
         return Company()
 
 
-def _reach(connection: Connection, token: str) -> dict[str, str | None]:
+def _reach(connection: Connection, token: str, engine: sa.Engine) -> dict[str, str | None]:
     async def ask() -> dict[str, str | None]:
         endpoint = Endpoint(connection.api_url, lambda: token)
-        async with BrexClient(endpoint, RateLimiter(), Patience(attempts=3, total=30)) as client:
+        patience = Patience(attempts=3, total=30)
+        async with BrexClient(endpoint, limiter(connection, engine), patience) as client:
             return await reach(client, STREAMS.values())
 
     return asyncio.run(ask())

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from brex_sync.connections import DEFAULT_NAME, FILE, Entry, declared_in, implied, read_file
+from brex_sync.connections.declared import (
+    DEFAULT_NAME,
+    FILE,
+    Entry,
+    declared_in,
+    implied,
+    read_file,
+)
 from brex_sync.settings import Configuration, Settings, SettingsError
 
 _HEADER = "# Kept by `brex-sync connect` and `disconnect`, which leave no comments standing.\n"

@@ -1,0 +1,24 @@
+"""What several commands share: options, and the terminal."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from brex_sync.settings import SettingsError
+
+console = Console()
+errors = Console(stderr=True)
+
+ConnectionName = Annotated[
+    str | None, typer.Option("--connection", help="Which connection; the first by default.")
+]
+
+
+def parse_day(text: str | None) -> date | None:
+    """The date a person wrote; None where they wrote none. Raises SettingsError."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise SettingsError(f"{text!r} is no date such as 2026-11-24") from None

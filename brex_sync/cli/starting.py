@@ -1,0 +1,63 @@
+"""The commands that start something which runs until Ctrl-C."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from brex_sync.cli.common import console, parse_day
+from brex_sync.sandbox import World
+from brex_sync.sandbox.oauth import create_brex
+from brex_sync.sandbox.server import bind, serve, url_of
+from brex_sync.settings import load_settings
+from brex_sync.up import run_everything
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    cli.command()(up)
+    cli.command()(sandbox)
+
+
+def up(
+    port: Annotated[
+        int | None, typer.Option(help="Port of the Dagster UI (3000, or BREX_SYNC_PORT).")
+    ] = None,
+) -> None:
+    """Start everything: Postgres, the sandbox if there is no Brex account, Dagster, a first sync.
+
+    Runs until Ctrl-C, which stops all of it; the data stays, and the next start goes on.
+    """
+    run_everything(load_settings(), port, console)
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8642,
+    seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 14,
+    card_transactions: Annotated[int, typer.Option(help="How many card transactions.")] = 12_000,
+    expenses: Annotated[
+        int | None,
+        typer.Option(help="How many expenses; by default one per card transaction, up to 12,000."),
+    ] = None,
+    today: Annotated[
+        str | None, typer.Option(help="Last day of the history, YYYY-MM-DD; today by default.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let money move and people change as time passes.")
+    ] = False,
+    latency: Annotated[float, typer.Option(help="Seconds every answer is late.")] = 0.0,
+    rate_limit: Annotated[
+        int, typer.Option(help="Requests allowed per 60 s; 0 for any number.")
+    ] = 1000,
+) -> None:
+    """Run the simulated Brex on its own.
+
+    Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
+    brex_sync_sandbox and secret sandbox_secret.
+    """
+    day = parse_day(today) or datetime.now(UTC).date()
+    listener = bind(port)
+    world = World(seed, day, months, card_transactions, live, expenses=expenses)
+    print(url_of(listener), flush=True)
+    serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)

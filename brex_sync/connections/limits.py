@@ -1,0 +1,17 @@
+"""How many requests a connection may make, over all the processes that make them."""
+
+import sqlalchemy as sa
+
+from brex_sync.brex.budget import HOLD, Budget
+from brex_sync.brex.client import Patience
+from brex_sync.brex.rate_limit import PERIOD, RateLimiter
+from brex_sync.connections.declared import Connection
+from brex_sync.warehouse.request_loans import RequestLedger
+
+
+def limiter(connection: Connection, engine: sa.Engine) -> RateLimiter:
+    """A connection's rate limit, shared with every other process through the warehouse."""
+    lost_after = HOLD + Patience().deadline + PERIOD
+    most = connection.requests_per_minute
+    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
+    return RateLimiter(most, budget=Budget(ledger))

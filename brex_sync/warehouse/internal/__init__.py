@@ -1,0 +1,38 @@
+"""The tables of the internal schema, which hold the state of brex_sync itself."""
+
+from brex_sync.warehouse.internal.base import internal_metadata
+from brex_sync.warehouse.internal.credentials import credentials, refreshes
+from brex_sync.warehouse.internal.syncing import (
+    checkpoints,
+    closes,
+    differences,
+    listed_keys,
+    parked_windows,
+    quarantine,
+    reconciliations,
+    request_limits,
+    request_loans,
+    run_streams,
+    runs,
+    unavailable,
+    unfilled,
+)
+
+__all__ = [
+    "checkpoints",
+    "closes",
+    "credentials",
+    "differences",
+    "internal_metadata",
+    "listed_keys",
+    "parked_windows",
+    "quarantine",
+    "reconciliations",
+    "refreshes",
+    "request_limits",
+    "request_loans",
+    "run_streams",
+    "runs",
+    "unavailable",
+    "unfilled",
+]
