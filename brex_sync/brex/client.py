@@ -15,6 +15,7 @@ import tenacity
 from tenacity import stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from brex_sync.brex.errors import (
+    BrexError,
     CredentialRefused,
     Fault,
     RateLimited,
@@ -72,6 +73,49 @@ class Endpoint:
     renew: Callable[[str], Awaitable[str | None]] = field(default=_no_other, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to Brex. `body` is JSON text.
+
+    What has an `idempotency_key` is done once, however often it is asked for (Brex's guide:
+    every POST and PUT takes one).
+    """
+
+    method: str
+    path: str
+    params: Params = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    idempotency_key: str | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether doing it twice comes to the same as doing it once."""
+        return self.method in ("GET", "HEAD") or self.idempotency_key is not None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What Brex answered, whatever its status."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    trace_id: str | None = None
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def refusal(self, call: Call) -> BrexError:
+        """The exception that says why this is no good answer."""
+        fault = Fault(self.status, self.body, self.trace_id, self.retry_after)
+        return classify(fault, str(call))
+
+
 class BrexClient:
     """An open connection to one Brex account.
 
@@ -118,55 +162,82 @@ class BrexClient:
         Raises:
             BrexError: there was no usable answer; `Transient` ones have been repeated in vain.
         """
+        call = Call("GET", path, params)
+        async for attempt in self._attempts(Transient):
+            with attempt:
+                return read((await self._accepted(call, meter)).body)
+        raise AssertionError("unreachable: tenacity returns or raises")
+
+    async def send(self, call: Call, meter: Meter) -> Reply:
+        """Asks for something until it is done, or refused.
+
+        A write without an idempotency key is repeated only where Brex did not look at it.
+
+        Raises:
+            BrexError: it was refused, or it is not known whether it was done.
+        """
+        async for attempt in self._attempts(Transient if call.repeatable else RateLimited):
+            with attempt:
+                return await self._accepted(call, meter)
+        raise AssertionError("unreachable: tenacity returns or raises")
+
+    async def exchange(self, call: Call, meter: Meter) -> Reply:
+        """Brex's answer to one request, whatever it is; with another token if its was refused.
+
+        Raises:
+            Unreachable: none came.
+            BrexError: there is no token to ask with.
+        """
+        asked = self._endpoint.token()
+        token = asked if isinstance(asked, str) else await asked
+        reply = await self._once(call, meter, token)
+        if reply.status in (401, 403) and isinstance(reply.refusal(call), CredentialRefused):
+            other = await self._endpoint.renew(token)
+            if other is not None:
+                return await self._once(call, meter, other)
+        return reply
+
+    def _attempts(self, worth_another: type[BrexError]) -> tenacity.AsyncRetrying:
         patience = self._patience
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Transient),
+        return tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(worth_another),
             stop=stop_after_attempt(patience.attempts) | stop_after_delay(patience.total),
             wait=self._wait,
             before_sleep=self._hold,
             reraise=True,
-        ):
-            with attempt:
-                return read(await self._authorised(path, params, meter))
-        raise AssertionError("unreachable: tenacity returns or raises")
+        )
 
-    async def _authorised(self, path: str, params: Params, meter: Meter) -> bytes:
-        """One request, and the same once more if its token was refused and there is another."""
-        asked = self._endpoint.token()
-        token = asked if isinstance(asked, str) else await asked
-        try:
-            return await self._once(path, params, meter, token)
-        except CredentialRefused:
-            other = await self._endpoint.renew(token)
-            if other is None:
-                raise
-        return await self._once(path, params, meter, other)
+    async def _accepted(self, call: Call, meter: Meter) -> Reply:
+        reply = await self.exchange(call, meter)
+        if not reply.ok:
+            raise reply.refusal(call)
+        return reply
 
-    async def _once(self, path: str, params: Params, meter: Meter, token: str) -> bytes:
+    async def _once(self, call: Call, meter: Meter, token: str) -> Reply:
         async with self._limiter.slot():
             meter.requests += 1
             try:
                 async with asyncio.timeout(self._patience.deadline):
-                    answer = await self._http.get(
-                        path,
-                        params=dict(params),
-                        headers={"Authorization": f"Bearer {token}"},
+                    answer = await self._http.request(
+                        call.method,
+                        call.path,
+                        params=dict(call.params),
+                        content=call.body,
+                        headers=_headers(call, token),
                     )
             except TimeoutError:
                 raise Unreachable(
-                    f"GET {path}: no complete answer within {self._patience.deadline:g} s"
+                    f"{call}: no complete answer within {self._patience.deadline:g} s"
                 ) from None
             except httpx.HTTPError as error:
-                raise Unreachable(f"GET {path}: {error or type(error).__name__}") from None
-        if answer.status_code == 200:
-            return answer.content
-        fault = Fault(
+                raise Unreachable(f"{call}: {error or type(error).__name__}") from None
+        return Reply(
             answer.status_code,
             answer.content,
+            answer.headers.get("Content-Type", ""),
             answer.headers.get("X-Brex-Trace-Id"),
             _seconds(answer.headers.get("Retry-After")),
         )
-        raise classify(fault, f"GET {path}")
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Seconds before the next attempt."""
@@ -182,6 +253,15 @@ class BrexClient:
         log.warning("%s; trying again in %.1f s", error, wait)
         if isinstance(error, RateLimited):
             await self._limiter.pause(wait)
+
+
+def _headers(call: Call, token: str) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {token}"}
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    if call.idempotency_key is not None:
+        headers["Idempotency-Key"] = call.idempotency_key
+    return headers
 
 
 def _seconds(retry_after: str | None) -> float | None:

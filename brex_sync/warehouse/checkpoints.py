@@ -130,23 +130,25 @@ class Lease:
         return sa.and_(_is(self.slice), checkpoints.c.epoch == self.state.epoch)
 
 
+_FRESH = {
+    "epoch": 1,
+    "withheld": 0,
+    "window_number": 0,
+    "window_open": False,
+    "window_part": 0,
+    "window_pages": 0,
+    "fetched": 0,
+    "inserted": 0,
+    "updated": 0,
+    "quarantined": 0,
+}
+
+
 def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
     """Takes a list over: whoever held it before can commit no more."""
-    fresh = {
-        "epoch": 1,
-        "withheld": 0,
-        "window_number": 0,
-        "window_open": False,
-        "window_part": 0,
-        "window_pages": 0,
-        "fetched": 0,
-        "inserted": 0,
-        "updated": 0,
-        "quarantined": 0,
-    }
     take = (
         insert(checkpoints)
-        .values(**slice_.key, **fresh)
+        .values(**slice_.key, **_FRESH)
         .on_conflict_do_update(
             index_elements=list(checkpoints.primary_key),
             set_={"epoch": checkpoints.c.epoch + 1},
@@ -155,6 +157,14 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
     )
     with engine.begin() as db:
         return Lease(slice_, _state(db.execute(take).one()))
+
+
+def share_lease(engine: sa.Engine, slice_: Slice) -> Lease:
+    """A lease that takes nothing from whoever holds the list: for single rows, beside its pages."""
+    there = insert(checkpoints).values(**slice_.key, **_FRESH).on_conflict_do_nothing()
+    with engine.begin() as db:
+        db.execute(there)
+        return Lease(slice_, _state(db.execute(sa.select(checkpoints).where(_is(slice_))).one()))
 
 
 def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:

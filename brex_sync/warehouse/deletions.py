@@ -64,20 +64,36 @@ def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld:
     Raises:
         Fenced: another run has taken the list over; nothing was written.
     """
-    table, key, scope, values = _range(lease, None)
     with engine.begin() as db:
         checkpoints.committed(db, lease)
         if gone:
-            db.execute(
-                sa.text(
-                    f"UPDATE {table} t SET _deleted_at = now(), _changed_at = now() "
-                    f"WHERE {scope} AND {key} = ANY(:gone)"
-                ),
-                values | {"gone": list(gone)},
-            )
-            _mark_children(db, lease, gone)
+            _mark(db, lease, gone)
         reconciliations.note_gone(db, lease, gone)
         checkpoints.settle(db, lease, deleted=len(gone), withheld=withheld)
+
+
+def mark_gone(engine: sa.Engine, lease: Lease, key: str) -> bool:
+    """Marks one row as deleted that Brex said it does not have; whether it was live here.
+
+    Raises:
+        Fenced: another run has taken the list over; nothing was written.
+    """
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        return _mark(db, lease, [key]) > 0
+
+
+def _mark(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> int:
+    table, key, scope, values = _range(lease, None)
+    marked = db.execute(
+        sa.text(
+            f"UPDATE {table} t SET _deleted_at = now(), _changed_at = now() "
+            f"WHERE {scope} AND {key} = ANY(:gone)"
+        ),
+        values | {"gone": list(gone)},
+    )
+    _mark_children(db, lease, gone)
+    return marked.rowcount
 
 
 def _mark_children(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None:
