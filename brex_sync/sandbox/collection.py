@@ -30,6 +30,11 @@ def stamp(moment: str) -> str:
     return read.isoformat(timespec="microseconds")
 
 
+def moment(at: datetime) -> str:
+    """A moment as Brex writes it: UTC, with milliseconds."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
 @dataclass(slots=True)
 class Rows:
     """The items of one list, as parallel columns in listing order; `dates` are stamps."""
