@@ -15,7 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from brex_sync.sandbox import uploads
 from brex_sync.sandbox.answers import Answers
+from brex_sync.sandbox.deliveries import Deliveries
 from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.sandbox.paging import read_limit
@@ -167,7 +169,12 @@ def create_app(
     ]
     door = partial(steer, world, sandbox.faults, sandbox.requests)
     steering = Route("/_sandbox/{what}", door, methods=["GET", "POST", "DELETE"])
-    app = Starlette(routes=[*routes, steering], exception_handlers={404: _unknown})
+    upload = Route(uploads.PATH, partial(uploads.put, world), methods=["PUT"])
+    app = Starlette(
+        routes=[*routes, upload, steering],
+        exception_handlers={404: _unknown},
+        lifespan=lambda _: Deliveries(world).running(),
+    )
     app.state.requests = sandbox.requests
     app.state.sandbox = sandbox
     return app

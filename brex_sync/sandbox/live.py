@@ -33,6 +33,7 @@ def happen(world: "World", number: int, now: datetime) -> None:
         expense = writer.of_transaction(transaction)
         fresh = {"status": "DRAFT", "submitted_at": None, "approved_at": None, "exported_at": None}
         world.collection("expenses").add(expense | fresh | {"updated_at": moment(now)})
+        world.events.purchase(expense["id"])
     if number % CASH_EVERY == 0:
         cash_flow.receive(world, rng, today, f"live_{number:08d}")
     if number % APPROVAL_EVERY == 0:
