@@ -199,11 +199,20 @@ class Events:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL is of this machine."""
-    host = urlsplit(url).hostname or ""
+    _, host = scheme_and_host(url)
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def scheme_and_host(url: str) -> tuple[str, str]:
+    """What a URL begins with; empty where it is none."""
+    try:
+        parts = urlsplit(url)
+        return (parts.scheme, parts.hostname or "") if parts.port != 0 else ("", "")
+    except ValueError:
+        return "", ""
 
 
 def _user_changed(events: Events, before: Item | None, after: Item) -> None:

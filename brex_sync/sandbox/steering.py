@@ -46,7 +46,10 @@ async def steer(
     elif what == "edit":
         return _edit(world, await request.json())
     elif what in _TURNS:
-        return _TURNS[what](world, await request.json())
+        try:
+            return _TURNS[what](world, await request.json())
+        except TypeError as error:
+            return JSONResponse({"message": str(error)}, 400)
     else:
         return _unknown()
     return JSONResponse({"done": True})

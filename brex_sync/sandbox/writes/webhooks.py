@@ -1,13 +1,12 @@
 """Writes about webhook subscriptions."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.events import EventType, is_loopback
+from brex_sync.sandbox.events import EventType, is_loopback, scheme_and_host
 from brex_sync.sandbox.refusals import bad_request
 from brex_sync.sandbox.writes.declare import Call, Text, Write, check_ids, sent
 
@@ -65,8 +64,9 @@ def make_group(call: Call) -> Item:
 
 def _check(call: Call) -> None:
     """The URL is https; as this is the sandbox, http will do on loopback."""
-    scheme = urlsplit(call.body.url).scheme
-    if scheme != "https" and not (scheme == "http" and is_loopback(call.body.url)):
+    scheme, host = scheme_and_host(call.body.url)
+    near = scheme == "http" and is_loopback(call.body.url)
+    if not host or (scheme != "https" and not near):
         raise bad_request("url must be https")
     check_ids(call.world, "webhook_groups", call.body.group_id)
 
