@@ -123,7 +123,7 @@ class Deliveries:
             answer = await client.post(
                 subscription["url"], content=event.body, headers=self._headers(event)
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Attempt(*told, None, type(error).__name__)
         return Attempt(*told, answer.status_code, "")
 

@@ -68,4 +68,4 @@ def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="auto"))
