@@ -110,6 +110,14 @@ def test_transfers_and_records_are_told_when_they_get_there(world: World) -> Non
     ]
 
 
+def test_items_that_lack_a_state_are_no_event() -> None:
+    world = World.empty()
+    for name in ("users", "transfers", "accounting_records"):
+        world.collection(name).add({"id": "odd"})
+        world.collection(name).edit("odd", description="still odd")
+    assert world.events.emitted == []
+
+
 def test_an_event_is_sent_again_under_its_id_until_it_is_taken(
     world: World, url: str, receiver: Receiver
 ) -> None:

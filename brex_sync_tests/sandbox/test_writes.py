@@ -213,6 +213,13 @@ def test_a_write_can_be_done_and_answered_as_a_failure(world: World) -> None:
     assert [w.repeated for w in world.writes] == [False, True]
 
 
+def test_a_late_answer_is_the_answer(world: World) -> None:
+    app = create_app(world, faults=Faults(Fault(Kind.DELAY, seconds=0.01)))
+    answer = write(app, "POST", "/v1/expenses/card/receipt_match", {"receipt_name": "a.pdf"})
+    assert answer.status_code == 201
+    assert set(answer.json()) == {"id", "uri"}
+
+
 def test_a_write_can_be_refused_without_being_done(world: World) -> None:
     app = create_app(world, faults=Faults(Fault(Kind.STATUS, "/v2/users", status=503)))
     assert write(app, "POST", "/v2/users", ADA).status_code == 503
