@@ -22,6 +22,7 @@ from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.warehouse import reconciliations, run_log, runs, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.presence import present
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.unavailable import Unavailable
@@ -75,8 +76,16 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
+        await asyncio.to_thread(run_log.bury, self.engine, self.connection)
+        with present(self.engine, self.run_id):
+            return await self._noted(with_parents(streams))
+
+    async def _noted(self, streams: Sequence[Stream]) -> Report:
+        """Reads the streams, with the log of runs telling of it from beginning to end."""
         note = (self.engine, self.run_id)
-        await asyncio.to_thread(run_log.begin, *note, self.connection, self.kind, self.clock())
+        names = [stream.name for stream in streams]
+        begun = (*note, self.connection, self.kind, names, self.clock())
+        await asyncio.to_thread(run_log.begin, *begun)
         state = "stopped"
         try:
             await asyncio.to_thread(refill, self.engine, self.connection)
@@ -87,9 +96,8 @@ class Sync:
         return report
 
     async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
-        wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
-        for stream in wanted:
+        for stream in streams:
             parent = tasks[stream.per.stream] if stream.per else None
             tasks[stream.name] = asyncio.create_task(self._stream(stream, parent))
         try:
@@ -202,21 +210,17 @@ class Sync:
             )
 
     def _record(self, report: StreamReport, began: datetime) -> None:
+        row = {
+            "stream": report.stream,
+            "started_at": began,
+            "finished_at": self.clock(),
+            "state": report.state,
+            "message": report.error or report.unavailable or report.doubt,
+            "synced_through": report.synced_through,
+            **report.counts(),
+        }
         try:
-            run_log.record(
-                self.engine,
-                {
-                    "run_id": self.run_id,
-                    "connection": self.connection,
-                    "stream": report.stream,
-                    "started_at": began,
-                    "finished_at": self.clock(),
-                    "state": report.state,
-                    "message": report.error or report.unavailable or report.doubt,
-                    "synced_through": report.synced_through,
-                    **report.counts(),
-                },
-            )
+            run_log.finish_stream(self.engine, self.run_id, row)
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"
 

@@ -136,13 +136,17 @@ runs = sa.Table(
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False, comment="schedule, manual, reconcile or backfill."),
     sa.Column("started_at", _when, nullable=False, index=True),
-    sa.Column("finished_at", _when, comment="Null while it runs, and for ever if it was killed."),
+    sa.Column(
+        "finished_at",
+        _when,
+        comment="Null while it runs; when it was last heard of, if it was interrupted.",
+    ),
     sa.Column(
         "state",
         sa.Text,
         nullable=False,
         comment="running; finished: every stream was read to its end; failed; stopped: it did "
-        "not come to its end.",
+        "not come to its end; interrupted: its process was killed, as the next run found.",
     ),
     comment="The syncs of every connection.",
 )
@@ -198,8 +202,13 @@ run_streams = sa.Table(
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
     sa.Column("started_at", _when, nullable=False, index=True),
-    sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished, failed or unavailable."),
+    sa.Column("finished_at", _when, comment="Null while it is read."),
+    sa.Column(
+        "state",
+        sa.Text,
+        nullable=False,
+        comment="running, finished, failed or unavailable; stopped or interrupted with its run.",
+    ),
     sa.Column("message", sa.Text, comment="What went wrong, or is in doubt."),
     sa.Column("synced_through", sa.Date, comment="UTC date through which the stream is known."),
     _done("fetched", "Rows Brex sent, each time it sent them."),

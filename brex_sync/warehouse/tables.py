@@ -120,7 +120,7 @@ def _prepare_internal(db: sa.Connection) -> None:
     for table in internal_metadata.sorted_tables:
         _retype_dates(db, table)
         _fit(db, table)
-        _free_others(db, table)
+        _loosen(db, table)
     _sign(db, INTERNAL, wanted)
 
 
@@ -223,10 +223,11 @@ def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
     return added
 
 
-def _free_others(db: sa.Connection, table: sa.Table) -> None:
-    """Columns of another version need not be filled by this one."""
+def _loosen(db: sa.Connection, table: sa.Table) -> None:
+    """What this version leaves empty may be: columns of another one, and those it may not know."""
     for column in sa.inspect(db).get_columns(table.name, table.schema):
-        if column["name"] not in table.columns and not column["nullable"]:
+        known = table.columns.get(column["name"])
+        if not column["nullable"] and (known is None or known.nullable):
             db.exec_driver_sql(
                 f'ALTER TABLE {table.fullname} ALTER COLUMN "{column["name"]}" DROP NOT NULL'
             )
