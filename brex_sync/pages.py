@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Child, Stream, Table, View
+from brex_sync.streams.declare import Child, Per, Rest, Stream, Table, View
 from brex_sync.warehouse.history import SUFFIX, versions_of
 from brex_sync.warehouse.snapshots import daily_of
 from brex_sync.warehouse.tables import table_of
@@ -116,11 +117,23 @@ def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
 
 
 def _freshness(stream: Stream) -> str:
+    if stream.per is not None and stream.per.rest is not None:
+        return _freshness_of_lists(stream.per, stream.per.rest)
     if stream.window is None:
         return "Read whole at every sync."
     return (
         f"Every sync reads from {stream.window.overlap.days} days before the newest "
         f"`{stream.window.column}` on; what changes further back shows when reconciled."
+    )
+
+
+def _freshness_of_lists(per: Per, rest: Rest) -> str:
+    hours = rest.at_most // timedelta(hours=1)
+    over = " or ".join(f"`{name}`" for name in rest.after)
+    going_on = f", until {rest.grace.days} days after {over} at every sync" if over else ""
+    return (
+        f"A list is read at the next sync after its row of [{per.stream}]({per.stream}.md) has "
+        f"changed{going_on}, and {hours} hours after it was last read."
     )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.streams.declare import Stream
+from brex_sync.warehouse import lists
 from brex_sync.warehouse.internal import checkpoints, listed_keys, parked_windows, quarantine
 
 
@@ -163,8 +164,12 @@ def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
     Raises:
         Fenced: another run has taken the list over.
     """
+    values: dict[str, object] = {"window_open": True, **_window_values(window)}
+    if per := lease.slice.stream.per:
+        seen = lists.changed_at(lease.slice.connection, per, lease.slice.parent)
+        values["parent_changed_at"] = seen
     with engine.begin() as db:
-        _advance(db, lease, {"window_open": True, **_window_values(window)})
+        _advance(db, lease, values)
     return window
 
 

@@ -50,6 +50,7 @@ checkpoints = sa.Table(
     sa.Column("synced_through", sa.Date, comment="UTC date on which that window was opened."),
     sa.Column("wide_at", _when, comment="When a wide or full window was last closed."),
     sa.Column("full_at", _when, comment="When a full listing was last closed."),
+    sa.Column("parent_changed_at", _when, comment="What its row's _changed_at was when begun."),
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),

@@ -6,6 +6,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
+from brex_sync.warehouse import lists
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable
 
@@ -38,6 +39,10 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
         c = checkpoints.c
         mine = sa.and_(c.connection == connection, c.stream == stream.name)
+        if stream.per and db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
+            # A row that is gone has no list that anyone would wait for.
+            there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
+            mine = sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
         never = sa.func.bool_or(sa.and_(c.slice == "", c.synced_at.is_(None)))
         row = db.execute(
             sa.select(
@@ -153,31 +158,6 @@ def weekly_spend(
             {"weeks": weeks},
         )
         return [(r[0], r[1], r[2]) for r in rows]
-
-
-def parents(engine: sa.Engine, schema: str, stream: Stream) -> list[str]:
-    """The parents whose lists are to be read, in order: those that are live, and those that are
-    not and have live rows in this stream.
-
-    Raises:
-        ValueError: the stream is not listed per parent.
-    """
-    if stream.per is None:
-        raise ValueError(f"stream {stream.name} has no parents")
-    with engine.connect() as db:
-        return list(
-            db.scalars(
-                sa.text(
-                    f'SELECT "{stream.per.column}" FROM "{schema}"."{stream.per.stream}" '
-                    "WHERE _deleted_at IS NULL UNION "
-                    "SELECT slice FROM brex_sync.checkpoints "
-                    "WHERE connection = :connection AND stream = :stream AND EXISTS ("
-                    f'SELECT FROM "{schema}"."{stream.name}" '
-                    f'WHERE "{stream.per.into}" = slice AND _deleted_at IS NULL) ORDER BY 1'
-                ),
-                {"connection": schema, "stream": stream.name},
-            )
-        )
 
 
 def was_begun(engine: sa.Engine, connection: str) -> bool:
