@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,22 +38,15 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
     with engine.connect() as db:
         if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
-        c = checkpoints.c
-        mine = sa.and_(c.connection == connection, c.stream == stream.name)
-        if stream.per and db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
-            # A row that is gone has no list that anyone would wait for.
-            there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
-            mine = sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
-        never = sa.func.bool_or(sa.and_(c.slice == "", c.synced_at.is_(None)))
         row = db.execute(
             sa.select(
-                sa.case((never, None), else_=sa.func.min(c.synced_at)),
-                sa.case((never, None), else_=sa.func.min(c.synced_through)),
-                sa.func.sum(c.listed),
-                sa.func.sum(c.held),
-                sa.func.sum(c.withheld),
-                sa.func.bool_or(c.window_open),
-            ).where(mine)
+                sa.func.min(_of_lists(stream, checkpoints.c.synced_at)),
+                sa.func.min(_of_lists(stream, checkpoints.c.synced_through)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.listed)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.held)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.withheld)),
+                sa.func.bool_or(checkpoints.c.window_open),
+            ).where(_checkpoints(db, connection, stream))
         ).one()
         aside = db.scalar(
             sa.select(sa.func.count()).where(
@@ -74,6 +68,21 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         bool(behind),
         reason,
     )
+
+
+def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column of checkpoints of whole lists; null where it is one of a slice's."""
+    return column if stream.per else sa.case((checkpoints.c.slice == "", column))
+
+
+def _checkpoints(db: sa.Connection, connection: str, stream: Stream) -> sa.ColumnElement[bool]:
+    """The stream's checkpoints; a row that is gone has no list that anyone would wait for."""
+    c = checkpoints.c
+    mine = sa.and_(c.connection == connection, c.stream == stream.name)
+    if not stream.per or not db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
+        return mine
+    there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
+    return sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
 
 
 def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str | None:
