@@ -94,8 +94,9 @@ async def compare_list(reading: Reading) -> None:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     lease = replace(lease, comparing=reading.run_id)
     span = plan.range_since(stream, reading.options.since, began)
-    if await read_in_slices(reading, lease, span, anew=True):
-        return
+    if sliced := await read_in_slices(reading, lease, span, anew=True):
+        lease = replace(sliced, comparing=None)
+        span = plan.overlap_range(stream, lease.state, MEANWHILE)
     begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
     window, comparison = await walk_window(reading, lease, begun)
     await settle(reading, lease, window, comparison)

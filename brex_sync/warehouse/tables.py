@@ -193,7 +193,10 @@ def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> Non
         if stream.snapshot:
             _fit(db, snapshots.daily_of(table, stream))
         if statements := history.statements(stream, table):
-            _fit(db, history.versions_of(stream, table))
+            versions = history.versions_of(stream, table)
+            added = _fit(db, versions)
+            if added and _has_rows(db, str(versions.schema), stream):
+                unfilled.note(db, str(versions.schema), stream.name, added)
             for sql in statements:
                 db.exec_driver_sql(sql)
 
