@@ -70,16 +70,13 @@ def _diagram() -> str:
 
 
 def _stream_page(stream: Stream) -> str:
-    table = table_of(stream, SCHEMA)
     parts = [
         f"# {stream.name}",
         stream.description,
         _table(("", ""), _facts(stream)),
         *_columns(stream),
     ]
-    if past := list(_past(stream, table)):
-        parts += ["## The past", *past]
-    return _page(parts)
+    return _page([*parts, *_the_past(stream, stream)])
 
 
 def _child_page(stream: Stream, child: Child) -> str:
@@ -88,9 +85,10 @@ def _child_page(stream: Stream, child: Child) -> str:
         ("Source", f"`{child.path}` in the rows of [{stream.name}]({stream.name}.md)"),
         ("Key", _names(child.key)),
         ("Freshness", "Written with the row it stands in."),
-        ("History", "In the versions of that row." if stream.history else "None."),
+        ("History", _history(stream)),
     ]
-    return _page([f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)])
+    parts = [f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)]
+    return _page([*parts, *_the_past(stream, child)])
 
 
 def _columns(declared: Table) -> list[str]:
@@ -113,7 +111,7 @@ def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
         yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
     yield "Freshness", _freshness(stream)
     yield "Deletions", _deletions(stream)
-    yield "History", "Every version of every row." if stream.history else _no_history(stream)
+    yield "History", _history(stream)
 
 
 def _freshness(stream: Stream) -> str:
@@ -143,15 +141,20 @@ def _deletions(stream: Stream) -> str:
     return "Proved by listing again."
 
 
-def _no_history(stream: Stream) -> str:
+def _history(stream: Stream) -> str:
+    if stream.history:
+        return "Every version of every row."
     return "Every version of rows that change." if stream.booked else "None."
 
 
-def _past(stream: Stream, table: sa.Table) -> Iterator[str]:
+def _the_past(stream: Stream, declared: Table) -> list[str]:
+    """What is kept of the past of a stream's table, or of one of its children's."""
+    table, kept = table_of(declared, SCHEMA), []
     if stream.history or stream.booked:
-        yield _of_the_past(versions_of(stream, table), table)
-    if stream.snapshot:
-        yield _of_the_past(daily_of(table, stream), table)
+        kept.append(_of_the_past(versions_of(stream, table), table))
+    if declared is stream and stream.snapshot:
+        kept.append(_of_the_past(daily_of(table, stream), table))
+    return ["## The past", *kept] if kept else []
 
 
 def _of_the_past(past: sa.Table, present: sa.Table) -> str:

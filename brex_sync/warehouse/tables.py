@@ -162,7 +162,7 @@ def _digest(text: str) -> str:
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
     streams, views = list(streams), list(views)
-    past = [history.statements(s, table_of(s, "")) for s in streams]
+    past = [history.statements(s, table_of(t, "")) for s in streams for t in s.tables()]
     declared = repr((streams, views, [statement(v, streams) for v in views], past))
     return f"Brex, synced by brex_sync ({_digest(declared)})"
 
@@ -189,16 +189,25 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
 def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> None:
     db.execute(sa.schema.CreateSchema(f"{schema}{history.SUFFIX}", if_not_exists=True))
     for stream in streams:
-        table = table_of(stream, schema)
         if stream.snapshot:
-            _fit(db, snapshots.daily_of(table, stream))
-        if statements := history.statements(stream, table):
-            versions = history.versions_of(stream, table)
-            added = _fit(db, versions)
-            if added and _has_rows(db, str(versions.schema), stream):
-                unfilled.note(db, str(versions.schema), stream.name, added)
-            for sql in statements:
-                db.exec_driver_sql(sql)
+            _fit(db, snapshots.daily_of(table_of(stream, schema), stream))
+        for declared in stream.tables():
+            _keep_versions(db, stream, declared, schema)
+
+
+def _keep_versions(db: sa.Connection, stream: Stream, declared: Table, schema: str) -> None:
+    """Keeps the versions of a table's rows, if the stream's are, and notes what of them is to be
+    filled."""
+    table = table_of(declared, schema)
+    statements = history.statements(stream, table)
+    if not statements:
+        return
+    past = f"{schema}{history.SUFFIX}"
+    added = _fit(db, history.versions_of(stream, table))
+    if added and _has_rows(db, past, declared):
+        unfilled.note(db, past, declared.name, added)
+    for sql in statements:
+        db.exec_driver_sql(sql)
 
 
 def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
