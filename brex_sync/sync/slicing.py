@@ -64,7 +64,7 @@ async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | N
         return False
     cut = await asyncio.to_thread(slices.laid_out, reading.engine, lease)
     if reading.options.backfill and (cut is None or cut.since != since):
-        cut = await _lay_out(reading, lease, plan.Range(Scope.BACKFILL, since))
+        cut = await _lay_out(reading, lease, plan.Range(Scope.BACKFILL, since), cut)
     if cut is None:
         return False
     await _side_by_side(reading, lease, cut.parts)
@@ -83,21 +83,22 @@ async def _cut(reading: Reading, lease: Lease, asked: plan.Range, anew: bool) ->
         return cut
     if asked.scope is Scope.OVERLAP or (backfilling and asked.scope is not Scope.FULL):
         return None
-    return await _lay_out(reading, lease, asked)
+    return await _lay_out(reading, lease, asked, cut)
 
 
-async def _lay_out(reading: Reading, lease: Lease, asked: plan.Range) -> Cut | None:
+async def _lay_out(
+    reading: Reading, lease: Lease, asked: plan.Range, instead_of: Cut | None
+) -> Cut | None:
     """Cuts what is asked for; None where it is not worth it."""
     began = reading.clock()
     found = await _extent(reading, lease, asked.since, began)
-    if found is None:
-        return None
-    first, number = found
-    spans = plan.cut(first, began, number, asked.since)
-    if len(spans) < 2:
-        return None
-    laid = (reading.engine, lease, asked.scope, spans, began)
-    return await asyncio.to_thread(slices.lay_out, *laid)
+    spans = plan.cut(found[0], began, found[1], asked.since) if found else []
+    if len(spans) > 1:
+        laid = (reading.engine, lease, asked.scope, spans, began)
+        return await asyncio.to_thread(slices.lay_out, *laid)
+    if instead_of is not None:
+        await asyncio.to_thread(slices.drop, reading.engine, lease)
+    return None
 
 
 async def _extent(

@@ -137,7 +137,11 @@ class Lease:
 
 
 def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
-    """Takes a list over: whoever held it before can commit no more."""
+    """Takes a list over: whoever held it before can commit no more.
+
+    Raises:
+        Fenced: it is a slice, and another run has done away with it.
+    """
     fresh = {
         "epoch": 1,
         "withheld": 0,
@@ -159,8 +163,12 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
         )
         .returning(checkpoints)
     )
+    raised = sa.update(checkpoints).values(epoch=checkpoints.c.epoch + 1).where(is_of(slice_))
     with engine.begin() as db:
-        return Lease(slice_, _state(db.execute(take).one()))
+        row = db.execute(raised.returning(checkpoints) if slice_.span else take).one_or_none()
+    if row is None:
+        raise _fenced(slice_)
+    return Lease(slice_, _state(row))
 
 
 def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
@@ -314,7 +322,7 @@ def committed(db: sa.Connection, lease: Lease) -> Window | None:
     """
     row = db.execute(sa.select(checkpoints).where(lease.where()).with_for_update()).one_or_none()
     if row is None:
-        raise _fenced(lease)
+        raise _fenced(lease.slice)
     return _state(row).window
 
 
@@ -326,11 +334,11 @@ def record(db: sa.Connection, lease: Lease, values: Mapping[str, object]) -> Non
     """
     done = db.execute(sa.update(checkpoints).where(lease.where()).values(**values))
     if done.rowcount != 1:
-        raise _fenced(lease)
+        raise _fenced(lease.slice)
 
 
-def _fenced(lease: Lease) -> Fenced:
-    stream = lease.slice.stream.name
+def _fenced(slice_: Slice) -> Fenced:
+    stream = slice_.stream.name
     return Fenced(f"another run took over {stream}; it goes on from the last committed page")
 
 

@@ -70,14 +70,13 @@ def _end(db: sa.Connection, run_id: str, state: str, at: sa.ColumnElement[dateti
 
 
 def finish_stream(engine: sa.Engine, run_id: str, row: Mapping[str, object]) -> None:
-    """Notes what a run did to one stream; `row` has columns of `run_streams`, its name too."""
-    mine = sa.and_(
-        run_streams.c.run_id == run_id,
-        run_streams.c.stream == row["stream"],
-        run_streams.c.state == "running",
-    )
+    """Notes what a run's latest attempt did to one stream; `row` has columns of `run_streams`, its
+    name too."""
+    c = run_streams.c
+    latest = sa.select(sa.func.max(c.id)).where(c.run_id == run_id, c.stream == row["stream"])
+    mine = sa.update(run_streams).where(c.id == latest.scalar_subquery())
     with engine.begin() as db:
-        db.execute(sa.update(run_streams).where(mine).values(**row, noted_at=sa.func.now()))
+        db.execute(mine.values(**row, noted_at=sa.func.now()))
 
 
 def finished_in(engine: sa.Engine, run_id: str) -> set[str]:

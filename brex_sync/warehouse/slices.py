@@ -57,7 +57,6 @@ def lay_out(
     parts = tuple(replace(lease.slice, span=_name(lease, *span)) for span in spans)
     with engine.begin() as db:
         checkpoints.committed(db, lease)
-        _gather_quarantine(db, lease, lease.state.last_number)
         _clear(db, lease)
         db.execute(sa.delete(parked_windows).where(checkpoints.is_of(lease.slice, parked_windows)))
         for part, (since, until) in zip(parts, spans, strict=True):
@@ -214,7 +213,8 @@ def _gather_quarantine(db: sa.Connection, lease: Lease, number: int) -> None:
 
 
 def _clear(db: sa.Connection, lease: Lease) -> None:
-    """Forgets slices with all they noted."""
+    """Forgets slices with all they noted, except rows that they set aside."""
+    _gather_quarantine(db, lease, lease.state.last_number)
     for of in (table, listed_keys, quarantine):
         db.execute(sa.delete(of).where(_slices(lease, of)))
 

@@ -234,6 +234,22 @@ def test_a_list_of_two_pages_is_read_in_one_go(engine: sa.Engine) -> None:
     assert_equal(rig, "expenses")
 
 
+def test_slices_of_a_list_that_is_no_longer_worth_any_are_forgotten(read: Any) -> None:
+    interrupt(read, 30, full=True)
+    with read.engine.begin() as db:
+        db.execute(sa.text("DELETE FROM brex.expenses WHERE id <> :id"), {"id": ids(read)[0]})
+    sync(read, full=True)
+    assert spans(read) == set()
+    assert_nothing_is_left(read)
+    assert_equal(read, "expenses")
+
+
+def test_a_first_read_that_compares_finds_nothing_that_differs(company: Any) -> None:
+    assert str(sync(company, compare=True).differed) == "nothing differed"
+    assert_equal(company, "expenses")
+    assert_nothing_is_left(company)
+
+
 def test_a_backfill_is_cut_and_only_brings_rows(read: Any) -> None:
     truth, keys = read.world.collection("expenses"), ids(read)
     first = datetime.fromisoformat(truth.get(keys[150])["updated_at"]).date()
@@ -294,5 +310,7 @@ def test_who_was_fenced_holds_no_slice_of_whoever_came_after(read: Any) -> None:
     assert not {part.span for part in one.parts} & {part.span for part in two.parts}
     with pytest.raises(Fenced):
         slices.lay_out(read.engine, earlier, Scope.FULL, spans_, now)
+    with pytest.raises(Fenced):
+        open_lease(read.engine, one.parts[0])
     found = slices.laid_out(read.engine, later)
     assert found == two

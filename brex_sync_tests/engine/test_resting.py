@@ -59,6 +59,13 @@ def leave(rig: Any, key: str) -> None:
     rig.world.collection("user_limits").delete(key)
 
 
+def test_what_a_list_rests_after_are_moments_of_its_row() -> None:
+    for stream in STREAMS.values():
+        if stream.per is not None and stream.per.rest is not None:
+            kinds = {f.name: f.kind for f in STREAMS[stream.per.stream].fields()}
+            assert {kinds.get(name) for name in stream.per.rest.after} <= {"timestamptz"}
+
+
 def test_a_run_reads_the_lists_of_rows_that_changed_and_of_trips_that_go_on(company: Any) -> None:
     trips = company.world.collection("trips").items()
     over = {t["id"] for t in trips if ended_long_ago(t, company.now())}

@@ -5,6 +5,7 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS, VIEWS
@@ -113,6 +114,31 @@ def test_an_attempt_that_was_killed_is_told_from_the_next_at_the_same_run(
         ("finished", "interrupted", False),
         ("finished", "finished", False),
     ]
+
+
+def test_a_run_whose_session_postgres_ended_says_itself_how_it_ended(rig: Any) -> None:
+    spend(rig, 4)
+    lost: list[int] = []
+
+    def lose_the_session(report: Any) -> None:
+        if report.stream == "card_transactions" and not lost:
+            with rig.engine.begin() as db:
+                found = db.execute(
+                    sa.text(
+                        "SELECT pg_terminate_backend(pid), pid FROM pg_locks WHERE "
+                        "locktype = 'advisory' AND database = "
+                        "(SELECT oid FROM pg_database WHERE datname = current_database())"
+                    )
+                )
+                lost.extend(row.pid for row in found)
+            while rig.one("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:p)", p=lost):
+                pass
+            run_log.bury(rig.engine, "brex")
+            assert rig.rows(LOG)[0][0] == "interrupted"
+
+    assert rig.sync("card_transactions", progress=lose_the_session).finished
+    assert len(lost) == 1
+    assert rig.rows(LOG) == [("finished", "card_transactions", "finished", False, False)]
 
 
 def test_a_run_of_another_connection_is_left_alone(rig: Any) -> None:
