@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Child, Stream, Table, View
+from brex_sync.streams.declare import Child, Per, Rest, Stream, Table, View
 from brex_sync.warehouse.history import SUFFIX, versions_of
 from brex_sync.warehouse.snapshots import daily_of
 from brex_sync.warehouse.tables import table_of
@@ -69,16 +70,13 @@ def _diagram() -> str:
 
 
 def _stream_page(stream: Stream) -> str:
-    table = table_of(stream, SCHEMA)
     parts = [
         f"# {stream.name}",
         stream.description,
         _table(("", ""), _facts(stream)),
         *_columns(stream),
     ]
-    if past := list(_past(stream, table)):
-        parts += ["## The past", *past]
-    return _page(parts)
+    return _page([*parts, *_the_past(stream, stream)])
 
 
 def _child_page(stream: Stream, child: Child) -> str:
@@ -87,9 +85,10 @@ def _child_page(stream: Stream, child: Child) -> str:
         ("Source", f"`{child.path}` in the rows of [{stream.name}]({stream.name}.md)"),
         ("Key", _names(child.key)),
         ("Freshness", "Written with the row it stands in."),
-        ("History", "In the versions of that row." if stream.history else "None."),
+        ("History", _history(stream)),
     ]
-    return _page([f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)])
+    parts = [f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)]
+    return _page([*parts, *_the_past(stream, child)])
 
 
 def _columns(declared: Table) -> list[str]:
@@ -112,15 +111,27 @@ def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
         yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
     yield "Freshness", _freshness(stream)
     yield "Deletions", _deletions(stream)
-    yield "History", "Every version of every row." if stream.history else _no_history(stream)
+    yield "History", _history(stream)
 
 
 def _freshness(stream: Stream) -> str:
+    if stream.per is not None and stream.per.rest is not None:
+        return _freshness_of_lists(stream.per, stream.per.rest)
     if stream.window is None:
         return "Read whole at every sync."
     return (
         f"Every sync reads from {stream.window.overlap.days} days before the newest "
         f"`{stream.window.column}` on; what changes further back shows when reconciled."
+    )
+
+
+def _freshness_of_lists(per: Per, rest: Rest) -> str:
+    hours = rest.at_most // timedelta(hours=1)
+    over = " or ".join(f"`{name}`" for name in rest.after)
+    going_on = f", until {rest.grace.days} days after {over} at every sync" if over else ""
+    return (
+        f"A list is read at the next sync after its row of [{per.stream}]({per.stream}.md) has "
+        f"changed{going_on}, and {hours} hours after it was last read."
     )
 
 
@@ -130,15 +141,20 @@ def _deletions(stream: Stream) -> str:
     return "Proved by listing again."
 
 
-def _no_history(stream: Stream) -> str:
+def _history(stream: Stream) -> str:
+    if stream.history:
+        return "Every version of every row."
     return "Every version of rows that change." if stream.booked else "None."
 
 
-def _past(stream: Stream, table: sa.Table) -> Iterator[str]:
+def _the_past(stream: Stream, declared: Table) -> list[str]:
+    """What is kept of the past of a stream's table, or of one of its children's."""
+    table, kept = table_of(declared, SCHEMA), []
     if stream.history or stream.booked:
-        yield _of_the_past(versions_of(stream, table), table)
-    if stream.snapshot:
-        yield _of_the_past(daily_of(table, stream), table)
+        kept.append(_of_the_past(versions_of(stream, table), table))
+    if declared is stream and stream.snapshot:
+        kept.append(_of_the_past(daily_of(table, stream), table))
+    return ["## The past", *kept] if kept else []
 
 
 def _of_the_past(past: sa.Table, present: sa.Table) -> str:

@@ -82,9 +82,9 @@ class Rig:
         return [r for r in self.requests if r.path == path and r.status == 200]
 
     async def run(self, *names: str, pages: int | None = None, **kw: Any) -> Report:
-        """Syncs the streams named, or all; keywords of `Options`, and engine and progress."""
+        """Syncs the streams named, or all; keywords of `Options`, and of `Sync`."""
         engine = kw.pop("engine", self.engine)
-        extra = {"progress": kw.pop("progress")} if "progress" in kw else {}
+        extra = {name: kw.pop(name) for name in ("progress", "run_id") if name in kw}
         patience = kw.pop("patience", SHORT)
         options = Options(**kw)
         streams = [s for s in streams_in_pages(pages) if not names or s.name in names]

@@ -147,19 +147,6 @@ def json(path: str, description: str) -> Column:
     return Column(path, Kind.JSON, description)
 
 
-def address(path: str, whose: str) -> tuple[Column, ...]:
-    """The columns of a Brex Address object; `whose` ends the descriptions."""
-    return (
-        personal(f"{path}.line1", f"First address line of {whose}."),
-        personal(f"{path}.line2", f"Second address line of {whose}."),
-        text(f"{path}.city", f"City of {whose}."),
-        text(f"{path}.state", f"State, province or region of {whose}."),
-        text(f"{path}.country", f"Country of {whose}, ISO 3166-1 alpha-2."),
-        text(f"{path}.postal_code", f"Postal code of {whose}."),
-        personal(f"{path}.phone_number", f"Phone number of {whose}."),
-    )
-
-
 class Shape(Enum):
     """What an answer looks like."""
 
@@ -205,16 +192,29 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """When the list of a row need not be read: once it was, until the row changes here, `at_most`
+    so long. With `after`, only once `grace` has passed since the first of these moments of the row
+    that it has, or else since the row was first seen here.
+    """
+
+    at_most: timedelta
+    after: tuple[str, ...] = ()
+    grace: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
 class Per:
     """A list that exists once per row of another stream.
 
-    The live values of `column` in `stream` fill `{column}` in the path, and are stored in the
-    column `into`, which the API's rows lack.
+    The live values of `column` in `stream` fill `{column}` in the path, and are stored as `into`.
+    Without `rest` each list is read in every run.
     """
 
     stream: str
     into: str
     column: str = "id"
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True, slots=True)

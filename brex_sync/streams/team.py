@@ -1,11 +1,14 @@
 """Brex's Team API: the company, its people and their cards."""
 
+from datetime import timedelta
+
 from brex_sync.streams.declare import (
     ONE_OBJECT,
+    Column,
     Per,
     Reference,
+    Rest,
     Stream,
-    address,
     boolean,
     date,
     integer,
@@ -15,6 +18,20 @@ from brex_sync.streams.declare import (
     text,
     timestamp,
 )
+
+
+def _address(path: str, whose: str) -> tuple[Column, ...]:
+    """The columns of a Brex Address object; `whose` ends the descriptions."""
+    return (
+        personal(f"{path}.line1", f"First address line of {whose}."),
+        personal(f"{path}.line2", f"Second address line of {whose}."),
+        text(f"{path}.city", f"City of {whose}."),
+        text(f"{path}.state", f"State, province or region of {whose}."),
+        text(f"{path}.country", f"Country of {whose}, ISO 3166-1 alpha-2."),
+        text(f"{path}.postal_code", f"Postal code of {whose}."),
+        personal(f"{path}.phone_number", f"Phone number of {whose}."),
+    )
+
 
 _PERSON = (
     text("id", "Brex's identifier of the user."),
@@ -61,13 +78,17 @@ CURRENT_USER = Stream(
     columns=_PERSON,
 )
 
+DAILY = Rest(at_most=timedelta(hours=23))
+"""What is left of a limit moves with every purchase, and nothing of the user tells; asking for each
+user in every run would be most of a run's requests. Once a day is what the daily table needs."""
+
 USER_LIMITS = Stream(
     name="user_limits",
     group="team",
     description="What each user may spend per month, over all cards whose limit is the user's.",
     path="/v2/users/{id}/limit",
     scope="users.readonly",
-    per=Per("users", into="user_id"),
+    per=Per("users", into="user_id", rest=DAILY),
     key=("user_id",),
     paging=ONE_OBJECT,
     columns=(
@@ -89,7 +110,7 @@ COMPANY = Stream(
     columns=(
         text("id", "Brex's identifier of the company."),
         text("legal_name", "Legal name."),
-        *address("mailing_address", "the company"),
+        *_address("mailing_address", "the company"),
         text("accountType", "BREX_CLASSIC or BREX_EMPOWER: decides which features there are."),
     ),
 )
@@ -107,7 +128,7 @@ LEGAL_ENTITIES = Stream(
         text("status", "VERIFIED, IN_PROGRESS, REJECTED and others as Brex adds them."),
         boolean("isDefault", "Whether it is the company's default entity."),
         timestamp("createdAt", "When it was made."),
-        *address("billingAddress", "the legal entity"),
+        *_address("billingAddress", "the legal entity"),
     ),
 )
 
@@ -183,8 +204,8 @@ CARDS = Stream(
         date("spend_controls.lock_after_date", "Day (UTC) after which the card locks itself."),
         json("spend_controls.allowed_merchant_details", "The only merchants allowed, if any."),
         json("spend_controls.blocked_merchant_details", "Merchants refused, if any."),
-        *address("billing_address", "the card's billing address"),
-        *address("mailing_address", "the address the card was sent to"),
+        *_address("billing_address", "the card's billing address"),
+        *_address("mailing_address", "the address the card was sent to"),
         integer("expiration_date.month", "Month of expiry, 1 to 12."),
         integer("expiration_date.year", "Year of expiry, four digits."),
         boolean("has_been_transferred", "Moved from another account; spends only where it did."),

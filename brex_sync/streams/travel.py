@@ -1,8 +1,11 @@
 """Brex's Travel API: trips and what was booked for them."""
 
+from datetime import timedelta
+
 from brex_sync.streams.declare import (
     Per,
     Reference,
+    Rest,
     Stream,
     Window,
     integer,
@@ -42,13 +45,17 @@ TRIPS = Stream(
     references=(Reference("booker_user_id", "users"), Reference("traveler_user_id", "users")),
 )
 
+OVER = Rest(at_most=timedelta(hours=23), after=("ends_at", "starts_at"), grace=timedelta(days=14))
+"""Brex does not say that a booking's change is one of its trip. Bookings change while a trip is
+planned, under way and settled; after that hardly, and then a day is soon enough."""
+
 BOOKINGS = Stream(
     name="bookings",
     group="travel",
     description="Flights, rooms, cars and trains booked for a trip.",
     path="/v1/trips/{id}/bookings",
     scope="travel.trips.readonly",
-    per=Per("trips", into="trip_id"),
+    per=Per("trips", into="trip_id", rest=OVER),
     key=("trip_id", "id"),
     columns=(
         text("id", "Brex's identifier of the booking."),

@@ -2,11 +2,11 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from brex_sync.sync import plan
-from brex_sync.sync.backfill import MEANWHILE, backfill
 from brex_sync.sync.reading import Reading
+from brex_sync.sync.slicing import MEANWHILE, backfill_in_slices, read_in_slices
 from brex_sync.sync.vanished import settle
 from brex_sync.sync.walking import begin_window, walk_window
 from brex_sync.warehouse import checkpoints
@@ -33,32 +33,34 @@ async def sync_list(reading: Reading) -> date:
 
 async def _bring_up_to_date(reading: Reading, lease: Lease) -> date:
     began, options, stream = reading.clock(), reading.options, reading.slice.stream
-    state = lease.state
-    number = state.last_number
-    unfinished = plan.resumable(stream, state, began, full=options.full or options.compare)
+    state, anew = lease.state, options.full or options.compare
+    unfinished = plan.resumable(stream, state, began, full=anew)
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
-        number = window.number
         state = plan.after(state, window)
         if stream.window is None:
             await settle(reading, lease, window, comparison)
             return window.opened_at.date()
-    filled = None
-    if plan.is_sliced(stream, state):
-        filled = await backfill(reading, replace(lease, state=state))
-        state = filled or state
-        number = state.last_number
-    overlap = MEANWHILE if filled else options.overlap
-    span = plan.next_range(stream, state, began, overlap)
-    if options.compare:
-        span = plan.overlap_range(stream, state, overlap)
-    if options.full and not filled:
-        span = plan.Range(Scope.FULL, None)
     lease = replace(lease, state=state)
-    begun = await begin_window(reading, lease, number + 1, span, began)
+    span = _due(reading, lease, began)
+    anew = anew and state.full_at is not None
+    if sliced := await read_in_slices(reading, lease, span, anew=anew):
+        lease = sliced
+        span = plan.overlap_range(stream, lease.state, MEANWHILE)
+    begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
     window, comparison = await walk_window(reading, lease, begun)
     await settle(reading, lease, window, comparison)
     return window.opened_at.date()
+
+
+def _due(reading: Reading, lease: Lease, now: datetime) -> plan.Range:
+    """What is to be read of a list, by what is known of it and what was asked for."""
+    stream, options = reading.slice.stream, reading.options
+    if options.full:
+        return plan.Range(Scope.FULL, None)
+    if options.compare:
+        return plan.overlap_range(stream, lease.state, options.overlap)
+    return plan.next_range(stream, lease.state, now, options.overlap)
 
 
 async def _backfill(reading: Reading, lease: Lease) -> None:
@@ -69,9 +71,11 @@ async def _backfill(reading: Reading, lease: Lease) -> None:
     stream, options = reading.slice.stream, reading.options
     if stream.window is None or lease.state.full_at is None:
         return
-    window = await asyncio.to_thread(checkpoints.unpark, reading.engine, lease)
     began = reading.clock()
     since = plan.range_since(stream, options.since, began).since
+    if await backfill_in_slices(reading, lease, since):
+        return
+    window = await asyncio.to_thread(checkpoints.unpark, reading.engine, lease)
     if options.backfill and (window is None or window.since != since):
         number = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
         span = plan.Range(Scope.BACKFILL, since)
@@ -90,6 +94,9 @@ async def compare_list(reading: Reading) -> None:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     lease = replace(lease, comparing=reading.run_id)
     span = plan.range_since(stream, reading.options.since, began)
+    if sliced := await read_in_slices(reading, lease, span, anew=True):
+        lease = replace(sliced, comparing=None)
+        span = plan.overlap_range(stream, lease.state, MEANWHILE)
     begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
     window, comparison = await walk_window(reading, lease, begun)
     await settle(reading, lease, window, comparison)

@@ -90,9 +90,13 @@ def watermark(old: datetime | None, newest: datetime | None, began: datetime) ->
     return max((d for d in (old, reached) if d is not None), default=None)
 
 
-def is_sliced(stream: Stream, state: State) -> bool:
-    """Whether the list is to be read for the first time, and can be cut into slices of time."""
-    return stream.window is not None and stream.window.until is not None and state.full_at is None
+def can_be_sliced(stream: Stream) -> bool:
+    """Whether a long read can be cut into slices of time.
+
+    A row that moves from one to another can be missed by all, so rows must be there to be asked
+    for one by one.
+    """
+    return bool(stream.window and stream.window.until and stream.item_path)
 
 
 def months(now: datetime) -> list[datetime]:
@@ -101,15 +105,18 @@ def months(now: datetime) -> list[datetime]:
     return [datetime(m // 12, m % 12 + 1, 1, tzinfo=UTC) for m in range(FOUNDED * 12, ends)]
 
 
-def cut(first: datetime, last: datetime, number: int) -> list[tuple[Moment, Moment]]:
-    """Slices of equal length that together are all of time; they meet in whole seconds.
+def cut(
+    first: datetime, last: datetime, number: int, since: Moment = None
+) -> list[tuple[Moment, Moment]]:
+    """Slices of equal length that together are all of time from `since` on; they meet in whole
+    seconds.
 
-    The first has no beginning and the last no end: `first` and `last` only say where rows lie.
+    The last has no end: `first` and `last` only say where rows lie.
     """
     step = max((last - first) / number, timedelta(days=1))
     parts = max(1, min(number, (last - first) // step))
     inner = [(first + step * n).replace(microsecond=0) for n in range(1, parts)]
-    return list(pairwise([None, *inner, None]))
+    return list(pairwise([since, *inner, None]))
 
 
 def after(state: State, window: Window) -> State:

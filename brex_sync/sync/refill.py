@@ -1,7 +1,7 @@
 """Columns and child tables that a new version declares, filled from what is stored already."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,13 +10,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from brex_sync.streams import STREAMS
-from brex_sync.streams.declare import Child, Stream, Table
+from brex_sync.streams.declare import Child, Kind, Stream, Table
 from brex_sync.sync.nested import read_nested
 from brex_sync.sync.normalise import child_frame, to_array
 from brex_sync.sync.values import follow_keys, read_columns
 from brex_sync.warehouse import unfilled
+from brex_sync.warehouse.history import SUFFIX
 from brex_sync.warehouse.staging import stage_child, to_lines
-from brex_sync.warehouse.unfilled import Stored, Unfilled
+from brex_sync.warehouse.unfilled import Place, Stored, Unfilled
 
 log = logging.getLogger(__name__)
 
@@ -31,68 +32,69 @@ def refill(engine: sa.Engine, connection: str) -> None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: Postgres refused.
     """
-    for task in unfilled.pending(engine, connection):
-        stream, table = _find(task.table)
-        if stream is not None and table is not None:
-            _fill(engine, connection, stream, table, task)
+    for schema in (connection, f"{connection}{SUFFIX}"):
+        for task in unfilled.pending(engine, schema):
+            for stream, table in _tables():
+                if table.name == task.table:
+                    _fill(engine, stream, Place(schema, table), task)
 
 
-def _find(name: str) -> tuple[Stream | None, Table | None]:
+def _tables() -> Iterator[tuple[Stream, Table]]:
     for stream in STREAMS.values():
         for table in stream.tables():
-            if table.name == name:
-                return stream, table
-    return None, None
+            yield stream, table
 
 
-def _fill(engine: sa.Engine, connection: str, stream: Stream, table: Table, task: Unfilled) -> None:
-    source = unfilled.source_of(table, stream, task.columns)
+def _fill(engine: sa.Engine, stream: Stream, place: Place, task: Unfilled) -> None:
+    """Fills columns of a table, or a child table that has none of its rows yet."""
+    new_child = isinstance(place.table, Child) and not task.columns
+    source = Place(place.schema, stream) if new_child else place
     after, unread = task.after, 0
     while True:
         with engine.begin() as db:
-            rows = unfilled.lock_batch(db, connection, source, after, live=source is not table)
+            rows = unfilled.lock_batch(db, source, after, live=new_child)
             if not rows:
-                unfilled.is_filled(db, connection, table)
+                unfilled.is_filled(db, place)
                 break
-            if isinstance(table, Child) and source is not table:
-                unread += _fill_children(db, connection, stream, table, rows)
+            if new_child:
+                unread += _fill_children(db, stream, place, rows)
             else:
-                unread += _fill_columns(db, connection, table, task.columns, rows)
+                unread += _fill_columns(db, place, task.columns, rows)
             after = rows[-1].key
-            unfilled.went_on(db, connection, table, after)
+            unfilled.went_on(db, place, after)
     if unread:
-        log.warning("%s.%s: %d rows do not fit what is new in it", connection, table.name, unread)
+        log.warning("%s: %d rows do not fit what is new in it", place.name, unread)
 
 
 def _fill_columns(
-    db: sa.Connection, connection: str, table: Table, columns: Sequence[str], rows: list[Stored]
+    db: sa.Connection, place: Place, columns: Sequence[str], rows: list[Stored]
 ) -> int:
     """Fills columns of a batch of rows; returns how many could not be read."""
-    kinds = {field.name: field.kind for field in table.fields()}
-    values, broken = read_columns(table, [_decode(row.raw) for row in rows], follow_keys)
+    kinds = {field.name: field.kind for field in place.table.fields()}
+    kinds["_valid_from"] = Kind.TIMESTAMP
+    values, broken = read_columns(place.table, [_decode(row.raw) for row in rows], follow_keys)
     sound = [i for i in range(len(rows)) if i not in broken]
     wanted: dict[str, list[Any]] = {
-        name: [rows[i].key[n] for i in sound] for n, name in enumerate(table.key)
+        name: [rows[i].key[n] for i in sound] for n, name in enumerate(place.key)
     }
     declared = [name for name in columns if name in values]
     if not declared:
         return 0
     wanted |= {name: [values[name][i] for i in sound] for name in declared}
     frame = pd.DataFrame({name: to_array(wanted[name], kinds[name]) for name in wanted})
-    unfilled.fill(db, connection, table, declared, to_lines(frame))
+    unfilled.fill(db, place, declared, to_lines(frame))
     return len(broken)
 
 
-def _fill_children(
-    db: sa.Connection, connection: str, stream: Stream, child: Child, rows: list[Stored]
-) -> int:
+def _fill_children(db: sa.Connection, stream: Stream, place: Place, rows: list[Stored]) -> int:
     """Fills a child table from a batch of its parents; returns how many could not be read."""
     items, keys = [_decode(row.raw) for row in rows], [str(row.key[0]) for row in rows]
-    [nested] = [n for n in read_nested(stream, items, list(keys), follow_keys) if n.child == child]
+    read = read_nested(stream, items, list(keys), follow_keys)
+    [nested] = [n for n in read if n.child == place.table]
     if nested.broken:
         sound = [row for i, row in enumerate(rows) if i not in nested.broken]
-        return len(nested.broken) + _fill_children(db, connection, stream, child, sound)
+        return len(nested.broken) + _fill_children(db, stream, place, sound)
     frame = child_frame(nested)
-    staged = stage_child(child, frame.rows, frame.owners)
-    unfilled.fill_children(db, connection, staged, keys)
+    staged = stage_child(nested.child, frame.rows, frame.owners)
+    unfilled.fill_children(db, place.schema, staged, keys)
     return 0

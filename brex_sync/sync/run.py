@@ -20,8 +20,10 @@ from brex_sync.sync.listing import compare_list, sync_list
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import reconciliations, run_log, runs, unavailable
+from brex_sync.warehouse import reconciliations, run_log, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.lists import KnownList, known_lists
+from brex_sync.warehouse.presence import present
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.unavailable import Unavailable
@@ -75,8 +77,16 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
+        await asyncio.to_thread(run_log.bury, self.engine, self.connection)
+        with present(self.engine, self.run_id):
+            return await self._noted(with_parents(streams))
+
+    async def _noted(self, streams: Sequence[Stream]) -> Report:
+        """Reads the streams, with the log of runs telling of it from beginning to end."""
         note = (self.engine, self.run_id)
-        await asyncio.to_thread(run_log.begin, *note, self.connection, self.kind, self.clock())
+        names = [stream.name for stream in streams]
+        begun = (*note, self.connection, self.kind, names, self.clock())
+        await asyncio.to_thread(run_log.begin, *begun)
         state = "stopped"
         try:
             await asyncio.to_thread(refill, self.engine, self.connection)
@@ -87,9 +97,8 @@ class Sync:
         return report
 
     async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
-        wanted = with_parents(streams)
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
-        for stream in wanted:
+        for stream in streams:
             parent = tasks[stream.per.stream] if stream.per else None
             tasks[stream.name] = asyncio.create_task(self._stream(stream, parent))
         try:
@@ -127,11 +136,11 @@ class Sync:
         place = (self.engine, self.connection, stream.name)
         known = await asyncio.to_thread(unavailable.found, *place)
         try:
-            parents = await self._parents(stream, parent)
+            lists = await self._known_lists(stream, parent)
             if known and not self._worth_a_try(stream, known):
                 report.unavailable = known.reason
                 return
-            report.synced_through = await self._lists(stream, parents, report)
+            report.synced_through = await self._lists(stream, lists, report)
             await self._conclude(stream, report)
         except (NotAllowed, NotFound, ParentUnavailable) as error:
             report.unavailable = str(error)
@@ -146,30 +155,36 @@ class Sync:
         insist = self.options_of(stream).insist
         return insist or plan.worth_another_try(known.tried_at, self.clock())
 
-    async def _parents(
+    async def _known_lists(
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None
-    ) -> list[str | None]:
-        if stream.per is None or parent is None:
-            return [None]
-        above = await asyncio.shield(parent)
-        if above.unavailable:
-            raise ParentUnavailable(f"needs {stream.per.stream}: {above.unavailable}")
-        if not above.finished:
-            raise ParentFailed(f"not read, because {stream.per.stream} could not be")
-        return list(await asyncio.to_thread(runs.parents, self.engine, self.connection, stream))
+    ) -> list[KnownList]:
+        """The lists of the stream, those of another's rows once that was read."""
+        if stream.per is not None and parent is not None:
+            above = await asyncio.shield(parent)
+            if above.unavailable:
+                raise ParentUnavailable(f"needs {stream.per.stream}: {above.unavailable}")
+            if not above.finished:
+                raise ParentFailed(f"not read, because {stream.per.stream} could not be")
+        now = self.clock()
+        return await asyncio.to_thread(known_lists, self.engine, self.connection, stream, now)
 
     async def _lists(
-        self, stream: Stream, parents: Sequence[str | None], report: StreamReport
+        self, stream: Stream, lists: Sequence[KnownList], report: StreamReport
     ) -> date | None:
-        """Reads the stream's lists side by side; the first fault is raised once all have ended."""
+        """Reads the stream's lists that are due, or all if everything is asked for, side by side;
+        the first fault is raised once all have ended."""
         meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
+        options = self.options_of(stream)
+        everything = options.full or options.compare
+        due = [one.parent for one in lists if one.due or everything]
+        resting = [one.through for one in lists if not (one.due or everything)]
 
         async def one(parent: str | None) -> date:
             reading = Reading(
                 self.client,
                 self.engine,
                 Slice(self.connection, stream, parent),
-                self.options_of(stream),
+                options,
                 self.clock,
                 report,
                 self.progress,
@@ -178,18 +193,19 @@ class Sync:
             )
             async with places:
                 through = await sync_list(reading)
-                if reading.options.compare:
+                if options.compare:
                     await compare_list(reading)
                 return through
 
         try:
-            ends = await asyncio.gather(*map(one, parents), return_exceptions=True)
+            ends = await asyncio.gather(*map(one, due), return_exceptions=True)
         finally:
             report.requests = meter.requests
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
-        return through(end for end in ends if isinstance(end, date)) or self.clock().date()
+        read_through = [end for end in ends if isinstance(end, date)]
+        return through([*read_through, *resting]) or self.clock().date()
 
     async def _conclude(self, stream: Stream, report: StreamReport) -> None:
         """Records what differed, if the stream was compared."""
@@ -202,21 +218,17 @@ class Sync:
             )
 
     def _record(self, report: StreamReport, began: datetime) -> None:
+        row = {
+            "stream": report.stream,
+            "started_at": began,
+            "finished_at": self.clock(),
+            "state": report.state,
+            "message": report.error or report.unavailable or report.doubt,
+            "synced_through": report.synced_through,
+            **report.counts(),
+        }
         try:
-            run_log.record(
-                self.engine,
-                {
-                    "run_id": self.run_id,
-                    "connection": self.connection,
-                    "stream": report.stream,
-                    "started_at": began,
-                    "finished_at": self.clock(),
-                    "state": report.state,
-                    "message": report.error or report.unavailable or report.doubt,
-                    "synced_through": report.synced_through,
-                    **report.counts(),
-                },
-            )
+            run_log.finish_stream(self.engine, self.run_id, row)
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.streams.declare import Stream
+from brex_sync.warehouse import lists
 from brex_sync.warehouse.internal import checkpoints, listed_keys, parked_windows, quarantine
 
 
@@ -31,7 +32,7 @@ class Scope(StrEnum):
 class Slice:
     """One list: a stream of a connection, of one parent row where the stream is per parent.
 
-    `span` names a slice of time of the list, while its first read is cut into such.
+    `span` names a slice of time of the list, while a read of it is cut into such.
     """
 
     connection: str
@@ -46,6 +47,11 @@ class Slice:
             "stream": self.stream.name,
             "slice": self.parent or self.span,
         }
+
+    @property
+    def whole(self) -> "Slice":
+        """The list it is a slice of, or itself."""
+        return replace(self, span="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ class Lease:
     comparing: str | None = None
 
     def where(self) -> sa.ColumnElement[bool]:
-        return sa.and_(_is(self.slice), checkpoints.c.epoch == self.state.epoch)
+        return sa.and_(is_of(self.slice), checkpoints.c.epoch == self.state.epoch)
 
 
 _FRESH = {
@@ -145,7 +151,11 @@ _FRESH = {
 
 
 def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
-    """Takes a list over: whoever held it before can commit no more."""
+    """Takes a list over: whoever held it before can commit no more.
+
+    Raises:
+        Fenced: it is a slice, and another run has done away with it.
+    """
     take = (
         insert(checkpoints)
         .values(**slice_.key, **_FRESH)
@@ -155,8 +165,12 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
         )
         .returning(checkpoints)
     )
+    raised = sa.update(checkpoints).values(epoch=checkpoints.c.epoch + 1).where(is_of(slice_))
     with engine.begin() as db:
-        return Lease(slice_, _state(db.execute(take).one()))
+        row = db.execute(raised.returning(checkpoints) if slice_.span else take).one_or_none()
+    if row is None:
+        raise _fenced(slice_)
+    return Lease(slice_, _state(row))
 
 
 def share_lease(engine: sa.Engine, slice_: Slice) -> Lease:
@@ -164,7 +178,7 @@ def share_lease(engine: sa.Engine, slice_: Slice) -> Lease:
     there = insert(checkpoints).values(**slice_.key, **_FRESH).on_conflict_do_nothing()
     with engine.begin() as db:
         db.execute(there)
-        return Lease(slice_, _state(db.execute(sa.select(checkpoints).where(_is(slice_))).one()))
+        return Lease(slice_, _state(db.execute(sa.select(checkpoints).where(is_of(slice_))).one()))
 
 
 def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
@@ -173,38 +187,13 @@ def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
     Raises:
         Fenced: another run has taken the list over.
     """
+    values: dict[str, object] = {"window_open": True, **window_values(window)}
+    if per := lease.slice.stream.per:
+        seen = lists.changed_at(lease.slice.connection, per, lease.slice.parent)
+        values["parent_changed_at"] = seen
     with engine.begin() as db:
-        _advance(db, lease, {"window_open": True, **_window_values(window)})
+        record(db, lease, values)
     return window
-
-
-def begin_slice(db: sa.Connection, slice_: Slice, window: Window) -> None:
-    """Notes a window of a list that nobody has opened yet."""
-    db.execute(
-        insert(checkpoints).values(
-            **slice_.key, epoch=0, withheld=0, window_open=True, **_window_values(window)
-        )
-    )
-
-
-def set_state(db: sa.Connection, lease: Lease, state: State, now: datetime) -> None:
-    """Records that all was read, by other windows than the list's own.
-
-    Raises:
-        Fenced: another run has taken the list over.
-    """
-    _advance(
-        db,
-        lease,
-        {
-            "watermark": state.watermark,
-            "wide_at": state.wide_at,
-            "full_at": state.full_at,
-            "window_number": state.last_number,
-            "synced_at": now,
-            "synced_through": state.full_at.date() if state.full_at else None,
-        },
-    )
 
 
 def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
@@ -213,7 +202,7 @@ def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
     Raises:
         Fenced: another run has taken the list over.
     """
-    _advance(db, lease, _window_values(window))
+    record(db, lease, window_values(window))
 
 
 def close(
@@ -235,7 +224,7 @@ def close(
         Fenced: another run has taken the list over.
     """
     values: dict[str, object] = {
-        **_window_values(replace(window, cursor=None)),
+        **window_values(replace(window, cursor=None)),
         "window_open": False,
         "watermark": watermark,
         "synced_at": now,
@@ -248,7 +237,7 @@ def close(
         values["wide_at"] = now
     if window.scope is Scope.FULL:
         values["full_at"] = now
-    _advance(db, lease, values)
+    record(db, lease, values)
 
 
 def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
@@ -257,8 +246,9 @@ def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
     Raises:
         Fenced: another run has taken the list over.
     """
-    _advance(db, lease, {**_window_values(replace(window, cursor=None)), "window_open": False})
-    _forget_keys(db, lease)
+    record(db, lease, {**window_values(replace(window, cursor=None)), "window_open": False})
+    if not lease.slice.span:
+        forget_keys(db, lease)
 
 
 def park(engine: sa.Engine, lease: Lease) -> Lease:
@@ -270,13 +260,13 @@ def park(engine: sa.Engine, lease: Lease) -> Lease:
     with engine.begin() as db:
         window = committed(db, lease)
         if window is not None:
-            aside = insert(parked_windows).values(**lease.slice.key, **_window_values(window))
+            aside = insert(parked_windows).values(**lease.slice.key, **window_values(window))
             db.execute(
                 aside.on_conflict_do_update(
-                    index_elements=list(parked_windows.primary_key), set_=_window_values(window)
+                    index_elements=list(parked_windows.primary_key), set_=window_values(window)
                 )
             )
-            _advance(db, lease, {"window_open": False})
+            record(db, lease, {"window_open": False})
     return replace(lease, state=replace(lease.state, window=None))
 
 
@@ -291,7 +281,7 @@ def unpark(engine: sa.Engine, lease: Lease) -> Window | None:
     """
     with engine.begin() as db:
         committed(db, lease)
-        parked = sa.delete(parked_windows).where(_is(lease.slice, parked_windows))
+        parked = sa.delete(parked_windows).where(is_of(lease.slice, parked_windows))
         row = db.execute(parked.returning(parked_windows)).one_or_none()
         if row is None:
             return None
@@ -301,9 +291,9 @@ def unpark(engine: sa.Engine, lease: Lease) -> Window | None:
             (listed_keys, listed_keys.c.window_number == old.number),
             (quarantine, quarantine.c.window_number >= old.number),
         ):
-            renumbered = sa.update(table).where(_is(lease.slice, table), its_own)
+            renumbered = sa.update(table).where(is_of(lease.slice, table), its_own)
             db.execute(renumbered.values(window_number=window.number))
-        _advance(db, lease, {"window_open": True, **_window_values(window)})
+        record(db, lease, {"window_open": True, **window_values(window)})
         return window
 
 
@@ -314,7 +304,7 @@ def last_number(engine: sa.Engine, lease: Lease) -> int:
 
 
 def _last_number(db: sa.Connection, lease: Lease) -> int:
-    return int(db.scalar(sa.select(checkpoints.c.window_number).where(_is(lease.slice))) or 0)
+    return int(db.scalar(sa.select(checkpoints.c.window_number).where(is_of(lease.slice))) or 0)
 
 
 def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> None:
@@ -323,15 +313,15 @@ def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> N
     Raises:
         Fenced: another run has taken the list over.
     """
-    _advance(db, lease, {"held": checkpoints.c.held - deleted, "withheld": withheld})
-    _forget_keys(db, lease)
+    record(db, lease, {"held": checkpoints.c.held - deleted, "withheld": withheld})
+    forget_keys(db, lease)
 
 
-def _forget_keys(db: sa.Connection, lease: Lease) -> None:
+def forget_keys(db: sa.Connection, lease: Lease) -> None:
     """Forgets what windows listed, except the one put aside."""
-    parked = sa.select(parked_windows.c.window_number).where(_is(lease.slice, parked_windows))
+    parked = sa.select(parked_windows.c.window_number).where(is_of(lease.slice, parked_windows))
     others = listed_keys.c.window_number.not_in(parked)
-    db.execute(sa.delete(listed_keys).where(_is(lease.slice, listed_keys), others))
+    db.execute(sa.delete(listed_keys).where(is_of(lease.slice, listed_keys), others))
 
 
 def committed(db: sa.Connection, lease: Lease) -> Window | None:
@@ -342,26 +332,33 @@ def committed(db: sa.Connection, lease: Lease) -> Window | None:
     """
     row = db.execute(sa.select(checkpoints).where(lease.where()).with_for_update()).one_or_none()
     if row is None:
-        raise _fenced(lease)
+        raise _fenced(lease.slice)
     return _state(row).window
 
 
-def _advance(db: sa.Connection, lease: Lease, values: dict[str, object]) -> None:
+def record(db: sa.Connection, lease: Lease, values: Mapping[str, object]) -> None:
+    """Writes columns of a list's checkpoint.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
     done = db.execute(sa.update(checkpoints).where(lease.where()).values(**values))
     if done.rowcount != 1:
-        raise _fenced(lease)
+        raise _fenced(lease.slice)
 
 
-def _fenced(lease: Lease) -> Fenced:
-    stream = lease.slice.stream.name
+def _fenced(slice_: Slice) -> Fenced:
+    stream = slice_.stream.name
     return Fenced(f"another run took over {stream}; it goes on from the last committed page")
 
 
-def _is(slice_: Slice, table: sa.Table = checkpoints) -> sa.ColumnElement[bool]:
+def is_of(slice_: Slice, table: sa.Table = checkpoints) -> sa.ColumnElement[bool]:
+    """The rows of a table that belong to a list."""
     return sa.and_(*(table.c[name] == value for name, value in slice_.key.items()))
 
 
-def _window_values(window: Window) -> dict[str, object]:
+def window_values(window: Window) -> dict[str, object]:
+    """A window as columns of its list's checkpoint."""
     return {
         "window_number": window.number,
         "window_scope": window.scope.value,

@@ -18,7 +18,7 @@ _NOT_OF_A_VERSION = ("_first_seen_at", "_changed_at", "_deleted_at")
 
 
 def versions_of(stream: Stream, table: sa.Table) -> sa.Table:
-    """The table that holds the versions of a stream's rows."""
+    """The table that holds the versions of the rows of a stream, or of one of its child tables."""
     every = f"Every version of every row of {table.schema}.{table.name}."
     changed = (
         f"The versions of the rows of {table.schema}.{table.name} that have changed; one without "
@@ -56,7 +56,8 @@ def versions_of(stream: Stream, table: sa.Table) -> sa.Table:
 
 
 def statements(stream: Stream, table: sa.Table) -> list[str]:
-    """What makes Postgres keep the versions of a stream's rows from now on, if they are kept.
+    """What makes Postgres keep the versions of the rows of a stream's table, or of a child's, from
+    now on, if the stream's are kept.
 
     With history every row has versions, those that were there before since they were first seen
     here. Where rows are only booked, those that change have; of a row without any, the only
@@ -66,7 +67,7 @@ def statements(stream: Stream, table: sa.Table) -> list[str]:
         return []
     sql = _Sql(table)
     changed = [
-        sql.function("keep_changed", _keep_replaced(sql) + _keep_changed(sql)),
+        sql.function("keep_changed", _keep_replaced(sql) + _keep_reread(sql) + _keep_changed(sql)),
         sql.trigger("keep_changed", "UPDATE", "OLD TABLE AS replaced NEW TABLE AS written"),
     ]
     if not stream.history:
@@ -138,20 +139,27 @@ def _keep_replaced(sql: _Sql) -> str:
     """
 
 
-def _keep_changed(sql: _Sql) -> str:
-    """Ends the versions of rows that changed or vanished, and begins those of rows that are there.
-
-    A row that reads otherwise though Brex sent the same, since its declaration has grown, is no
-    new version. Moments of one row always rise, even when clocks do not.
-    """
-    returned = "CASE WHEN o._deleted_at IS NOT NULL THEN '_deleted_at' END"
+def _keep_reread(sql: _Sql) -> str:
+    """A row that reads otherwise though Brex sent the same, since its declaration has grown, is no
+    new version."""
+    if not sql.typed:
+        return ""
     return f"""
         UPDATE {sql.versions} v
         SET {", ".join(f'"{c}" = n."{c}"' for c in sql.typed)}
         FROM replaced o JOIN written n ON {sql.same("o", "n")}
         WHERE {sql.same("v", "n")} AND v._valid_to IS NULL AND o._raw = n._raw
           AND ({listed(sql.typed, "o")}) IS DISTINCT FROM ({listed(sql.typed, "n")});
+    """
 
+
+def _keep_changed(sql: _Sql) -> str:
+    """Ends the versions of rows that changed or vanished, and begins those of rows that are there.
+
+    Moments of one row always rise, even when clocks do not.
+    """
+    returned = "CASE WHEN o._deleted_at IS NOT NULL THEN '_deleted_at' END"
+    return f"""
         WITH turned AS (
             SELECT {listed(sql.columns, "n")}, n._deleted_at,
                 {differing(sql.typed, "o", "n", returned)} AS _changed_columns,

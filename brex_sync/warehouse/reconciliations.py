@@ -59,7 +59,7 @@ def note_page(cursor: psycopg.Cursor[Any], lease: Lease, staged: str) -> None:
     """
     if lease.comparing is None:
         return
-    place = (lease.comparing, *lease.slice.key.values())
+    place = (lease.comparing, *lease.slice.whole.key.values())
     cursor.execute(_page_sql(lease.slice.stream, lease.slice.connection, staged), place)
 
 

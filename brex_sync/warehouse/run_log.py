@@ -1,6 +1,6 @@
 """The log of runs: what each did, for charts of the sync itself and for those who retry one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.internal import run_streams, runs
+from brex_sync.warehouse.presence import is_dead
 
 
 class RunKind(StrEnum):
@@ -20,31 +21,62 @@ class RunKind(StrEnum):
 
 
 def begin(
-    engine: sa.Engine, run_id: str, connection: str, kind: RunKind, started_at: datetime
+    engine: sa.Engine,
+    run_id: str,
+    connection: str,
+    kind: RunKind,
+    streams: Iterable[str],
+    started_at: datetime,
 ) -> None:
     """Notes that a run has begun; one that is tried again keeps the moment it first began."""
-    row = insert(runs).values(
-        run_id=run_id, connection=connection, kind=kind, started_at=started_at, state="running"
-    )
+    place = {"run_id": run_id, "connection": connection, "started_at": started_at}
+    row = insert(runs).values(**place, kind=kind, state="running")
     again = {"state": "running", "finished_at": None}
     with engine.begin() as db:
         db.execute(row.on_conflict_do_update(index_elements=[runs.c.run_id], set_=again))
+        for stream in streams:
+            db.execute(sa.insert(run_streams).values(**place, stream=stream, state="running"))
 
 
 def finish(engine: sa.Engine, run_id: str, state: str, finished_at: datetime) -> None:
-    """Notes how a run ended."""
+    """Notes how a run ended; streams it was still at ended with it."""
     with engine.begin() as db:
-        db.execute(
-            sa.update(runs)
-            .where(runs.c.run_id == run_id)
-            .values(state=state, finished_at=finished_at)
-        )
+        _end(db, run_id, state, sa.literal(finished_at))
 
 
-def record(engine: sa.Engine, row: Mapping[str, object]) -> None:
-    """Notes what a run did to one stream; `row` is one of `run_streams`."""
+def bury(engine: sa.Engine, connection: str) -> None:
+    """Notes that runs of a connection whose processes are no more were interrupted.
+
+    They ended when they were last heard of: when a stream of theirs began or ended.
+    """
+    running = sa.select(runs.c.run_id).where(
+        runs.c.connection == connection, runs.c.state == "running"
+    )
+    moments = sa.func.greatest(run_streams.c.started_at, run_streams.c.finished_at)
+    heard = sa.select(sa.func.max(moments)).where(run_streams.c.run_id == runs.c.run_id)
     with engine.begin() as db:
-        db.execute(sa.insert(run_streams), [dict(row)])
+        for run_id in db.scalars(running).all():
+            if is_dead(db, run_id):
+                last = sa.func.greatest(runs.c.started_at, heard.scalar_subquery())
+                moment = db.scalar(sa.select(last).where(runs.c.run_id == run_id))
+                _end(db, run_id, "interrupted", sa.literal(moment))
+
+
+def _end(db: sa.Connection, run_id: str, state: str, at: sa.ColumnElement[datetime]) -> None:
+    ended = {"state": state, "finished_at": at}
+    db.execute(sa.update(runs).where(runs.c.run_id == run_id).values(**ended))
+    unfinished = sa.and_(run_streams.c.run_id == run_id, run_streams.c.state == "running")
+    db.execute(sa.update(run_streams).where(unfinished).values(**ended))
+
+
+def finish_stream(engine: sa.Engine, run_id: str, row: Mapping[str, object]) -> None:
+    """Notes what a run's latest attempt did to one stream; `row` has columns of `run_streams`, its
+    name too."""
+    c = run_streams.c
+    latest = sa.select(sa.func.max(c.id)).where(c.run_id == run_id, c.stream == row["stream"])
+    mine = sa.update(run_streams).where(c.id == latest.scalar_subquery())
+    with engine.begin() as db:
+        db.execute(mine.values(**row, noted_at=sa.func.now()))
 
 
 def finished_in(engine: sa.Engine, run_id: str) -> set[str]:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
+from brex_sync.warehouse import lists
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable
 
@@ -36,18 +38,15 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
     with engine.connect() as db:
         if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
-        c = checkpoints.c
-        mine = sa.and_(c.connection == connection, c.stream == stream.name)
-        never = sa.func.bool_or(sa.and_(c.slice == "", c.synced_at.is_(None)))
         row = db.execute(
             sa.select(
-                sa.case((never, None), else_=sa.func.min(c.synced_at)),
-                sa.case((never, None), else_=sa.func.min(c.synced_through)),
-                sa.func.sum(c.listed),
-                sa.func.sum(c.held),
-                sa.func.sum(c.withheld),
-                sa.func.bool_or(c.window_open),
-            ).where(mine)
+                sa.func.min(_of_lists(stream, checkpoints.c.synced_at)),
+                sa.func.min(_of_lists(stream, checkpoints.c.synced_through)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.listed)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.held)),
+                sa.func.sum(_of_lists(stream, checkpoints.c.withheld)),
+                sa.func.bool_or(checkpoints.c.window_open),
+            ).where(_checkpoints(db, connection, stream))
         ).one()
         aside = db.scalar(
             sa.select(sa.func.count()).where(
@@ -69,6 +68,21 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         bool(behind),
         reason,
     )
+
+
+def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column of checkpoints of whole lists; null where it is one of a slice's."""
+    return column if stream.per else sa.case((checkpoints.c.slice == "", column))
+
+
+def _checkpoints(db: sa.Connection, connection: str, stream: Stream) -> sa.ColumnElement[bool]:
+    """The stream's checkpoints; a row that is gone has no list that anyone would wait for."""
+    c = checkpoints.c
+    mine = sa.and_(c.connection == connection, c.stream == stream.name)
+    if not stream.per or not db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
+        return mine
+    there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
+    return sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
 
 
 def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str | None:
@@ -153,31 +167,6 @@ def weekly_spend(
             {"weeks": weeks},
         )
         return [(r[0], r[1], r[2]) for r in rows]
-
-
-def parents(engine: sa.Engine, schema: str, stream: Stream) -> list[str]:
-    """The parents whose lists are to be read, in order: those that are live, and those that are
-    not and have live rows in this stream.
-
-    Raises:
-        ValueError: the stream is not listed per parent.
-    """
-    if stream.per is None:
-        raise ValueError(f"stream {stream.name} has no parents")
-    with engine.connect() as db:
-        return list(
-            db.scalars(
-                sa.text(
-                    f'SELECT "{stream.per.column}" FROM "{schema}"."{stream.per.stream}" '
-                    "WHERE _deleted_at IS NULL UNION "
-                    "SELECT slice FROM brex_sync.checkpoints "
-                    "WHERE connection = :connection AND stream = :stream AND EXISTS ("
-                    f'SELECT FROM "{schema}"."{stream.name}" '
-                    f'WHERE "{stream.per.into}" = slice AND _deleted_at IS NULL) ORDER BY 1'
-                ),
-                {"connection": schema, "stream": stream.name},
-            )
-        )
 
 
 def was_begun(engine: sa.Engine, connection: str) -> bool:

@@ -1,94 +1,222 @@
-"""Slices of time into which the first read of a list is cut, each with a checkpoint of its own.
+"""Slices of time into which a long read of a list is cut, each with a checkpoint of its own.
 
-They are laid out, read side by side, and at last taken over into the list's own checkpoint.
+They are laid out, read side by side, and together are then one window of the list.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse import checkpoints
-from brex_sync.warehouse.checkpoints import Lease, Scope, Slice, State, Window
+from brex_sync.warehouse import checkpoints, deletions
+from brex_sync.warehouse.checkpoints import Counts, Lease, Scope, Slice, State, Window
+from brex_sync.warehouse.deletions import Comparison
 from brex_sync.warehouse.internal import checkpoints as table
-from brex_sync.warehouse.internal import listed_keys, quarantine
+from brex_sync.warehouse.internal import listed_keys, parked_windows, quarantine
 
 Span = tuple[datetime | None, datetime | None]
 
 
-def laid_out(engine: sa.Engine, lease: Lease) -> list[Slice]:
-    """The slices that an earlier run laid out, finished or not; none where none did."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A read cut into slices: what it is for, the first moment asked for, and the slices."""
+
+    scope: Scope
+    since: datetime | None
+    parts: tuple[Slice, ...]
+
+
+def laid_out(engine: sa.Engine, lease: Lease) -> Cut | None:
+    """The slices that an earlier run laid out, finished or not; None where none did."""
+    c = table.c
     with engine.connect() as db:
-        names = db.scalars(
-            sa.select(table.c.slice).where(_slices(lease, table)).order_by(table.c.slice)
-        )
-        return [replace(lease.slice, span=name) for name in names]
+        rows = db.execute(
+            sa.select(c.slice, c.window_scope, c.window_since)
+            .where(_slices(lease, table))
+            .order_by(c.window_since.nulls_first())
+        ).all()
+    if not rows:
+        return None
+    parts = tuple(replace(lease.slice, span=row.slice) for row in rows)
+    return Cut(Scope(rows[0].window_scope), rows[0].window_since, parts)
 
 
 def lay_out(
-    engine: sa.Engine, lease: Lease, spans: Iterable[Span], opened_at: datetime
-) -> list[Slice]:
+    engine: sa.Engine, lease: Lease, scope: Scope, spans: Iterable[Span], opened_at: datetime
+) -> Cut:
     """Notes the slices that are to be read: from a moment to another, both included.
 
+    They take the place of what earlier runs laid out, or of a backfill put aside.
+
     Raises:
         Fenced: another run has taken the list over.
     """
-    limit = lease.slice.stream.paging.limit
-    made = []
+    limit, spans = lease.slice.stream.paging.limit, list(spans)
+    parts = tuple(replace(lease.slice, span=_name(lease, *span)) for span in spans)
     with engine.begin() as db:
         checkpoints.committed(db, lease)
-        for since, until in spans:
-            one = replace(lease.slice, span=_name(since, until))
-            window = Window(1, Scope.FULL, since, opened_at, limit, until=until)
-            checkpoints.begin_slice(db, one, window)
-            made.append(one)
-    return made
+        _clear(db, lease)
+        db.execute(sa.delete(parked_windows).where(checkpoints.is_of(lease.slice, parked_windows)))
+        for part, (since, until) in zip(parts, spans, strict=True):
+            window = Window(1, scope, since, opened_at, limit, until=until)
+            db.execute(
+                sa.insert(table).values(
+                    **part.key,
+                    **checkpoints.window_values(window),
+                    epoch=0,
+                    withheld=0,
+                    window_open=True,
+                    full_at=lease.state.full_at,
+                )
+            )
+    return Cut(scope, spans[0][0], parts)
 
 
-def take_over(engine: sa.Engine, lease: Lease, now: datetime) -> State:
-    """Makes the list's own checkpoint say what its slices, all read to the end, have reached.
+def extent(engine: sa.Engine, lease: Lease, since: datetime | None) -> tuple[int, datetime | None]:
+    """How many live rows there are here from a moment on, and where the first of them lies."""
+    stream = lease.slice.stream
+    if stream.window is None:
+        raise ValueError(f"stream {stream.name} has no time filter")
+    column = f'"{stream.window.column}"'
+    rows = sa.text(
+        f'SELECT count(*), min({column}) FROM "{lease.slice.connection}"."{stream.name}" '
+        f"WHERE _deleted_at IS NULL AND (CAST(:since AS timestamptz) IS NULL OR {column} >= :since)"
+    )
+    with engine.connect() as db:
+        number, first = db.execute(rows, {"since": since}).one()
+        return int(number), first
+
+
+def together(engine: sa.Engine, lease: Lease) -> Window:
+    """The slices, all read to their ends, as the one window of the list that they are.
 
     Raises:
-        Fenced: another run has taken the list over.
         ValueError: a slice is not read to its end.
     """
-    with engine.begin() as db:
-        checkpoints.committed(db, lease)
-        c = table.c
-        behind, watermark, opened_at, number = db.execute(
+    c = table.c
+    sums = [sa.func.sum(c[n]) for n in ("fetched", "inserted", "updated", "quarantined")]
+    with engine.connect() as db:
+        behind, scope, opened_at, pages, newest, *counts = db.execute(
             sa.select(
                 sa.func.bool_or(c.window_open),
-                sa.func.max(c.watermark),
+                sa.func.min(c.window_scope),
                 sa.func.min(c.window_opened_at),
-                sa.func.max(c.window_number),
+                sa.func.sum(c.window_pages),
+                sa.func.max(c.window_newest),
+                *sums,
             ).where(_slices(lease, table))
         ).one()
-        if behind or opened_at is None:
-            raise ValueError(f"{lease.slice.stream.name}: a slice is not read to its end")
-        state = replace(
-            lease.state,
-            watermark=watermark,
-            wide_at=opened_at,
-            full_at=opened_at,
-            last_number=int(number),
+        first = sa.select(c.window_since).where(_slices(lease, table))
+        since = db.scalar(first.order_by(c.window_since.nulls_first()).limit(1))
+    if behind or opened_at is None:
+        raise ValueError(f"{lease.slice.stream.name}: a slice is not read to its end")
+    return Window(
+        checkpoints.last_number(engine, lease) + 1,
+        Scope(scope),
+        since,
+        opened_at,
+        lease.slice.stream.paging.limit,
+        pages=int(pages),
+        newest=newest,
+        counts=Counts(*map(int, counts)),
+    )
+
+
+def close(
+    engine: sa.Engine, lease: Lease, window: Window, state: State, now: datetime
+) -> Comparison:
+    """Makes the list's own checkpoint say what its slices have reached, and compares what they
+    listed with the live rows here. Done again after a crash, it comes to the same.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        _gather(db, lease, window)
+        compared = deletions.compare(db, lease, window)
+        deletions.release_quarantine(db, lease, window)
+        checkpoints.record(
+            db,
+            lease,
+            {
+                "watermark": state.watermark,
+                "wide_at": state.wide_at,
+                "full_at": state.full_at,
+                "window_number": window.number,
+                "window_open": False,
+                "synced_at": now,
+                "synced_through": window.opened_at.date(),
+                "listed": compared.listed,
+                "held": compared.held,
+                "withheld": 0,
+            },
         )
-        checkpoints.set_state(db, lease, state, now)
-        _move_quarantine(db, lease)
-        db.execute(sa.delete(table).where(_slices(lease, table)))
-        db.execute(sa.delete(listed_keys).where(_slices(lease, listed_keys)))
-    return state
+        return compared
 
 
-def _move_quarantine(db: sa.Connection, lease: Lease) -> None:
-    """Rows set aside by slices become the whole list's, so that it can release them."""
-    q, aside = quarantine.c, _slices(lease, quarantine)
-    names = [column.name for column in quarantine.columns if column.name != "slice"]
-    once = sa.select(sa.literal(lease.slice.key["slice"]), *(q[n] for n in names)).where(aside)
-    copy = insert(quarantine).from_select(["slice", *names], once)
-    db.execute(copy.on_conflict_do_nothing())
-    db.execute(sa.delete(quarantine).where(aside))
+def drop(engine: sa.Engine, lease: Lease) -> None:
+    """Forgets the slices, once nothing more is to be learnt from them.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        _clear(db, lease)
+
+
+def close_backfill(engine: sa.Engine, lease: Lease, window: Window) -> None:
+    """Forgets the slices of a backfill, all read to the end: it only brings rows.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        _gather(db, lease, window)
+        deletions.release_quarantine(db, lease, window)
+        checkpoints.record(db, lease, {"window_number": window.number})
+        _clear(db, lease)
+        checkpoints.forget_keys(db, lease)
+
+
+def _gather(db: sa.Connection, lease: Lease, window: Window) -> None:
+    """What slices listed, and what they set aside, becomes the list's, in this window."""
+    db.execute(
+        sa.text(
+            "INSERT INTO brex_sync.listed_keys "
+            "(connection, stream, slice, window_number, page, keys) "
+            "SELECT connection, stream, :slice, :number, row_number() OVER (), keys "
+            "FROM brex_sync.listed_keys JOIN brex_sync.checkpoints "
+            "USING (connection, stream, slice, window_number) "
+            "WHERE connection = :connection AND stream = :stream AND slice <> :slice"
+        ),
+        {**lease.slice.key, "number": window.number},
+    )
+    _gather_quarantine(db, lease, window.number)
+
+
+def _gather_quarantine(db: sa.Connection, lease: Lease, number: int) -> None:
+    q = quarantine.c
+    own = {"slice": lease.slice.key["slice"], "window_number": number}
+    kept = [column.name for column in q if column.name not in own]
+    aside = sa.select(*map(sa.literal, own.values()), *(q[name] for name in kept))
+    once = aside.where(_slices(lease, quarantine)).distinct(q.digest)
+    copied = insert(quarantine).from_select([*own, *kept], once)
+    again = {"window_number": number}
+    db.execute(
+        copied.on_conflict_do_update(index_elements=list(quarantine.primary_key), set_=again)
+    )
+
+
+def _clear(db: sa.Connection, lease: Lease) -> None:
+    """Forgets slices with all they noted, except rows that they set aside."""
+    _gather_quarantine(db, lease, lease.state.last_number)
+    for of in (table, listed_keys, quarantine):
+        db.execute(sa.delete(of).where(_slices(lease, of)))
 
 
 def _slices(lease: Lease, of: sa.Table) -> sa.ColumnElement[bool]:
@@ -101,5 +229,7 @@ def _slices(lease: Lease, of: sa.Table) -> sa.ColumnElement[bool]:
     )
 
 
-def _name(since: datetime | None, until: datetime | None) -> str:
-    return "/".join(moment.isoformat() if moment else "" for moment in (since, until))
+def _name(lease: Lease, since: datetime | None, until: datetime | None) -> str:
+    """A name that no other run gives: who was fenced holds nothing of that name."""
+    span = "/".join(moment.isoformat() if moment else "" for moment in (since, until))
+    return f"{lease.state.epoch}:{span}"

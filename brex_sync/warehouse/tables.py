@@ -127,7 +127,7 @@ def _prepare_internal(db: sa.Connection) -> None:
     for table in internal_metadata.sorted_tables:
         _retype_dates(db, table)
         _fit(db, table)
-        _free_others(db, table)
+        _loosen(db, table)
     _sign(db, INTERNAL, wanted)
 
 
@@ -173,7 +173,7 @@ def _digest(text: str) -> str:
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
     streams, views = list(streams), list(views)
-    past = [history.statements(s, table_of(s, "")) for s in streams]
+    past = [history.statements(s, table_of(t, "")) for s in streams for t in s.tables()]
     declared = repr((streams, views, [statement(v, streams) for v in views], past))
     return f"Brex, synced by brex_sync ({_digest(declared)})"
 
@@ -200,13 +200,25 @@ def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:
 def _keep_past(db: sa.Connection, streams: Iterable[Stream], schema: str) -> None:
     db.execute(sa.schema.CreateSchema(f"{schema}{history.SUFFIX}", if_not_exists=True))
     for stream in streams:
-        table = table_of(stream, schema)
         if stream.snapshot:
-            _fit(db, snapshots.daily_of(table, stream))
-        if statements := history.statements(stream, table):
-            _fit(db, history.versions_of(stream, table))
-            for sql in statements:
-                db.exec_driver_sql(sql)
+            _fit(db, snapshots.daily_of(table_of(stream, schema), stream))
+        for declared in stream.tables():
+            _keep_versions(db, stream, declared, schema)
+
+
+def _keep_versions(db: sa.Connection, stream: Stream, declared: Table, schema: str) -> None:
+    """Keeps the versions of a table's rows, if the stream's are, and notes what of them is to be
+    filled."""
+    table = table_of(declared, schema)
+    statements = history.statements(stream, table)
+    if not statements:
+        return
+    past = f"{schema}{history.SUFFIX}"
+    added = _fit(db, history.versions_of(stream, table))
+    if added and _has_rows(db, past, declared):
+        unfilled.note(db, past, declared.name, added)
+    for sql in statements:
+        db.exec_driver_sql(sql)
 
 
 def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
@@ -234,10 +246,11 @@ def _fit(db: sa.Connection, table: sa.Table) -> list[str] | None:
     return added
 
 
-def _free_others(db: sa.Connection, table: sa.Table) -> None:
-    """Columns of another version need not be filled by this one."""
+def _loosen(db: sa.Connection, table: sa.Table) -> None:
+    """What this version leaves empty may be: columns of another one, and those it may not know."""
     for column in sa.inspect(db).get_columns(table.name, table.schema):
-        if column["name"] not in table.columns and not column["nullable"]:
+        known = table.columns.get(column["name"])
+        if not column["nullable"] and (known is None or known.nullable):
             db.exec_driver_sql(
                 f'ALTER TABLE {table.fullname} ALTER COLUMN "{column["name"]}" DROP NOT NULL'
             )

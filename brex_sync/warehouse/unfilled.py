@@ -1,4 +1,5 @@
-"""Columns and child tables added to what had rows before: still to be filled from `_raw`."""
+"""Columns and child tables added to what had rows, or versions of rows, before: still to be filled
+from `_raw`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +7,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.streams.declare import Child, Table
+from brex_sync.streams.declare import Table
+from brex_sync.warehouse.columns import listed, same
 from brex_sync.warehouse.database import driver_cursor
+from brex_sync.warehouse.history import SUFFIX
 from brex_sync.warehouse.internal import unfilled
 from brex_sync.warehouse.merge import replace_children
 from brex_sync.warehouse.staging import StagedChild
@@ -28,6 +31,27 @@ class Unfilled:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where rows of a stream or child are: in a connection's schema, or their versions in the one
+    with its past."""
+
+    schema: str
+    table: Table
+
+    @property
+    def past(self) -> bool:
+        return self.schema.endswith(SUFFIX)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return (*self.table.key, "_valid_from") if self.past else self.table.key
+
+    @property
+    def name(self) -> str:
+        return f'"{self.schema}"."{self.table.name}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A row as it is stored: its key and its `_raw`."""
 
@@ -35,17 +59,17 @@ class Stored:
     raw: bytes
 
 
-def note(db: sa.Connection, connection: str, table: str, columns: Sequence[str]) -> None:
+def note(db: sa.Connection, schema: str, table: str, columns: Sequence[str]) -> None:
     """Records, in the transaction that adds them, that columns are to be filled; from the start,
     where a table was being filled already."""
-    row = insert(unfilled).values(connection=connection, table=table, columns=list(columns))
+    row = insert(unfilled).values(connection=schema, table=table, columns=list(columns))
     again = {"columns": unfilled.c.columns + row.excluded.columns, "after": None}
     db.execute(row.on_conflict_do_update(index_elements=list(unfilled.primary_key), set_=again))
 
 
-def pending(engine: sa.Engine, connection: str) -> list[Unfilled]:
-    """What is to be filled in a connection's tables."""
-    mine = sa.select(unfilled).where(unfilled.c.connection == connection)
+def pending(engine: sa.Engine, schema: str) -> list[Unfilled]:
+    """What is to be filled in the tables of a schema."""
+    mine = sa.select(unfilled).where(unfilled.c.connection == schema)
     with engine.connect() as db:
         return [
             Unfilled(r.table, tuple(r.columns), None if r.after is None else tuple(r.after))
@@ -54,19 +78,19 @@ def pending(engine: sa.Engine, connection: str) -> list[Unfilled]:
 
 
 def lock_batch(
-    db: sa.Connection, schema: str, table: Table, after: Key | None, *, live: bool
+    db: sa.Connection, place: Place, after: Key | None, *, live: bool = False
 ) -> list[Stored]:
     """The next rows in key order, locked: a sync that changes one waits, and then has the say.
 
     `live` leaves deleted ones out.
     """
-    keys = ", ".join(f'"{name}"' for name in table.key)
-    marks = ", ".join(f":k{i}" for i in range(len(table.key)))
+    keys = listed(place.key)
+    marks = ", ".join(f":k{i}" for i in range(len(place.key)))
     later = f"({keys}) > ({marks})" if after is not None else "true"
     kept = "_deleted_at IS NULL" if live else "true"
     rows = db.execute(
         sa.text(
-            f'SELECT {keys}, _raw::text FROM "{schema}"."{table.name}" WHERE {later} AND {kept} '
+            f"SELECT {keys}, _raw::text FROM {place.name} WHERE {later} AND {kept} "
             f"ORDER BY {keys} LIMIT {BATCH} FOR UPDATE"
         ),
         {f"k{i}": part for i, part in enumerate(after or ())},
@@ -74,29 +98,24 @@ def lock_batch(
     return [Stored(tuple(row[:-1]), row[-1].encode()) for row in rows]
 
 
-def fill(
-    db: sa.Connection, schema: str, table: Table, columns: Sequence[str], lines: Sequence[str]
-) -> None:
+def fill(db: sa.Connection, place: Place, columns: Sequence[str], lines: Sequence[str]) -> None:
     """Writes columns of rows; a line holds a row's key and the columns' values as COPY reads them.
 
-    Rows that get no new value are not written.
+    Rows that get no new value are not written. A row that does has changed; a version has not.
     """
-    name = f'"{schema}"."{table.name}"'
-    copied = ", ".join(f'"{c}"' for c in (*table.key, *columns))
-    same = " AND ".join(f't."{k}" = f."{k}"' for k in table.key)
-    names = ", ".join(f'"{c}"' for c in columns)
-    new = ", ".join(f'f."{c}"' for c in columns)
-    old = ", ".join(f't."{c}"' for c in columns)
+    copied = listed((*place.key, *columns))
+    new, old = listed(columns, "f"), listed(columns, "t")
+    changed = "" if place.past else ", _changed_at = now()"
     with driver_cursor(db) as cursor:
         cursor.execute(
             f"CREATE TEMP TABLE filling ON COMMIT DROP AS "
-            f"SELECT {copied} FROM {name} WITH NO DATA".encode()
+            f"SELECT {copied} FROM {place.name} WITH NO DATA".encode()
         )
         with cursor.copy(f"COPY filling ({copied}) FROM STDIN".encode()) as copy:
             copy.write("".join(lines))
         cursor.execute(
-            f"UPDATE {name} t SET ({names}) = ROW({new}), _changed_at = now() FROM filling f "
-            f"WHERE {same} AND ({old}) IS DISTINCT FROM ({new})".encode()
+            f"UPDATE {place.name} t SET ({listed(columns)}) = ROW({new}){changed} FROM filling f "
+            f"WHERE {same(place.key, 't', 'f')} AND ({old}) IS DISTINCT FROM ({new})".encode()
         )
 
 
@@ -108,21 +127,16 @@ def fill_children(
         replace_children(cursor, schema, staged, {key: at for at, key in enumerate(parents)})
 
 
-def went_on(db: sa.Connection, connection: str, table: Table, after: Key) -> None:
+def went_on(db: sa.Connection, place: Place, after: Key) -> None:
     """Records, in the transaction that fills them, the last row dealt with."""
     reached = [str(part) for part in after]
-    db.execute(sa.update(unfilled).where(_is(connection, table)).values(after=reached))
+    db.execute(sa.update(unfilled).where(_is(place)).values(after=reached))
 
 
-def is_filled(db: sa.Connection, connection: str, table: Table) -> None:
+def is_filled(db: sa.Connection, place: Place) -> None:
     """Nothing more is to be filled."""
-    db.execute(sa.delete(unfilled).where(_is(connection, table)))
+    db.execute(sa.delete(unfilled).where(_is(place)))
 
 
-def source_of(table: Table, parent: Table, columns: Sequence[str]) -> Table:
-    """The table whose `_raw` holds what is to be filled."""
-    return parent if isinstance(table, Child) and not columns else table
-
-
-def _is(connection: str, table: Table) -> sa.ColumnElement[bool]:
-    return sa.and_(unfilled.c.connection == connection, unfilled.c.table == table.name)
+def _is(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(unfilled.c.connection == place.schema, unfilled.c.table == place.table.name)

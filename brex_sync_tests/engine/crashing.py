@@ -17,6 +17,7 @@ from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent
 
 PAGE = 50
+LEAVER = "leaver"
 CARDS = "/v2/transactions/card/primary"
 
 
@@ -38,8 +39,11 @@ class Ended:
 
 
 def account() -> World:
-    """A company of a thousand card transactions."""
-    return World(card_transactions=1000)
+    """A company of a thousand card transactions, and someone who leaves without having spent: what
+    an expense shows of its user is as of when it was read."""
+    world = World(card_transactions=1000)
+    world.collection("users").add(person(LEAVER))
+    return world
 
 
 def rig_of(engine: Any, world: World) -> Rig:
@@ -59,7 +63,7 @@ def change(rig: Rig, *, back: int) -> None:
     for i in range(120):
         transactions.add(spent(f"new{i:03d}", day(rig.world, i % 10)))
     rig.world.collection("users").add(person("new"))
-    rig.world.collection("users").delete(rig.world.collection("users").rows().ids[5])
+    rig.world.collection("users").delete(LEAVER)
     rig.world.collection("cards").add(card("new", "new"))
     rig.world.collection("cards").delete(rig.world.collection("cards").rows().ids[60])
 

@@ -66,8 +66,8 @@ def moments(requests: int, number: int) -> list[Moment]:
 def heal(rig: Rig, kind: str) -> None:
     """One normal run over what a kill has left, and all that must be true then."""
     left = standings(rig)
-    for stream, fetched in rig.rows(
-        "SELECT stream, sum(fetched) FROM brex_sync.checkpoints GROUP BY 1"
+    for stream, _, fetched in rig.rows(
+        "SELECT stream, slice = '', sum(fetched) FROM brex_sync.checkpoints GROUP BY 1, 2"
     ):
         held = rig.one(f"SELECT count(*) FROM brex.{stream}")
         assert fetched <= held, "the checkpoint is ahead of the data"

@@ -1,12 +1,17 @@
 """The log of runs tells, in columns to chart, what every run did to every stream."""
 
+from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.warehouse import run_log
 from brex_sync.warehouse.tables import prepare
+from brex_sync_tests.engine.crashing import CARDS, Moment, command
 from brex_sync_tests.engine.items import day, spend, spent
 
 COUNTS = "fetched, inserted, updated, unchanged, deleted, quarantined"
@@ -58,7 +63,92 @@ def test_a_run_that_is_cut_off_is_not_called_finished(rig: Any) -> None:
 
     with pytest.raises((Stop, BaseExceptionGroup)):
         rig.sync("card_transactions", progress=stop)
-    assert rig.rows("SELECT state, finished_at IS NULL FROM brex_sync.runs") == [("stopped", False)]
+    for log in ("runs", "run_streams"):
+        found = rig.rows(f"SELECT state, finished_at IS NULL FROM brex_sync.{log}")
+        assert found == [("stopped", False)]
+
+
+LOG = (
+    "SELECT r.state, s.stream, s.state, r.finished_at IS NULL, s.finished_at IS NULL "
+    "FROM brex_sync.runs r JOIN brex_sync.run_streams s USING (run_id) "
+    "ORDER BY r.started_at, s.id"
+)
+
+
+def test_a_run_that_was_killed_is_called_interrupted_by_the_next_and_one_that_lives_is_not(
+    rig: Any, tmp_path: Path
+) -> None:
+    rig.faults.add(Fault(Kind.HANG, CARDS))
+    seen: list[Any] = []
+
+    def look_and_kill(child: Any) -> None:
+        rig.sync("titles")
+        seen.extend(rig.rows(LOG))
+        child.kill()
+
+    ended = command(
+        rig, tmp_path, "--stream", "card_transactions", moment=Moment(1, 0), strike=look_and_kill
+    )
+    assert ended.code == -SIGKILL
+    living = ("running", "card_transactions", "running", True, True)
+    other = ("finished", "titles", "finished", False, False)
+    assert seen == [living, other]
+    assert rig.rows(LOG) == seen
+    rig.sync("titles")
+    dead = ("interrupted", "card_transactions", "interrupted", False, False)
+    assert rig.rows(LOG) == [dead, other, other]
+    heard_of = "SELECT finished_at = started_at FROM brex_sync.runs WHERE state = 'interrupted'"
+    assert rig.one(heard_of)
+
+
+def test_an_attempt_that_was_killed_is_told_from_the_next_at_the_same_run(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend(rig, 4)
+    with monkeypatch.context() as killed:
+        killed.setattr(run_log, "finish", lambda *_: None)
+        killed.setattr(run_log, "finish_stream", lambda *_: None)
+        rig.sync("card_transactions", run_id="one")
+    rig.sync("card_transactions", run_id="one")
+    assert [row[0::2] for row in rig.rows(LOG)] == [
+        ("finished", "interrupted", False),
+        ("finished", "finished", False),
+    ]
+
+
+def test_a_run_whose_session_postgres_ended_says_itself_how_it_ended(rig: Any) -> None:
+    spend(rig, 4)
+    lost: list[int] = []
+
+    def lose_the_session(report: Any) -> None:
+        if report.stream == "card_transactions" and not lost:
+            with rig.engine.begin() as db:
+                found = db.execute(
+                    sa.text(
+                        "SELECT pg_terminate_backend(pid), pid FROM pg_locks WHERE "
+                        "locktype = 'advisory' AND database = "
+                        "(SELECT oid FROM pg_database WHERE datname = current_database())"
+                    )
+                )
+                lost.extend(row.pid for row in found)
+            while rig.one("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:p)", p=lost):
+                pass
+            run_log.bury(rig.engine, "brex")
+            assert rig.rows(LOG)[0][0] == "interrupted"
+
+    assert rig.sync("card_transactions", progress=lose_the_session).finished
+    assert len(lost) == 1
+    assert rig.rows(LOG) == [("finished", "card_transactions", "finished", False, False)]
+
+
+def test_a_run_of_another_connection_is_left_alone(rig: Any) -> None:
+    with rig.engine.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO brex_sync.runs (run_id, connection, kind, started_at, state) "
+            "VALUES ('theirs', 'other', 'manual', now(), 'running')"
+        )
+    rig.sync("titles")
+    assert rig.one("SELECT state FROM brex_sync.runs WHERE run_id = 'theirs'") == "running"
 
 
 def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(apart: Any) -> None:
@@ -66,6 +156,7 @@ def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(apart: Any
         db.exec_driver_sql("DROP TABLE brex_sync.runs")
         db.exec_driver_sql("ALTER TABLE brex_sync.run_streams ADD COLUMN counts jsonb NOT NULL")
         db.exec_driver_sql("ALTER TABLE brex_sync.run_streams DROP COLUMN fetched")
+        db.exec_driver_sql("ALTER TABLE brex_sync.run_streams ALTER finished_at SET NOT NULL")
         db.exec_driver_sql("COMMENT ON SCHEMA brex_sync IS 'of an older version'")
     spend(apart, 2)
     assert apart.sync("card_transactions").finished

@@ -130,6 +130,77 @@ def test_filling_goes_on_where_it_was_killed(
     assert_equal(rig, "expenses")
 
 
+PAST = (
+    "SELECT id, _valid_from, _valid_to, _changed_columns, _raw FROM brex_history.{} ORDER BY 1, 2"
+)
+UNLIKE = (
+    "SELECT count(*) FROM brex_history.{0} v WHERE {1} IS DISTINCT FROM _raw->>'{1}' "
+    "OR ({1} IS NULL AND _raw ? '{1}' AND _raw->'{1}' <> 'null')"
+)
+
+
+@pytest.fixture
+def with_a_past(old: sa.Engine, declare: Declare, company: Rig) -> Rig:
+    """Users and expenses that changed or went, under declarations that lacked a column."""
+    rig = Rig(old, company.world)
+    declare(without(USERS, "title_id"))
+    declare(without(EXPENSES, "memo"))
+    users, expenses = (rig.world.collection(name) for name in ("users", "expenses"))
+    rig.sync("users", "expenses")
+    for text in ("of then", "of now"):
+        users.edit("cuuser_00003", title_id=text)
+        expenses.edit(expenses.rows().ids[0], memo=text)
+        rig.sync("users", "expenses")
+    users.delete("cuuser_00004")
+    rig.sync("users", "expenses")
+    return rig
+
+
+def test_versions_that_have_ended_are_filled_from_what_brex_sent_then(
+    with_a_past: Rig, declare: Declare
+) -> None:
+    rig, tables = with_a_past, {"users": "title_id", "expenses": "memo"}
+    before = {table: rig.rows(PAST.format(table)) for table in tables}
+    later(declare, rig)
+    refilling.refill(rig.engine, "brex")
+    assert not rig.requests
+    for table, column in tables.items():
+        assert rig.one(UNLIKE.format(table, column)) == 0
+        assert rig.rows(PAST.format(table)) == before[table], "it counts as no change"
+    titles = (
+        "SELECT title_id FROM brex_history.users WHERE id = 'cuuser_00003' ORDER BY _valid_from"
+    )
+    assert [t for (t,) in rig.rows(titles)][1:] == ["of then", "of now"]
+    gone = "SELECT title_id FROM brex_history.users WHERE id = 'cuuser_00004'"
+    assert rig.one(gone) is not None
+    assert unfilled.pending(rig.engine, "brex_history") == []
+
+
+def test_filling_versions_goes_on_where_it_was_killed(
+    with_a_past: Rig, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfilled, "BATCH", 5)
+    later(declare, with_a_past)
+    whole, kept = unfilled.went_on, []
+
+    def killed(db: Any, place: Any, after: Any) -> None:
+        whole(db, place, after)
+        if place.past:
+            kept.append(after)
+            if len(kept) == 4:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(unfilled, "went_on", killed)
+    with pytest.raises(KeyboardInterrupt):
+        refilling.refill(with_a_past.engine, "brex")
+    [task, *_] = unfilled.pending(with_a_past.engine, "brex_history")
+    assert task.after == tuple(map(str, kept[2]))
+    monkeypatch.setattr(unfilled, "went_on", whole)
+    refilling.refill(with_a_past.engine, "brex")
+    assert with_a_past.one(UNLIKE.format("users", "title_id")) == 0
+    assert unfilled.pending(with_a_past.engine, "brex_history") == []
+
+
 def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_filled(
     old: sa.Engine, declare: Declare, company: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:

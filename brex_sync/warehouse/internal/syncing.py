@@ -47,6 +47,7 @@ checkpoints = sa.Table(
     sa.Column("synced_through", sa.Date, comment="UTC date on which that window was opened."),
     sa.Column("wide_at", _when, comment="When a wide or full window was last closed."),
     sa.Column("full_at", _when, comment="When a full listing was last closed."),
+    sa.Column("parent_changed_at", _when, comment="What its row's _changed_at was when begun."),
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
@@ -133,13 +134,17 @@ runs = sa.Table(
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False, comment="schedule, manual, reconcile or backfill."),
     sa.Column("started_at", _when, nullable=False, index=True),
-    sa.Column("finished_at", _when, comment="Null while it runs, and for ever if it was killed."),
+    sa.Column(
+        "finished_at",
+        _when,
+        comment="Null while it runs; when it was last heard of, if it was interrupted.",
+    ),
     sa.Column(
         "state",
         sa.Text,
         nullable=False,
         comment="running; finished: every stream was read to its end; failed; stopped: it did "
-        "not come to its end.",
+        "not come to its end; interrupted: its process was killed, as the next run found.",
     ),
     comment="The syncs of every connection.",
 )
@@ -195,8 +200,13 @@ run_streams = sa.Table(
     sa.Column("connection", sa.Text, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
     sa.Column("started_at", _when, nullable=False, index=True),
-    sa.Column("finished_at", _when, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, comment="finished, failed or unavailable."),
+    sa.Column("finished_at", _when, comment="Null while it is read."),
+    sa.Column(
+        "state",
+        sa.Text,
+        nullable=False,
+        comment="running, finished, failed or unavailable; stopped or interrupted with its run.",
+    ),
     sa.Column("message", sa.Text, comment="What went wrong, or is in doubt."),
     sa.Column("synced_through", sa.Date, comment="UTC date through which the stream is known."),
     _done("fetched", "Rows Brex sent, each time it sent them."),
