@@ -13,7 +13,7 @@ from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
 from brex_sync.warehouse.columns import listed
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields
+from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields, to_bytes
 
 _ROWS_FAULT = ("22", "23", "54")
 """Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""
@@ -29,11 +29,11 @@ def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, lis
     sql = _statements(lease.slice.stream, lease.slice.connection)
     with driver_cursor(db) as cursor:
         with cursor.copy(sql.insert) as copy:
-            copy.write("".join(staged.lines))
+            copy.write(to_bytes(staged.lines))
         inserted = cursor.rowcount
         for one in staged.children:
             with cursor.copy(_statements(one.child, lease.slice.connection).insert) as copy:
-                copy.write("".join(one.lines))
+                copy.write(to_bytes(one.lines))
         return Counts(inserted=inserted), []
 
 
@@ -88,7 +88,7 @@ def _merge(db: sa.Connection, lease: Lease, staged: Staged, part: range) -> Coun
     with driver_cursor(db) as cursor:
         cursor.execute(sql.stage)
         with cursor.copy(sql.copy) as copy:
-            copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, part.start)]))
+            copy.write(to_bytes(f"{at}\t{line}" for at, line in enumerate(lines, part.start)))
         reconciliations.note_page(cursor, lease, sql.staged)
         inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
         if staged.children:
@@ -107,7 +107,7 @@ def replace_children(
     cursor.execute(sql.stage)
     cursor.execute(sql.clear)
     with cursor.copy(sql.copy) as copy:
-        copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines)]))
+        copy.write(to_bytes(f"{at}\t{line}" for at, line in enumerate(lines)))
     cursor.execute(sql.merge)
     cursor.execute(sql.vanish, [list(parents)])
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -105,38 +104,47 @@ def to_lines(frame: pd.DataFrame) -> list[str]:
     A column at a time, since one column's values are of one type and seldom need an escape.
     """
     columns = [_texts(plain(frame[name])) for name in frame.columns]
-    return ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
+    return list(map("\t".join, zip(*columns, strict=True)))
 
 
-def plain(column: "pd.Series[Any]") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+def to_bytes(lines: Iterable[str]) -> bytes:
+    """Lines as they are sent: encoded one by one, as only few of them have more than ASCII."""
+    return b"\n".join([*map(str.encode, lines), b""])
+
+
+def plain(column: "pd.Series[Any]") -> list[Any]:
     """A column as plain Python values, every missing one as None.
 
     The one place where pandas' missing values end: a NaN would become the text 'NaN', or a number
     that no sum survives.
     """
-    return column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
+    values = column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
+    return values.tolist()
 
 
 def fields(line: str) -> list[str | None]:
     """The values of a line as text, None for null."""
     return [
         None if field == _NULL else _ESCAPED.sub(lambda m: _UNESCAPES[m[0]], field)
-        for field in line.removesuffix("\n").split("\t")
+        for field in line.split("\t")
     ]
 
 
-def _texts(values: Iterable[object]) -> Iterable[str]:
+def _texts(values: list[Any]) -> list[str]:
     kinds = set(map(type, values))
-    if kinds == {str} and not _has_special("".join(cast(Iterable[str], values))):
-        return cast(Iterable[str], values)
+    if kinds == {str} and not _has_special("".join(values)):
+        return values
     kinds.discard(type(None))
     if kinds == {str}:
-        return _escaped(cast(Iterable[str | None], values))
+        return _escaped(values)
+    if kinds == {date}:
+        days = {day: _NULL if day is None else day.isoformat() for day in set(values)}
+        return [days[day] for day in values]
     text = _TEXT_OF.get(kinds.pop(), str) if len(kinds) == 1 else _text
     return [_NULL if v is None else text(v) for v in values]
 
 
-def _escaped(values: Iterable[str | None]) -> Iterable[str]:
+def _escaped(values: list[str | None]) -> list[str]:
     if _has_special("".join(filter(None, values))):
         return [_NULL if v is None else v.translate(_ESCAPES) for v in values]
     return [_NULL if v is None else v for v in values]
@@ -150,13 +158,7 @@ def _text(value: object) -> str:
     return _TEXT_OF.get(type(value), str)(value)
 
 
-@lru_cache(maxsize=4096)
-def _day(value: date) -> str:
-    return value.isoformat()
-
-
 _TEXT_OF: dict[type, Callable[[Any], str]] = {
     bool: lambda value: "t" if value else "f",
-    date: _day,
     str: lambda value: str(value).translate(_ESCAPES),
 }

@@ -10,7 +10,7 @@ from brex_sync.streams.declare import Child, Table
 from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.internal import unfilled
 from brex_sync.warehouse.merge import replace_children
-from brex_sync.warehouse.staging import StagedChild
+from brex_sync.warehouse.staging import StagedChild, to_bytes
 
 BATCH = 1000
 """Rows read, and locked, at a time."""
@@ -93,7 +93,7 @@ def fill(
             f"SELECT {copied} FROM {name} WITH NO DATA".encode()
         )
         with cursor.copy(f"COPY filling ({copied}) FROM STDIN".encode()) as copy:
-            copy.write("".join(lines))
+            copy.write(to_bytes(lines))
         cursor.execute(
             f"UPDATE {name} t SET ({names}) = ROW({new}), _changed_at = now() FROM filling f "
             f"WHERE {same} AND ({old}) IS DISTINCT FROM ({new})".encode()

@@ -83,13 +83,13 @@ def test_every_value_survives_exactly(items: list[dict[str, Any]]) -> None:
 def test_major_units_follow_the_currencys_exponent(
     minor: int, currency: str | None, major: str
 ) -> None:
-    assert money.major(minor, currency) == Decimal(major)
-    assert str(money.major(minor, currency)) == major
+    [exact] = money.majors([minor], [currency])
+    assert exact == Decimal(major)
+    assert str(exact) == major
 
 
 def test_an_unknown_currency_has_no_major_units() -> None:
-    assert money.major(5, "???") is None
-    assert money.major(None, "USD") is None
+    assert money.majors([5, None], ["???", "USD"]) == [None, None]
 
 
 @pytest.mark.parametrize(
