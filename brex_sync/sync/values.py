@@ -178,11 +178,18 @@ _READERS: dict[Kind, tuple[set[type], Callable[[Values], Values]]] = {
 def unknown_fields(table: Table, items: Sequence[Any]) -> frozenset[str]:
     """Paths in the items that nothing declared reads, down to the depth columns are declared."""
     unknown: set[str] = set()
-    for prefix, known in _known_paths(tuple(column.keys for column in table.reads)).items():
+    paths = tuple(path for column in table.reads for path in _paths(column))
+    for prefix, known in _known_paths(paths).items():
         found = follow_path(items, prefix, follow_keys)
         present = set().union(*(v for v in found if isinstance(v, dict)))
         unknown |= {".".join((*prefix, key)) for key in present - known}
     return frozenset(unknown)
+
+
+def _paths(column: Column) -> tuple[tuple[str, ...], ...]:
+    if column.kind is Kind.MONEY:
+        return (*column.keys, "amount"), (*column.keys, "currency")
+    return (column.keys,)
 
 
 @lru_cache(maxsize=256)
