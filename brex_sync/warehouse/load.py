@@ -99,7 +99,7 @@ def _advance(
 
 
 def _counted(counts: Counts, staged: Staged, rejects: Sequence[Reject]) -> Counts:
-    fetched = len(staged.lines) + len(staged.rejects)
+    fetched = len(staged.keys) + len(staged.rejects)
     return replace(counts, fetched=fetched, quarantined=len(rejects))
 
 

@@ -46,14 +46,18 @@ class StagedChild:
 class Staged:
     """Pages ready to be committed: their rows as COPY reads them, and the items set aside.
 
-    A line holds a row's values in table order, `_raw` last; `keys` are the rows' own keys (without
-    their parent's), each as one text.
+    `texts` are the pages', a line for a row, which holds its values in table order, `_raw` last;
+    `keys` are the rows' own keys (without their parent's), each as one text.
     """
 
-    lines: Sequence[str]
+    texts: Sequence[bytes]
     keys: Sequence[str]
     rejects: Sequence[Reject] = ()
     children: Sequence[StagedChild] = ()
+
+    def lines(self) -> list[str]:
+        """The lines of all pages."""
+        return [line for text in self.texts for line in text.decode().split("\n")[:-1]]
 
 
 def together(pages: Sequence[Staged]) -> Staged:
@@ -61,7 +65,7 @@ def together(pages: Sequence[Staged]) -> Staged:
     if len(pages) == 1:
         return pages[0]
     return Staged(
-        [line for page in pages for line in page.lines],
+        [text for page in pages for text in page.texts],
         [key for page in pages for key in page.keys],
         [reject for page in pages for reject in page.rejects],
         [_joined(pages, n) for n in range(len(pages[0].children))],
@@ -77,7 +81,7 @@ def _joined(pages: Sequence[Staged], number: int) -> StagedChild:
         part = page.children[number]
         lines += part.lines
         owners += [owner + before for owner in part.owners]
-        before += len(page.lines)
+        before += len(page.keys)
     return StagedChild(pages[0].children[number].child, lines, owners)
 
 
@@ -95,7 +99,7 @@ def stage(
     """A page made ready to be committed."""
     keys = [plain(frame[name]) for name in stream.own_key]
     joined = keys[0] if len(keys) == 1 else map(KEY_SEPARATOR.join, zip(*keys, strict=True))
-    return Staged(to_lines(frame), list(joined), rejects, children)
+    return Staged([to_bytes(to_lines(frame))], list(joined), rejects, children)
 
 
 def to_lines(frame: pd.DataFrame) -> list[str]:
