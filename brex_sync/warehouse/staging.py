@@ -107,7 +107,7 @@ def to_lines(frame: pd.DataFrame) -> list[str]:
 
     A column at a time, since one column's values are of one type and seldom need an escape.
     """
-    columns = [_texts(plain(frame[name])) for name in frame.columns]
+    columns = [_texts(frame[name]) for name in frame.columns]
     return list(map("\t".join, zip(*columns, strict=True)))
 
 
@@ -134,13 +134,11 @@ def fields(line: str) -> list[str | None]:
     ]
 
 
-def _texts(values: list[Any]) -> list[str]:
-    kinds = set(map(type, values))
-    if kinds == {str} and not _has_special("".join(values)):
-        return values
-    kinds.discard(type(None))
-    if kinds == {str}:
+def _texts(column: "pd.Series[Any]") -> list[str]:
+    values = plain(column)
+    if isinstance(column.dtype, pd.StringDtype):
         return _escaped(values)
+    kinds = set(map(type, values)) - {type(None)}
     if kinds == {date}:
         days = {day: _NULL if day is None else day.isoformat() for day in set(values)}
         return [days[day] for day in values]
@@ -149,9 +147,10 @@ def _texts(values: list[Any]) -> list[str]:
 
 
 def _escaped(values: list[str | None]) -> list[str]:
-    if _has_special("".join(filter(None, values))):
+    present = list(filter(None, values))
+    if _has_special("".join(present)):
         return [_NULL if v is None else v.translate(_ESCAPES) for v in values]
-    return [_NULL if v is None else v for v in values]
+    return present if len(present) == len(values) else [_NULL if v is None else v for v in values]
 
 
 def _has_special(text: str) -> bool:
