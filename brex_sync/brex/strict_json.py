@@ -84,7 +84,7 @@ def clean(body: bytes) -> tuple[bytes, int]:
         UnusableAnswer: the body is not UTF-8.
     """
     body, raw = _utf8(body)
-    if b"\\u" not in body:
+    if b"\\" not in body or not _UNSTORABLE.search(body):
         return body, raw
     escaped = 0
 

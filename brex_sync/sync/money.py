@@ -1,6 +1,7 @@
 """Money without floats: minor units as Brex sends them, major units by the currency's exponent."""
 
-from decimal import Context, Decimal
+from collections.abc import Sequence
+from decimal import Context, Decimal, localcontext
 from functools import cache
 
 from iso4217 import Currency
@@ -12,17 +13,21 @@ _EXACT = Context(prec=38)
 
 
 @cache
-def exponent(currency: str | None) -> int | None:
-    """Decimal places of a currency by ISO 4217; None where the code is unknown or has none."""
+def unit(currency: str | None) -> Decimal | None:
+    """A currency's smallest unit in major ones, by ISO 4217; None where the code is unknown or has
+    none."""
     try:
-        return Currency(currency or DEFAULT_CURRENCY).exponent
+        places = Currency(currency or DEFAULT_CURRENCY).exponent
     except ValueError:
         return None
+    return None if places is None else Decimal(1).scaleb(-places)
 
 
-def major(minor: int | None, currency: str | None) -> Decimal | None:
-    """The amount in major units; None for an unknown currency, which has no known exponent."""
-    if minor is None:
-        return None
-    places = exponent(currency)
-    return None if places is None else Decimal(minor).scaleb(-places, _EXACT)
+def majors(minors: Sequence[int | None], currencies: Sequence[str | None]) -> list[Decimal | None]:
+    """Amounts in major units; None for an unknown currency, whose smallest unit is not known."""
+    units = {currency: unit(currency) for currency in set(currencies)}
+    with localcontext(_EXACT):
+        return [
+            None if minor is None or (smallest := units[currency]) is None else minor * smallest
+            for minor, currency in zip(minors, currencies, strict=True)
+        ]

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from brex_sync.streams.declare import KEY_SEPARATOR, Child, Kind, Stream, Table
@@ -148,7 +149,10 @@ def _rows(table: Table, columns: dict[str, Values], texts: list[str]) -> pd.Data
 
 def to_array(values: Values, kind: Kind) -> Any:
     """Values of one kind as a pandas array of its pinned dtype."""
-    return pd.array(values, dtype=cast(Any, DTYPES[kind]))
+    if kind in (Kind.INTEGER, Kind.BOOLEAN):
+        return pd.array(values, dtype=cast(Any, DTYPES[kind]))
+    objects = np.fromiter(values, dtype=np.dtype(object), count=len(values))
+    return pd.arrays.StringArray(objects) if DTYPES[kind] == "string" else objects
 
 
 def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str], list[Rejected]]:
@@ -195,7 +199,7 @@ def _key(stream: Stream, item: Item, parent: str | None) -> str | None:
 def _newest(stream: Stream, columns: dict[str, Values]) -> datetime | None:
     if stream.window is None:
         return None
-    newest = max((d for d in columns[stream.window.column] if d is not None), default=None)
+    newest = max(filter(None, columns[stream.window.column]), default=None)
     if newest is None or isinstance(newest, datetime):
         return newest
     return datetime.combine(cast(date, newest), time(), UTC)

@@ -43,7 +43,7 @@ def read_columns(
             columns |= _money(column, values, follow, broken)
         else:
             columns[column.name] = _read(column.path, column.kind, values, broken)
-        if column.name in table.key:
+        if column.name in table.key and not all(columns[column.name]):
             for i, value in enumerate(columns[column.name]):
                 if value is None or value == "":
                     broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
@@ -52,11 +52,15 @@ def read_columns(
 
 def _refuse_others(keys: Sequence[str], values: Values, broken: dict[int, str]) -> None:
     """Finds the rows that have something else where an object should be."""
-    if all(issubclass(kind, _OBJECTS) for kind in set(map(type, values))):
+    if _are_objects(values):
         return
     for i, value in enumerate(values):
         if not isinstance(value, _OBJECTS):
             broken.setdefault(i, f"{'.'.join(keys)}: expected an object, got {told(value)}")
+
+
+def _are_objects(values: Values) -> bool:
+    return all(issubclass(kind, _OBJECTS) for kind in set(map(type, values)))
 
 
 def follow_path(items: Sequence[Any], keys: Sequence[str], follow: Follow) -> Values:
@@ -75,14 +79,15 @@ def follow_keys(items: Sequence[Any], key: str) -> Values:
 def _money(
     column: Column, values: Values, follow: Follow, broken: dict[int, str]
 ) -> dict[str, Values]:
-    for i, value in enumerate(values):
-        if value is not None and not isinstance(value, (dict, msgspec.Struct)):
-            broken.setdefault(i, f"{column.path}: expected money, got {told(value)}")
+    if not _are_objects(values):
+        for i, value in enumerate(values):
+            if not isinstance(value, _OBJECTS):
+                broken.setdefault(i, f"{column.path}: expected money, got {told(value)}")
     amounts, codes = follow(values, "amount"), follow(values, "currency")
     minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, broken)
     currency = _read(f"{column.path}.currency", Kind.TEXT, codes, broken)
     return {
-        column.name: [money.major(m, c) for m, c in zip(minor, currency, strict=True)],
+        column.name: money.majors(minor, currency),
         f"{column.name}_minor": minor,
         f"{column.name}_currency": currency,
     }
@@ -91,10 +96,9 @@ def _money(
 def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Values:
     """Values of one kind; where one is not, its row is broken and the value None."""
     accepted, read = _READERS[kind]
-    types = set(map(type, values))
     try:
-        if types <= accepted:
-            return values if read is None else [None if v is None else read(v) for v in values]
+        if set(map(type, values)) <= accepted:
+            return read(values)
     except _UNFIT:
         pass
     return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
@@ -107,7 +111,7 @@ def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> A
     try:
         if type(value) not in accepted:
             raise ValueError
-        return value if read is None else read(value)
+        return read([value])[0]
     except _UNFIT:
         wanted = kind.name.lower()
         broken.setdefault(i, f"{path}: expected {wanted}, got {told(value)}")
@@ -122,17 +126,30 @@ def told(value: Any) -> str:
         return f"{type(value).__name__} nested too deep"
 
 
-def _int64(value: int) -> int:
-    if value not in INT64:
+def _as_they_are(values: Values) -> Values:
+    return values
+
+
+def _int64(values: Values) -> Values:
+    if not all(map(INT64.__contains__, filter(None, values))):
         raise ValueError
-    return value
+    return values
 
 
-@lru_cache(maxsize=4096)
+def _dates(values: Values) -> Values:
+    """Each day once: a page has few different ones."""
+    days = {value: None if value is None else _date(value) for value in set(values)}
+    return [days[value] for value in values]
+
+
 def _date(value: str) -> date:
     if len(value) != 10 or value[4] != "-" or value[7] != "-":
         raise ValueError
     return date.fromisoformat(value)
+
+
+def _each(read: Callable[[Any], Any]) -> Callable[[Values], Values]:
+    return lambda values: [None if value is None else read(value) for value in values]
 
 
 def _moment(value: str) -> datetime:
@@ -147,25 +164,32 @@ def _json(value: Any) -> str:
 
 
 _NONE = type(None)
-_READERS: dict[Kind, tuple[set[type], Callable[[Any], Any] | None]] = {
-    Kind.TEXT: ({str, _NONE}, None),
+_READERS: dict[Kind, tuple[set[type], Callable[[Values], Values]]] = {
+    Kind.TEXT: ({str, _NONE}, _as_they_are),
     Kind.INTEGER: ({int, _NONE}, _int64),
-    Kind.BOOLEAN: ({bool, _NONE}, None),
-    Kind.DATE: ({str, _NONE}, _date),
-    Kind.TIMESTAMP: ({str, _NONE}, _moment),
-    Kind.DECIMAL: ({int, Decimal, _NONE}, Decimal),
-    Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _json),
+    Kind.BOOLEAN: ({bool, _NONE}, _as_they_are),
+    Kind.DATE: ({str, _NONE}, _dates),
+    Kind.TIMESTAMP: ({str, _NONE}, _each(_moment)),
+    Kind.DECIMAL: ({int, Decimal, _NONE}, _each(Decimal)),
+    Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _each(_json)),
 }
 
 
 def unknown_fields(table: Table, items: Sequence[Any]) -> frozenset[str]:
     """Paths in the items that nothing declared reads, down to the depth columns are declared."""
     unknown: set[str] = set()
-    for prefix, known in _known_paths(tuple(column.keys for column in table.reads)).items():
+    paths = tuple(path for column in table.reads for path in _paths(column))
+    for prefix, known in _known_paths(paths).items():
         found = follow_path(items, prefix, follow_keys)
         present = set().union(*(v for v in found if isinstance(v, dict)))
         unknown |= {".".join((*prefix, key)) for key in present - known}
     return frozenset(unknown)
+
+
+def _paths(column: Column) -> tuple[tuple[str, ...], ...]:
+    if column.kind is Kind.MONEY:
+        return (*column.keys, "amount"), (*column.keys, "currency")
+    return (column.keys,)
 
 
 @lru_cache(maxsize=256)

@@ -1,10 +1,10 @@
 """Pages into their table, and the checkpoint advanced: all or nothing."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
@@ -15,6 +15,7 @@ from brex_sync.warehouse.merge import insert, merge, merge_sound, refuses_a_row
 from brex_sync.warehouse.retrying import attempts
 from brex_sync.warehouse.staging import Reject, Staged
 
+_encode = msgspec.json.Encoder().encode
 Finish = Callable[[sa.Connection, Window], None]
 Way = Callable[[sa.Connection, Lease, Staged], tuple[Counts, list[Reject]]]
 
@@ -98,7 +99,7 @@ def _advance(
 
 
 def _counted(counts: Counts, staged: Staged, rejects: Sequence[Reject]) -> Counts:
-    fetched = len(staged.lines) + len(staged.rejects)
+    fetched = len(staged.keys) + len(staged.rejects)
     return replace(counts, fetched=fetched, quarantined=len(rejects))
 
 
@@ -112,7 +113,7 @@ _NOTE = sa.text(
 def _note_keys(db: sa.Connection, lease: Lease, window: Window, staged: Staged) -> None:
     """Notes the keys that the pages listed, so that what is missing from a window can be told."""
     keys = [*staged.keys, *(r.key for r in staged.rejects if r.key is not None)]
-    page = {"window": window.number, "page": window.pages, "keys": json.dumps(keys)}
+    page = {"window": window.number, "page": window.pages, "keys": _encode(keys).decode()}
     db.execute(_NOTE, lease.slice.key | page)
 
 

@@ -1,6 +1,6 @@
 """Rows merged into their table: copied, deduplicated, and written only where they differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
 from brex_sync.warehouse.columns import listed
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields
+from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields, to_bytes
 
 _ROWS_FAULT = ("22", "23", "54")
 """Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""
@@ -29,11 +29,12 @@ def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, lis
     sql = _statements(lease.slice.stream, lease.slice.connection)
     with driver_cursor(db) as cursor:
         with cursor.copy(sql.insert) as copy:
-            copy.write("".join(staged.lines))
+            for text in staged.texts:
+                copy.write(text)
         inserted = cursor.rowcount
         for one in staged.children:
             with cursor.copy(_statements(one.child, lease.slice.connection).insert) as copy:
-                copy.write("".join(one.lines))
+                copy.write(to_bytes(one.lines))
         return Counts(inserted=inserted), []
 
 
@@ -43,7 +44,7 @@ def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list
     Raises:
         sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, `merge_sound` finds which.
     """
-    return _merge(db, lease, staged, range(len(staged.lines))), []
+    return _merge(db, lease, staged, staged.lines(), range(len(staged.keys))), []
 
 
 def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
@@ -52,17 +53,18 @@ def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts
     Parts already merged stay staged and are merged again with the next, which changes nothing.
     """
     counts, rejects = Counts(), []
-    parts = [range(len(staged.lines))]
+    lines = staged.lines()
+    parts = [range(len(lines))]
     while parts:
         part = parts.pop()
         try:
             with db.begin_nested():
-                counts += _merge(db, lease, staged, part)
+                counts += _merge(db, lease, staged, lines, part)
         except sa.exc.DBAPIError as error:
             if not refuses_a_row(error):
                 raise
             if len(part) <= 1:
-                rejects.append(_rejected(lease.slice.stream, staged.lines[part.start], error))
+                rejects.append(_rejected(lease.slice.stream, lines[part.start], error))
                 continue
             middle = (part.start + part.stop) // 2
             parts += [range(middle, part.stop), range(part.start, middle)]
@@ -81,14 +83,15 @@ def _rejected(stream: Stream, line: str, error: sa.exc.DBAPIError) -> Reject:
     return Reject(key, str(error.orig).partition("\n")[0], values["_raw"] or "")
 
 
-def _merge(db: sa.Connection, lease: Lease, staged: Staged, part: range) -> Counts:
+def _merge(
+    db: sa.Connection, lease: Lease, staged: Staged, lines: Sequence[str], part: range
+) -> Counts:
     """Merges a part of the lines: of a row that came twice, the later one counts."""
     sql = _statements(lease.slice.stream, lease.slice.connection)
-    lines = staged.lines[part.start : part.stop]
     with driver_cursor(db) as cursor:
         cursor.execute(sql.stage)
         with cursor.copy(sql.copy) as copy:
-            copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines, part.start)]))
+            copy.write(to_bytes(f"{at}\t{lines[at]}" for at in part))
         reconciliations.note_page(cursor, lease, sql.staged)
         inserted, updated = cursor.execute(sql.merge).fetchone() or (0, 0)
         if staged.children:
@@ -107,7 +110,7 @@ def replace_children(
     cursor.execute(sql.stage)
     cursor.execute(sql.clear)
     with cursor.copy(sql.copy) as copy:
-        copy.write("".join([f"{at}\t{line}" for at, line in enumerate(lines)]))
+        copy.write(to_bytes(f"{at}\t{line}" for at, line in enumerate(lines)))
     cursor.execute(sql.merge)
     cursor.execute(sql.vanish, [list(parents)])
 

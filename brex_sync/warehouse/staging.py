@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -47,14 +46,18 @@ class StagedChild:
 class Staged:
     """Pages ready to be committed: their rows as COPY reads them, and the items set aside.
 
-    A line holds a row's values in table order, `_raw` last; `keys` are the rows' own keys (without
-    their parent's), each as one text.
+    `texts` are the pages', a line for a row, which holds its values in table order, `_raw` last;
+    `keys` are the rows' own keys (without their parent's), each as one text.
     """
 
-    lines: Sequence[str]
+    texts: Sequence[bytes]
     keys: Sequence[str]
     rejects: Sequence[Reject] = ()
     children: Sequence[StagedChild] = ()
+
+    def lines(self) -> list[str]:
+        """The lines of all pages."""
+        return [line for text in self.texts for line in text.decode().split("\n")[:-1]]
 
 
 def together(pages: Sequence[Staged]) -> Staged:
@@ -62,7 +65,7 @@ def together(pages: Sequence[Staged]) -> Staged:
     if len(pages) == 1:
         return pages[0]
     return Staged(
-        [line for page in pages for line in page.lines],
+        [text for page in pages for text in page.texts],
         [key for page in pages for key in page.keys],
         [reject for page in pages for reject in page.rejects],
         [_joined(pages, n) for n in range(len(pages[0].children))],
@@ -78,7 +81,7 @@ def _joined(pages: Sequence[Staged], number: int) -> StagedChild:
         part = page.children[number]
         lines += part.lines
         owners += [owner + before for owner in part.owners]
-        before += len(page.lines)
+        before += len(page.keys)
     return StagedChild(pages[0].children[number].child, lines, owners)
 
 
@@ -96,7 +99,7 @@ def stage(
     """A page made ready to be committed."""
     keys = [plain(frame[name]) for name in stream.own_key]
     joined = keys[0] if len(keys) == 1 else map(KEY_SEPARATOR.join, zip(*keys, strict=True))
-    return Staged(to_lines(frame), list(joined), rejects, children)
+    return Staged([to_bytes(to_lines(frame))], list(joined), rejects, children)
 
 
 def to_lines(frame: pd.DataFrame) -> list[str]:
@@ -104,42 +107,50 @@ def to_lines(frame: pd.DataFrame) -> list[str]:
 
     A column at a time, since one column's values are of one type and seldom need an escape.
     """
-    columns = [_texts(plain(frame[name])) for name in frame.columns]
-    return ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
+    columns = [_texts(frame[name]) for name in frame.columns]
+    return list(map("\t".join, zip(*columns, strict=True)))
 
 
-def plain(column: "pd.Series[Any]") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+def to_bytes(lines: Iterable[str]) -> bytes:
+    """Lines as they are sent: encoded one by one, as only few of them have more than ASCII."""
+    return b"\n".join([*map(str.encode, lines), b""])
+
+
+def plain(column: "pd.Series[Any]") -> list[Any]:
     """A column as plain Python values, every missing one as None.
 
     The one place where pandas' missing values end: a NaN would become the text 'NaN', or a number
     that no sum survives.
     """
-    return column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
+    values = column.to_numpy(dtype=np.dtype(object), na_value=cast(Any, None))
+    return values.tolist()
 
 
 def fields(line: str) -> list[str | None]:
     """The values of a line as text, None for null."""
     return [
         None if field == _NULL else _ESCAPED.sub(lambda m: _UNESCAPES[m[0]], field)
-        for field in line.removesuffix("\n").split("\t")
+        for field in line.split("\t")
     ]
 
 
-def _texts(values: Iterable[object]) -> Iterable[str]:
-    kinds = set(map(type, values))
-    if kinds == {str} and not _has_special("".join(cast(Iterable[str], values))):
-        return cast(Iterable[str], values)
-    kinds.discard(type(None))
-    if kinds == {str}:
-        return _escaped(cast(Iterable[str | None], values))
+def _texts(column: "pd.Series[Any]") -> list[str]:
+    values = plain(column)
+    if isinstance(column.dtype, pd.StringDtype):
+        return _escaped(values)
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {date}:
+        days = {day: _NULL if day is None else day.isoformat() for day in set(values)}
+        return [days[day] for day in values]
     text = _TEXT_OF.get(kinds.pop(), str) if len(kinds) == 1 else _text
     return [_NULL if v is None else text(v) for v in values]
 
 
-def _escaped(values: Iterable[str | None]) -> Iterable[str]:
-    if _has_special("".join(filter(None, values))):
+def _escaped(values: list[str | None]) -> list[str]:
+    present = list(filter(None, values))
+    if _has_special("".join(present)):
         return [_NULL if v is None else v.translate(_ESCAPES) for v in values]
-    return [_NULL if v is None else v for v in values]
+    return present if len(present) == len(values) else [_NULL if v is None else v for v in values]
 
 
 def _has_special(text: str) -> bool:
@@ -150,13 +161,7 @@ def _text(value: object) -> str:
     return _TEXT_OF.get(type(value), str)(value)
 
 
-@lru_cache(maxsize=4096)
-def _day(value: date) -> str:
-    return value.isoformat()
-
-
 _TEXT_OF: dict[type, Callable[[Any], str]] = {
     bool: lambda value: "t" if value else "f",
-    date: _day,
     str: lambda value: str(value).translate(_ESCAPES),
 }

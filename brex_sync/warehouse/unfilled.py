@@ -13,7 +13,7 @@ from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.history import SUFFIX
 from brex_sync.warehouse.internal import unfilled
 from brex_sync.warehouse.merge import replace_children
-from brex_sync.warehouse.staging import StagedChild
+from brex_sync.warehouse.staging import StagedChild, to_bytes
 
 BATCH = 1000
 """Rows read, and locked, at a time."""
@@ -112,7 +112,7 @@ def fill(db: sa.Connection, place: Place, columns: Sequence[str], lines: Sequenc
             f"SELECT {copied} FROM {place.name} WITH NO DATA".encode()
         )
         with cursor.copy(f"COPY filling ({copied}) FROM STDIN".encode()) as copy:
-            copy.write("".join(lines))
+            copy.write(to_bytes(lines))
         cursor.execute(
             f"UPDATE {place.name} t SET ({listed(columns)}) = ROW({new}){changed} FROM filling f "
             f"WHERE {same(place.key, 't', 'f')} AND ({old}) IS DISTINCT FROM ({new})".encode()

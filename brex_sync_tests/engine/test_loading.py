@@ -18,7 +18,7 @@ from brex_sync.sandbox.faults import Kind as Misbehaviour
 from brex_sync.streams.declare import Kind
 from brex_sync.sync.normalise import DTYPES
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staging import fields, to_lines
+from brex_sync.warehouse.staging import fields, to_bytes, to_lines
 from brex_sync_tests.engine.items import day, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
 
@@ -65,7 +65,7 @@ def test_every_value_survives_the_copy_into_postgres(engine: sa.Engine, rows: An
         db.exec_driver_sql(f"CREATE TEMP TABLE copied (at serial, {columns})")
         names = ", ".join(f'"{kind.name}"' for kind in TYPES)
         with driver_cursor(db) as cursor, cursor.copy(f"COPY copied ({names}) FROM STDIN") as copy:
-            copy.write("".join(to_lines(framed(rows))))
+            copy.write(to_bytes(to_lines(framed(rows))))
         found = db.exec_driver_sql(f"SELECT {names} FROM copied ORDER BY at").all()
         db.rollback()
     expected = [(*row[:-1], row[-1] and json.loads(row[-1])) for row in rows]
@@ -77,8 +77,7 @@ def test_every_value_survives_the_copy_into_postgres(engine: sa.Engine, rows: An
 @given(ROWS)
 def test_the_fields_of_a_line_are_what_was_written_into_it(rows: Any) -> None:
     for row, line in zip(rows, to_lines(framed(rows)), strict=True):
-        assert line.endswith("\n")
-        assert line.count("\n") == 1
+        assert "\n" not in line
         found = fields(line)
         assert [value is None for value in found] == [value is None for value in row]
         assert found[0] == row[0]
