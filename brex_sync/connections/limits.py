@@ -1,5 +1,7 @@
 """How many requests a connection may make, over all the processes that make them."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 
 from brex_sync.brex.budget import HOLD, Budget
@@ -9,9 +11,20 @@ from brex_sync.connections.declared import Connection
 from brex_sync.warehouse.request_loans import RequestLedger
 
 
-def limiter(connection: Connection, engine: sa.Engine) -> RateLimiter:
-    """A connection's rate limit, shared with every other process through the warehouse."""
+SMALL = 5
+"""Requests in a loan for what comes after the syncs."""
+
+
+def limiter(
+    connection: Connection, engine: sa.Engine, *, after_syncs: bool = False
+) -> RateLimiter:
+    """A connection's rate limit, shared with every other process through the warehouse.
+
+    What asks `after_syncs` gets small loans, and while a sync wants to borrow only a trickle.
+    """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute
     ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
+    if after_syncs:
+        ledger = replace(ledger, size=SMALL, for_syncs=False)
     return RateLimiter(most, budget=Budget(ledger))
