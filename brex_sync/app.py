@@ -118,6 +118,26 @@ def attend(settings: Settings, connection: Connection) -> Health:
     return found
 
 
+@asynccontextmanager
+async def open_client(
+    settings: Settings, connection: Connection, engine: sa.Engine
+) -> AsyncIterator[BrexClient]:
+    """A client of one connection, which shares its credential and limit with all other processes.
+
+    The credential is proved, or renewed where it is due, before anything else.
+
+    Raises:
+        BrexError: there is no credential to be had; ActionNeeded if only a person can help.
+        SettingsError: it is not set.
+        VaultError: the stored secrets cannot be opened.
+    """
+    session = await _session(settings, connection, engine)
+    async with BrexClient(
+        Endpoint(connection.api_url, session.token, session.renew), limiter(connection, engine)
+    ) as client:
+        yield client
+
+
 def _silent(report: StreamReport) -> None:
     pass
 
@@ -152,11 +172,7 @@ async def open_sync(
         return options if days is None else replace(options, overlap=timedelta(days=days))
 
     try:
-        session = await _session(settings, connection, engine)
-        async with BrexClient(
-            Endpoint(connection.api_url, session.token, session.renew),
-            limiter(connection, engine),
-        ) as client:
+        async with open_client(settings, connection, engine) as client:
             yield Sync(
                 connection.name,
                 client,

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     ui_port: int = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
     postgres_port: int | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
     postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
+    service_port: int = Field(8787, validation_alias="BREX_SYNC_SERVICE_PORT")
+    service_token: SecretStr | None = Field(
+        None, min_length=16, validation_alias="BREX_SYNC_SERVICE_TOKEN"
+    )
     sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     @field_validator("home")

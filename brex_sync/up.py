@@ -56,7 +56,8 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
         _make_home(settings.home)
         stack.enter_context(_only_one(settings.home))
         _end_leftovers(settings.home)
-        _check_free(port)
+        _check_free(port, "`brex-sync up --port` or BREX_SYNC_PORT")
+        _check_free(settings.service_port, "BREX_SYNC_SERVICE_PORT")
         stack.enter_context(_signals())
         try:
             ready, server = stack.enter_context(databases(settings, dagster=True))
@@ -69,8 +70,11 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
             for connection in connections:
                 _attend(ready, connection, console)
             console.print("Starting Dagster, which takes a few seconds …")
-            children.start("dagster", _dagster_command(port), _environment(ready))
-            _await_ui(port, children)
+            environment = _environment(ready)
+            children.start("dagster", _dagster_command(port), environment)
+            children.start("service", _service_command(settings), environment)
+            _await(f"http://{HOST}:{port}/server_info", "Dagster", children)
+            _await(f"http://{HOST}:{settings.service_port}/health", "the service", children)
             _tell(console, port, connections, server, settings)
             children.watch()
         except _Stopped:
@@ -194,13 +198,11 @@ def _check_checkout() -> None:
             raise UpError(f"{name} is not in {CHECKOUT}: run brex-sync from a checkout")
 
 
-def _check_free(port: int) -> None:
+def _check_free(port: int, choice: str) -> None:
     try:
         bind(port).close()
     except PortTaken:
-        raise UpError(
-            f"port {port} is in use; choose another with `brex-sync up --port` or BREX_SYNC_PORT"
-        ) from None
+        raise UpError(f"port {port} is in use; choose another with {choice}") from None
 
 
 def _attend(settings: Settings, connection: Connection, console: Console) -> None:
@@ -237,6 +239,11 @@ def _dagster_command(port: int) -> list[str]:
     return [dagster, "dev", "--host", HOST, "--port", str(port), "--workspace", "workspace.yaml"]
 
 
+def _service_command(settings: Settings) -> list[str]:
+    port = str(settings.service_port)
+    return [sys.executable, "-m", "brex_sync", "serve", "--port", port]
+
+
 def _without_ours() -> dict[str, str]:
     """The environment for a child that needs no setting and no secret of ours."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
@@ -266,16 +273,16 @@ def _plain(url: SecretStr | None, driver: str) -> str:
     return with_driver(url.get_secret_value(), driver).render_as_string(hide_password=False)
 
 
-def _await_ui(port: int, children: _Children) -> None:
+def _await(url: str, who: str, children: _Children) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         children.check()
         try:
-            with urlopen(f"http://{HOST}:{port}/server_info", timeout=5):
+            with urlopen(url, timeout=5):  # noqa: S310
                 return
         except (URLError, OSError):
             time.sleep(0.5)
-    raise UpError(f"Dagster did not answer on port {port} within {READY_SECONDS:.0f} s")
+    raise UpError(f"{who} did not answer at {url} within {READY_SECONDS:.0f} s")
 
 
 def _tell(
@@ -292,6 +299,7 @@ def _tell(
         "",
         f"Dagster UI   http://{HOST}:{port}",
         f"SQL          {psql}",
+        f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
         f"Syncing      {', '.join(c.name for c in connections)} from {source}, "
         f"on the schedule {settings.schedule!r}; the first sync starts by itself",
         "",

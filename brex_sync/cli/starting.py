@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from brex_sync.cli.common import console, parse_day
+from brex_sync.databases import databases
 from brex_sync.sandbox import World
+from brex_sync.sandbox import server as sandbox_server
 from brex_sync.sandbox.oauth import create_brex
-from brex_sync.sandbox.server import bind, serve, url_of
+from brex_sync.sandbox.server import bind, url_of
+from brex_sync.service import server as service
 from brex_sync.settings import load_settings
 from brex_sync.up import run_everything
 
@@ -16,6 +19,7 @@ from brex_sync.up import run_everything
 def register(cli: typer.Typer) -> None:
     """Adds the commands of this module."""
     cli.command()(up)
+    cli.command()(serve)
     cli.command()(sandbox)
 
 
@@ -29,6 +33,23 @@ def up(
     Runs until Ctrl-C, which stops all of it; the data stays, and the next start goes on.
     """
     run_everything(load_settings(), port, console)
+
+
+def serve(
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on (8787, or BREX_SYNC_SERVICE_PORT).")
+    ] = None,
+) -> None:
+    """Run the web service: webhooks from Brex, and requests of programs on this machine.
+
+    Only /webhooks is meant for the internet: point a reverse proxy or a tunnel at it alone. All
+    else asks for the token in BREX_SYNC_HOME/service-token. `brex-sync up` runs it too.
+    """
+    settings = load_settings()
+    listener = bind(port or settings.service_port)
+    with databases(settings) as (ready, _):
+        console.print(f"Service      {url_of(listener)}", highlight=False)
+        service.serve(ready, listener)
 
 
 def sandbox(
@@ -60,4 +81,6 @@ def sandbox(
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
-    serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)
+    sandbox_server.serve(
+        create_brex(world, latency=latency, rate_limit=rate_limit or None), listener
+    )

@@ -73,6 +73,7 @@ def start(
         "BREX_SYNC_HOME": str(home),
         "BREX_SYNC_PG_PORT": str(free_port()),
         "BREX_SYNC_SANDBOX_PORT": str(free_port()),
+        "BREX_SYNC_SERVICE_PORT": str(free_port()),
         "BREX_SYNC_SCHEDULE": NEVER_IN_A_TEST,
     }
     for name in ("BREX_API_KEY", "BREX_CONFIGURATION", "BREX_SYNC_DATABASE_URL"):

@@ -1,0 +1,1 @@
+"""The long-running web service: webhooks from Brex, and requests of other programs here."""

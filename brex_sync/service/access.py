@@ -1,0 +1,88 @@
+"""Who may use what is not meant for the internet: programs of this machine that hold its token."""
+
+import hmac
+import os
+import secrets
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from brex_sync.settings import Settings
+
+FILE = "service-token"
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""Headers that say that the request came from elsewhere, through a proxy or a tunnel."""
+
+
+def local_token(settings: Settings) -> str:
+    """The token programs of this machine show: the one set, or the home's, made if it has none."""
+    if settings.service_token is not None:
+        return settings.service_token.get_secret_value()
+    path = settings.home / FILE
+    _make(path)
+    return path.read_text().strip()
+
+
+def _make(path: Path) -> None:
+    """Writes a new token to a file only its owner may read, whole or not at all."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(f"bst_{secrets.token_urlsafe(32)}\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+class LocalOnly:
+    """Lets through what comes from this machine, is addressed to it, and shows the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else ""
+        if not (_is_loopback(peer) and _is_loopback(_host(headers.get("host", "")))):
+            return _no(403, "only programs of this machine may ask for this")
+        if any(name in headers for name in FORWARDED):
+            return _no(403, "this may not be reached through a proxy: forward /webhooks alone")
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(shown.strip().encode(), self._token.encode())
+        if scheme.lower() != "bearer" or not same:
+            return _no(401, f"show the token in {FILE} as Authorization: Bearer …")
+        return None
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _no(status: int, why: str) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return JSONResponse({"message": why}, status, headers)

@@ -1,0 +1,53 @@
+"""The Brex accounts a service speaks for, each with one client for as long as it runs."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from brex_sync.app import open_client
+from brex_sync.brex.client import BrexClient
+from brex_sync.connections.declared import Connection
+from brex_sync.settings import Settings
+
+
+@dataclass
+class Accounts:
+    """The connections by their names, and the warehouse. Use as an async context manager."""
+
+    settings: Settings
+    engine: sa.Engine
+    connections: Mapping[str, Connection]
+    _clients: dict[str, BrexClient] = field(default_factory=dict, repr=False)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack, repr=False)
+
+    async def client(self, name: str) -> BrexClient:
+        """The client of a connection, opened when it is first asked for.
+
+        Raises:
+            KeyError: no connection has that name.
+            BrexError: there is no credential to be had; ActionNeeded if only a person can help.
+            SettingsError, VaultError: the credential is not set, or cannot be opened.
+        """
+        connection = self.connections[name]
+        async with self._opening:
+            if name not in self._clients:
+                opened = open_client(self.settings, connection, self.engine)
+                self._clients[name] = await self._open.enter_async_context(opened)
+        return self._clients[name]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._open.aclose()

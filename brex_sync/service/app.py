@@ -1,0 +1,34 @@
+"""The service as one ASGI app."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from brex_sync.service.access import LocalOnly, local_token
+from brex_sync.service.accounts import Accounts
+
+
+def create_service(accounts: Accounts) -> Starlette:
+    """The app. What is for this machine alone is behind its token; /webhooks is open to Brex."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with accounts:
+            yield
+
+    local = Starlette(routes=[])
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/health", _health),
+            Mount("/", LocalOnly(local, local_token(accounts.settings))),
+        ],
+    )
+
+
+async def _health(request: Request) -> JSONResponse:
+    return JSONResponse({"status": "up"})

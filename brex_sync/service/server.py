@@ -1,0 +1,39 @@
+"""The service on its port."""
+
+import socket
+
+import uvicorn
+
+from brex_sync.connections.declared import load_connections
+from brex_sync.databases import open_engine
+from brex_sync.service.accounts import Accounts
+from brex_sync.service.app import create_service
+from brex_sync.settings import Settings
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.warehouse.tables import prepare
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Raises:
+        SettingsError: a connection is declared wrongly, or no warehouse is set.
+        TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
+    """
+    connections = {c.name: c for c in load_connections(settings)}
+    engine = open_engine(settings)
+    try:
+        for name in connections:
+            prepare(engine, name, STREAMS.values(), VIEWS.values())
+        app = create_service(Accounts(settings, engine, connections))
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        engine.dispose()
