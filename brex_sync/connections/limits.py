@@ -10,21 +10,18 @@ from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.connections.declared import Connection
 from brex_sync.warehouse.request_loans import RequestLedger
 
-
 SMALL = 5
 """Requests in a loan for what comes after the syncs."""
 
 
-def limiter(
-    connection: Connection, engine: sa.Engine, *, after_syncs: bool = False
-) -> RateLimiter:
+def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True) -> RateLimiter:
     """A connection's rate limit, shared with every other process through the warehouse.
 
-    What asks `after_syncs` gets small loans, and while a sync wants to borrow only a trickle.
+    What is not `for_syncs` gets small loans, and only a trickle while a sync wants to borrow.
     """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute
     ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
-    if after_syncs:
+    if not for_syncs:
         ledger = replace(ledger, size=SMALL, for_syncs=False)
     return RateLimiter(most, budget=Budget(ledger))

@@ -64,11 +64,11 @@ class RequestLedger:
                 return paused
             loans, ours = request_loans, request_loans.c.connection == self.connection
             db.execute(sa.delete(loans).where(ours, loans.c.free_at <= _NOW))
-            lent = sa.func.coalesce(sa.func.sum(loans.c.requests), 0)
+            lent = sa.func.sum(loans.c.requests)
             to_syncs, to_others, wait = db.execute(
                 sa.select(
-                    lent.filter(loans.c.sync),
-                    lent.filter(~loans.c.sync),
+                    sa.func.coalesce(lent.filter(loans.c.sync), 0),
+                    sa.func.coalesce(lent.filter(~loans.c.sync), 0),
                     _seconds_until(sa.func.min(loans.c.free_at)),
                 ).where(ours)
             ).one()
