@@ -172,7 +172,7 @@ def _api_url(settings: Settings, configuration: Configuration) -> str:
 
 def _names(where: str, names: Any, what: str = "streams") -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SettingsError(f"{where}: {what} must be a list of texts")
+        raise SettingsError(f"{where}: {what} must be a list of names")
     return tuple(names)
 
 
