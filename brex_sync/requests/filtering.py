@@ -7,7 +7,6 @@ import jq
 
 from brex_sync.requests.calls import decode
 
-
 _SAME: Any = jq.compile(".")
 
 
