@@ -22,13 +22,16 @@ def create_service(accounts: Accounts) -> Starlette:
             yield
 
     local = Starlette(routes=proxy.routes(accounts))
-    return Starlette(
+    service = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/health", _health),
             Mount("/", LocalOnly(local, local_token(accounts.settings))),
         ],
     )
+    for app in (local, service):
+        app.router.redirect_slashes = False
+    return service
 
 
 async def _health(request: Request) -> JSONResponse:
