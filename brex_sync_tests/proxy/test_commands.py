@@ -1,11 +1,17 @@
 """`brex-sync request`: any call, with the stored credential, printed as JSON."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from starlette.responses import Response
 
+from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.errors import ServerFault
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.cli.requests import _sent
+from brex_sync.requests.calls import call_of
 from brex_sync.requests.filtering import Filter, FilterError
 from brex_sync.sandbox import World
 from brex_sync.sandbox.server import running
@@ -92,12 +98,27 @@ def test_a_write_asks_first_and_has_a_key(commands: Commands, tmp_path: Path) ->
             typed=body.read_text(), **here,
         )  # fmt: skip
         commands.run("request", "DELETE", "/v1/vendors/x", "--yes", **here)
-        brex.how = lambda *_: Response(b'{"message":"not now"}', 500)
     (first, second, third) = brex.asked
     assert first[3] == second[3] == body.read_bytes()
     assert len(first[2]["idempotency-key"]) == 36
     assert second[2]["idempotency-key"] == "mine"
     assert (third[0], third[3]) == ("DELETE", b"")
+
+
+def test_where_it_is_not_known_whether_a_write_was_done_its_key_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    brex = Hostile()
+    brex.how = lambda *_: Response(b'{"message":"not now"}', 500)
+
+    async def main(url: str) -> None:
+        endpoint = Endpoint(url, lambda: KEY)
+        async with BrexClient(endpoint, RateLimiter(), Patience(attempts=1)) as client:
+            await _sent(client, call_of("POST", "/v1/vendors", idempotency_key="k-1"))
+
+    with running(brex) as url, pytest.raises(ServerFault):
+        asyncio.run(main(url))
+    assert "ask for it again with --idempotency-key k-1\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
