@@ -1,7 +1,5 @@
 """How many requests a connection may make, over all the processes that make them."""
 
-from dataclasses import replace
-
 import sqlalchemy as sa
 
 from brex_sync.brex.budget import HOLD, Budget
@@ -10,18 +8,13 @@ from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.connections.declared import Connection
 from brex_sync.warehouse.request_loans import RequestLedger
 
-SMALL = 5
-"""Requests in a loan for what comes after the syncs."""
-
 
 def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True) -> RateLimiter:
     """A connection's rate limit, shared with every other process through the warehouse.
 
-    What is not `for_syncs` gets small loans, and only a trickle while a sync wants to borrow.
+    What is not `for_syncs` gets only a trickle while a sync wants to borrow.
     """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute
-    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
-    if not for_syncs:
-        ledger = replace(ledger, size=SMALL, for_syncs=False)
+    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after, for_syncs=for_syncs)
     return RateLimiter(most, budget=Budget(ledger))

@@ -24,6 +24,8 @@ LEFT_FREE = 0.2
 """What all but syncs leave free of the limit, so that a sync can begin at once."""
 TRICKLE = 0.05
 """What is kept of the limit for all but syncs, while syncs want the rest."""
+SMALL = 5
+"""Requests in a loan from the trickle, so that it does for several processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class RequestLedger:
                 ).where(ours)
             ).one()
             room = _room_for_syncs if self.for_syncs else _room_for_others
-            size = min(self.size, room(self.limit, int(to_syncs), int(to_others), contended))
+            most = SMALL if contended and not self.for_syncs else self.size
+            size = min(most, room(self.limit, int(to_syncs), int(to_others), contended))
             if size <= 0:
                 return min(max(float(wait), 0.001), self.period / POLLS)
             made = sa.insert(loans).values(

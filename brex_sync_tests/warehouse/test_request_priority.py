@@ -27,8 +27,7 @@ PERIOD = 1.0
 
 
 def ledger(engine: sa.Engine, *, for_syncs: bool) -> RequestLedger:
-    size = 25 if for_syncs else 5
-    return RequestLedger(engine, "brex", LIMIT, PERIOD, 30, size, for_syncs)
+    return RequestLedger(engine, "brex", LIMIT, PERIOD, 30, for_syncs=for_syncs)
 
 
 def borrow_all(books: RequestLedger) -> int:
@@ -148,7 +147,7 @@ def test_who_makes_no_requests_holds_none(
         limiter = RateLimiter(LIMIT, budget=Budget(books))
         async with limiter.slot():
             await asyncio.sleep(0.4)
-            assert held() == [(5, False)], "a request is under way"
+            assert held() == [(25, False)], "a request is under way"
         await asyncio.sleep(0.3)
         assert held() == [(1, True)], "the one that was made counts until Brex has forgotten it"
         async with limiter.slot():
