@@ -36,6 +36,8 @@ LARGEST = 64 * 2**20
 """Bytes an answer may have; a page of 1,000 rows has about one million."""
 _SHORTEST = 8
 """Characters a token has at least; what is shorter is none, and may be in any answer."""
+_LATEST = 3600.0
+"""Seconds after which Brex is asked again, whatever its Retry-After says."""
 
 Params = Mapping[str, str | Sequence[str]]
 Answer = TypeVar("Answer")
@@ -196,6 +198,8 @@ class BrexClient:
     async def exchange(self, call: Call, meter: Meter) -> Reply:
         """Brex's answer to one request, whatever it is; with another token if its was refused.
 
+        An answer of 429 holds back every process for as long as it says.
+
         Raises:
             Unreachable: none came.
             BrexError: there is no token to ask with.
@@ -206,7 +210,9 @@ class BrexClient:
         if reply.status in (401, 403) and isinstance(reply.refusal(call), CredentialRefused):
             other = await self._endpoint.renew(token)
             if other is not None:
-                return await self._once(call, meter, other)
+                reply = await self._once(call, meter, other)
+        if reply.status == 429:
+            await self._limiter.pause(reply.retry_after or self._patience.first)
         return reply
 
     def _attempts(self, worth_another: type[BrexError]) -> tenacity.AsyncRetrying:
@@ -309,10 +315,10 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     if _NUMBER.fullmatch(retry_after):
-        return float(retry_after)
+        return min(float(retry_after), _LATEST)
     try:
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LATEST)

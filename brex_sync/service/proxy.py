@@ -202,7 +202,7 @@ def _shown(reply: Reply) -> Response:
     headers = {
         "Content-Type": _header(reply.content_type) or "application/octet-stream",
         "X-Brex-Trace-Id": _header(reply.trace_id),
-        "Retry-After": _seconds(reply.retry_after),
+        "Retry-After": None if reply.retry_after is None else str(math.ceil(reply.retry_after)),
     }
     body = b"" if reply.status in (204, 205) else reply.body
     return Response(body, reply.status, _ALWAYS | {n: v for n, v in headers.items() if v})
@@ -217,12 +217,6 @@ def _told(refusal: Refusal) -> Response:
 
 def _header(value: str | None) -> str | None:
     return value if value and _PRINTABLE.fullmatch(value) else None
-
-
-def _seconds(retry_after: float | None) -> str | None:
-    if retry_after is None or not math.isfinite(retry_after):
-        return None
-    return str(math.ceil(retry_after))
 
 
 def _plain(text: str, longest: int) -> str:

@@ -20,6 +20,7 @@ from brex_sync.sandbox.oauth import create_brex
 from brex_sync.sandbox.server import running
 from brex_sync.service import proxy as proxy_module
 from brex_sync.service.access import FORWARDED
+from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync_tests.proxy import conftest as hostile
 from brex_sync_tests.proxy.conftest import BREX_TOKEN, LOCAL_TOKEN, Door, Hostile
 
@@ -138,8 +139,10 @@ def test_headers_that_mean_something_elsewhere_do_not_come_back(door: Door) -> N
     answer = door.ask("GET", "/v2/users")
     assert (answer.status_code, answer.content) == (200, b"\xff\xfe")
     assert set(answer.headers) == {
-        "content-type", "content-length", "date", "cache-control", "x-content-type-options"
+        "content-type", "content-length", "date", "cache-control", "x-content-type-options",
+        "retry-after",
     }  # fmt: skip
+    assert answer.headers["retry-after"] == "3600"
     assert answer.headers["content-type"] == "application/octet-stream"
 
 
@@ -303,3 +306,20 @@ def waited_for(found: Callable[[], list[Any]], many: int = 1) -> list[Any]:
         assert time.monotonic() < end, seen
         time.sleep(0.05)
     return seen
+
+
+def test_what_it_asks_comes_after_the_syncs(new_door: Door) -> None:
+    assert new_door.ask("GET", "/v2/users").status_code == 200
+    with new_door.engine.connect() as db:
+        lent = db.execute(sa.text("SELECT DISTINCT sync FROM brex_sync.request_loans"))
+        assert list(lent.scalars()) == [False]
+
+
+def test_a_rate_limit_met_here_holds_the_syncs_back_too(new_door: Door) -> None:
+    new_door.brex.how = answering(429, Retry_After="30")
+    answer = new_door.ask("GET", "/v2/users")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+    ledger = RequestLedger(new_door.engine, "brex", 1000, 60, 120)
+    wait = ledger.borrow()
+    assert isinstance(wait, float)
+    assert 25 < wait <= 30

@@ -24,9 +24,12 @@ from brex_sync import (
     NotFound,
     UnusableAnswer,
 )
+from brex_sync.app import open_sync
+from brex_sync.connections.declared import find
 from brex_sync.orchestration.resource import BrexResource
 from brex_sync.sandbox.server import running
 from brex_sync.settings import SettingsError, load_settings
+from brex_sync.streams import STREAMS
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.proxy.conftest import Hostile
 
@@ -209,3 +212,18 @@ def test_an_asset_of_one_s_own_asks_through_the_resource(sandbox: Rig) -> None:
     assert result.output_for_node("departments") == len(sandbox.world.items("departments"))
     assert result.output_for_node("me").startswith("cuuser_")
     assert BrexResource().account.get("/v2/users/me")["id"] == result.output_for_node("me")
+
+
+def test_what_is_asked_from_python_comes_after_the_syncs(sandbox: Rig) -> None:
+    async def sync() -> None:
+        settings = load_settings()
+        async with open_sync(settings, find(settings, None)) as run:
+            await run.run([STREAMS["departments"]])
+
+    def lent() -> set[bool]:
+        return {sync for (sync,) in sandbox.rows("SELECT sync FROM brex_sync.request_loans")}
+
+    asyncio.run(sync())
+    assert lent() == {True}
+    Brex.connect().get("/v2/users/me")
+    assert lent() == {True, False}
