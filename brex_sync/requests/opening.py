@@ -6,7 +6,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from brex_sync.app import open_client, sandbox_if_needed
 from brex_sync.brex.client import BrexClient
-from brex_sync.connections.declared import find
+from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, load_settings
 
@@ -24,17 +24,19 @@ async def opened(connection: str | None) -> AsyncIterator[BrexClient]:
         VaultError, EmbeddedPostgresError: secrets cannot be opened, or the server not started.
     """
     settings = load_settings()
-    with ExitStack() as held:
-        ready = await asyncio.to_thread(_hold, held, settings, connection)
-        chosen = find(ready, connection)
+    chosen = find(settings, connection)
+    held = ExitStack()
+    try:
+        ready = await asyncio.to_thread(_hold, held, settings, chosen)
         engine = open_engine(ready)
         held.callback(engine.dispose)
         async with open_client(ready, chosen, engine) as client:
             yield client
+    finally:
+        await asyncio.to_thread(held.close)
 
 
-def _hold(held: ExitStack, settings: Settings, connection: str | None) -> Settings:
-    chosen = find(settings, connection)
+def _hold(held: ExitStack, settings: Settings, connection: Connection) -> Settings:
     ready, _ = held.enter_context(databases(settings))
-    held.enter_context(sandbox_if_needed(ready, chosen))
+    held.enter_context(sandbox_if_needed(ready, connection))
     return ready
