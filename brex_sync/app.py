@@ -120,11 +120,12 @@ def attend(settings: Settings, connection: Connection) -> Health:
 
 @asynccontextmanager
 async def open_client(
-    settings: Settings, connection: Connection, engine: sa.Engine
+    settings: Settings, connection: Connection, engine: sa.Engine, *, for_syncs: bool = False
 ) -> AsyncIterator[BrexClient]:
     """A client of one connection, which shares its credential and limit with all other processes.
 
-    The credential is proved, or renewed where it is due, before anything else.
+    The credential is proved, or renewed where it is due, before anything else. Where requests run
+    short, those of syncs go first.
 
     Raises:
         BrexError: there is no credential to be had; ActionNeeded if only a person can help.
@@ -133,7 +134,8 @@ async def open_client(
     """
     session = await _session(settings, connection, engine)
     async with BrexClient(
-        Endpoint(connection.api_url, session.token, session.renew), limiter(connection, engine)
+        Endpoint(connection.api_url, session.token, session.renew),
+        limiter(connection, engine, for_syncs=for_syncs),
     ) as client:
         yield client
 
@@ -172,7 +174,7 @@ async def open_sync(
         return options if days is None else replace(options, overlap=timedelta(days=days))
 
     try:
-        async with open_client(settings, connection, engine) as client:
+        async with open_client(settings, connection, engine, for_syncs=True) as client:
             yield Sync(
                 connection.name,
                 client,

@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     service_token: SecretStr | None = Field(
         None, min_length=16, validation_alias="BREX_SYNC_SERVICE_TOKEN"
     )
+    proxy_methods: str = Field("GET", validation_alias="BREX_SYNC_PROXY_METHODS")
+    proxy_paths: str = Field("", validation_alias="BREX_SYNC_PROXY_PATHS")
     sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     @field_validator("home")

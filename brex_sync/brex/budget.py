@@ -44,7 +44,8 @@ class Budget:
     """This process's share of the ledger, taken a loan at a time.
 
     A loan is repaid once it is drawn no more and all its requests are answered, so that none of
-    them can reach Brex after it is free again.
+    them can reach Brex after it is free again. That is after `HOLD` at the latest: whoever makes
+    no requests holds nothing.
     """
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,11 +60,12 @@ class Budget:
         while self._current is None or self._is_spent(self._current):
             if self._current is not None:
                 self._finish(self._current)
-            lent = await asyncio.to_thread(self._ledger.borrow)
+            lent = await self._borrow()
             if isinstance(lent, float):
                 await asyncio.sleep(lent)
             else:
                 self._current = Drawn(lent, self._clock())
+                asyncio.get_running_loop().call_later(HOLD, self._let_go, self._current)
         self._current.used += 1
         self._current.in_flight += 1
         return self._current
@@ -83,6 +85,21 @@ class Budget:
         if self._current is not None:
             self._finish(self._current)
         await asyncio.gather(*self._repaying)
+
+    async def _borrow(self) -> Loan | float:
+        """Borrows; a loan that comes when nobody waits for it any more is given back."""
+        borrowing = asyncio.create_task(asyncio.to_thread(self._ledger.borrow))
+        try:
+            return await asyncio.shield(borrowing)
+        except asyncio.CancelledError:
+            lent = await borrowing
+            if not isinstance(lent, float):
+                self._repay_if_idle(Drawn(lent, self._clock()))
+            raise
+
+    def _let_go(self, drawn: Drawn) -> None:
+        if drawn is self._current:
+            self._finish(drawn)
 
     def _is_spent(self, drawn: Drawn) -> bool:
         return drawn.used >= drawn.loan.requests or self._clock() - drawn.since > HOLD

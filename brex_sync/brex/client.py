@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -14,10 +14,13 @@ import httpx
 import tenacity
 from tenacity import stop_after_attempt, stop_after_delay, wait_random_exponential
 
+from brex_sync.brex.allowed import refusal_anywhere
 from brex_sync.brex.errors import (
     BrexError,
     CredentialRefused,
     Fault,
+    NeverAsked,
+    Oversized,
     RateLimited,
     Transient,
     Unreachable,
@@ -28,6 +31,13 @@ from brex_sync.brex.rate_limit import RateLimiter
 log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+LARGEST = 64 * 2**20
+"""Bytes an answer may have; a page of 1,000 rows has about one million."""
+_SHORTEST = 8
+"""Characters a token has at least; what is shorter is none, and may be in any answer."""
+_LATEST = 3600.0
+"""Seconds after which Brex is asked again, whatever its Retry-After says."""
 
 Params = Mapping[str, str | Sequence[str]]
 Answer = TypeVar("Answer")
@@ -75,7 +85,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to Brex. `body` is JSON text.
+    """A request to Brex. `body` is JSON text; `path` is percent-encoded and on Brex's host.
 
     What has an `idempotency_key` is done once, however often it is asked for (Brex's guide:
     every POST and PUT takes one).
@@ -86,6 +96,10 @@ class Call:
     params: Params = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
     idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if why := refusal_anywhere(self.path):
+            raise NeverAsked(f"{self.method} is not asked: {why}")
 
     @property
     def repeatable(self) -> bool:
@@ -184,6 +198,8 @@ class BrexClient:
     async def exchange(self, call: Call, meter: Meter) -> Reply:
         """Brex's answer to one request, whatever it is; with another token if its was refused.
 
+        An answer of 429 holds back every process for as long as it says.
+
         Raises:
             Unreachable: none came.
             BrexError: there is no token to ask with.
@@ -194,7 +210,9 @@ class BrexClient:
         if reply.status in (401, 403) and isinstance(reply.refusal(call), CredentialRefused):
             other = await self._endpoint.renew(token)
             if other is not None:
-                return await self._once(call, meter, other)
+                reply = await self._once(call, meter, other)
+        if reply.status == 429:
+            await self._limiter.pause(reply.retry_after or self._patience.first)
         return reply
 
     def _attempts(self, worth_another: type[BrexError]) -> tenacity.AsyncRetrying:
@@ -217,26 +235,32 @@ class BrexClient:
         async with self._limiter.slot():
             meter.requests += 1
             try:
-                async with asyncio.timeout(self._patience.deadline):
-                    answer = await self._http.request(
+                async with (
+                    asyncio.timeout(self._patience.deadline),
+                    self._http.stream(
                         call.method,
                         call.path,
                         params=dict(call.params),
                         content=call.body,
                         headers=_headers(call, token),
-                    )
+                    ) as answer,
+                ):
+                    body = await _read(call, answer)
             except TimeoutError:
                 raise Unreachable(
                     f"{call}: no complete answer within {self._patience.deadline:g} s"
                 ) from None
             except httpx.HTTPError as error:
                 raise Unreachable(f"{call}: {error or type(error).__name__}") from None
-        return Reply(
-            answer.status_code,
-            answer.content,
-            answer.headers.get("Content-Type", ""),
-            answer.headers.get("X-Brex-Trace-Id"),
-            _seconds(answer.headers.get("Retry-After")),
+        return _without(
+            token,
+            Reply(
+                answer.status_code,
+                body,
+                answer.headers.get("Content-Type", ""),
+                answer.headers.get("X-Brex-Trace-Id"),
+                _seconds(answer.headers.get("Retry-After")),
+            ),
         )
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
@@ -264,15 +288,37 @@ def _headers(call: Call, token: str) -> dict[str, str]:
     return headers
 
 
+async def _read(call: Call, answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > LARGEST:
+            raise Oversized(f"{call}: the answer is larger than {LARGEST // 2**20} MB")
+    return bytes(body)
+
+
+def _without(token: str, reply: Reply) -> Reply:
+    """The reply, as it may be shown and logged: no server is trusted not to repeat the token."""
+    if len(token) < _SHORTEST:
+        return reply
+    secret, mask = token.encode(), b"[token]"
+    return replace(
+        reply,
+        body=reply.body.replace(secret, mask),
+        content_type=reply.content_type.replace(token, "[token]"),
+        trace_id=reply.trace_id and reply.trace_id.replace(token, "[token]"),
+    )
+
+
 def _seconds(retry_after: str | None) -> float | None:
     """Retry-After in seconds, whether it came as a number or as an HTTP date."""
     if retry_after is None:
         return None
     if _NUMBER.fullmatch(retry_after):
-        return float(retry_after)
+        return min(float(retry_after), _LATEST)
     try:
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LATEST)

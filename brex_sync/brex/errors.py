@@ -40,6 +40,14 @@ class UnusableAnswer(Transient):
     """HTTP 200 with a body that is not the JSON the endpoint promises. Never an end of data."""
 
 
+class NeverAsked(BrexError):
+    """The request was not made, and never will be: the message says why."""
+
+
+class Oversized(BrexError):
+    """The answer is larger than is taken."""
+
+
 class LoopingCursor(BrexError):
     """The pages of a list do not end."""
 

@@ -22,13 +22,14 @@ _EMPTY_PAGES = 10
 class Listing:
     """One list to walk: which endpoint, filtered how, and in pages of which size.
 
-    `of_parent` says that it is one row's: where Brex does not know that row, it has no list.
+    `shape` is None where it is not known which of the two kinds of list comes. `of_parent` says
+    that it is one row's: where Brex does not know that row, it has no list.
     """
 
     path: str
     params: Mapping[str, str | Sequence[str]]
     limit: int | None
-    shape: Shape
+    shape: Shape | None
     of_parent: bool
 
 

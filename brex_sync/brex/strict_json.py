@@ -43,8 +43,8 @@ class Page:
     cleaned: int = 0
 
 
-def read_page(body: bytes, shape: Shape) -> Page:
-    """Reads an answer of the given shape.
+def read_page(body: bytes, shape: Shape | None) -> Page:
+    """Reads an answer of the given shape; for None, a list in whichever of the two it comes.
 
     Raises:
         UnusableAnswer: the body is empty, cut, no JSON, or lacks the list.
@@ -52,6 +52,8 @@ def read_page(body: bytes, shape: Shape) -> Page:
     if shape is Shape.OBJECT:
         return read_item(body)
     text, cleaned = clean(body)
+    if shape is None:
+        shape = Shape.ARRAY if text.lstrip().startswith(b"[") else Shape.ENVELOPE
     try:
         if shape is Shape.ENVELOPE:
             answer = _ENVELOPE.decode(text)

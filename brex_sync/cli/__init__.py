@@ -8,12 +8,13 @@ import typer
 from rich.logging import RichHandler
 
 from brex_sync.brex.errors import BrexError
-from brex_sync.cli import books, connections, starting, syncing
+from brex_sync.cli import books, connections, requests, starting, syncing
 from brex_sync.cli.common import errors
 from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
 from brex_sync.connections.vault import VaultError
 from brex_sync.embedded import EmbeddedPostgresError
+from brex_sync.requests.filtering import FilterError
 from brex_sync.sandbox.server import PortTaken
 from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
@@ -24,6 +25,7 @@ FORESEEN = (
     BrexError,
     ConnectError,
     EmbeddedPostgresError,
+    FilterError,
     NoReceiver,
     PortTaken,
     SettingsError,
@@ -41,7 +43,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (starting, syncing, connections, books):
+for commands in (starting, syncing, connections, books, requests):
     commands.register(cli)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from dotenv import dotenv_values
 
+from brex_sync.brex.allowed import Rules
 from brex_sync.brex.oauth import Application, is_private
 from brex_sync.brex.rate_limit import REQUESTS
 from brex_sync.settings import (
@@ -30,7 +31,7 @@ _RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
 _SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
 _KNOWN = {
     "configuration", "api_url", "api_key_env", "auth_url", "client_id_env", "client_secret_env",
-    "streams",
+    "streams", "proxy",
 }  # fmt: skip
 
 Entry = dict[str, Any]
@@ -44,7 +45,8 @@ class Connection:
     database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
     the variables without which it cannot be used: the others can. `streams` are
     the names of those to sync, in place of the settings'; empty where not said.
-    `requests_per_minute` is what all processes together may ask of Brex.
+    `requests_per_minute` is what all processes together may ask of Brex, `rules` what other
+    programs may ask through the proxy.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Connection:
     lacks: str = ""
     streams: tuple[str, ...] = ()
     requests_per_minute: int = REQUESTS
+    rules: Rules = field(default_factory=Rules)
 
 
 def load_connections(settings: Settings) -> list[Connection]:
@@ -149,6 +152,7 @@ def connection_of(
         entry.get("api_url") or _api_url(settings, configuration),
         streams=_names(where, entry.get("streams", [])),
         requests_per_minute=settings.requests_per_minute,
+        rules=_rules(settings, where, entry.get("proxy", {})),
     )
     variable = entry.get("api_key_env")
     key = _variable(variable) if variable else None
@@ -166,10 +170,28 @@ def _api_url(settings: Settings, configuration: Configuration) -> str:
     return API_URLS[configuration]
 
 
-def _names(where: str, streams: Any) -> tuple[str, ...]:
-    if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
-        raise SettingsError(f"{where}: streams must be a list of names")
-    return tuple(streams)
+def _names(where: str, names: Any, what: str = "streams") -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(f"{where}: {what} must be a list of names")
+    return tuple(names)
+
+
+def _rules(settings: Settings, where: str, entry: Any) -> Rules:
+    """The entry's rules; what it leaves out is as the settings say."""
+    if not isinstance(entry, dict) or set(entry) - {"methods", "paths"}:
+        raise SettingsError(f"{where}: proxy may have only methods and paths")
+    methods = entry.get("methods", _words(settings.proxy_methods))
+    paths = entry.get("paths", _words(settings.proxy_paths))
+    try:
+        return Rules.of(
+            _names(where, methods, "proxy's methods"), _names(where, paths, "proxy's paths")
+        )
+    except ValueError as error:
+        raise SettingsError(f"{where}: proxy: {error}") from None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _by_oauth(settings: Settings, plain: Connection, entry: Entry, where: str) -> Connection:

@@ -9,9 +9,12 @@ from brex_sync.connections.declared import Connection
 from brex_sync.warehouse.request_loans import RequestLedger
 
 
-def limiter(connection: Connection, engine: sa.Engine) -> RateLimiter:
-    """A connection's rate limit, shared with every other process through the warehouse."""
+def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True) -> RateLimiter:
+    """A connection's rate limit, shared with every other process through the warehouse.
+
+    What is not `for_syncs` gets only a trickle while a sync wants to borrow.
+    """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute
-    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after)
+    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after, for_syncs=for_syncs)
     return RateLimiter(most, budget=Budget(ledger))

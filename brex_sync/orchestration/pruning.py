@@ -1,11 +1,14 @@
-"""Forgetting old runs: Dagster's own retention covers ticks alone."""
+"""Forgetting old runs, since Dagster's own retention covers ticks alone, and old requests."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from brex_sync.databases import open_engine
 from brex_sync.settings import Settings
+from brex_sync.warehouse import proxied
+from brex_sync.warehouse.tables import prepare_internal
 
 BATCH = 500
 """Runs looked up at a time."""
@@ -13,16 +16,18 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 
 
 def prune_job(settings: Settings) -> dg.JobDefinition:
-    """Deletes runs begun longer ago than the settings keep them, if they have ended."""
+    """Deletes runs begun longer ago than the settings keep them, if they have ended, and with
+    them the log of the requests made through the proxy."""
 
-    @dg.op(name="prune_runs", description="Deletes old runs, their events and their output.")
+    @dg.op(name="prune_runs", description="Deletes old runs and requests, and all that they left.")
     def prune(context: dg.OpExecutionContext) -> None:
-        deleted = 0
-        for run_id in _old_runs(context.instance, timedelta(days=settings.retention_days)):
+        deleted, before = 0, datetime.now(UTC) - timedelta(days=settings.retention_days)
+        for run_id in _old_runs(context.instance, before):
             context.instance.compute_log_manager.delete_logs(prefix=[run_id])
             context.instance.delete_run(run_id)
             deleted += 1
-        context.log.info(f"{deleted} runs deleted")
+        forgotten = _forget_requests(settings, before)
+        context.log.info(f"{deleted} runs and {forgotten} proxied requests deleted")
 
     @dg.job(
         name="prune_runs_job",
@@ -46,8 +51,17 @@ def prune_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     )
 
 
-def _old_runs(instance: dg.DagsterInstance, age: timedelta) -> Iterator[str]:
+def _old_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
     """The runs, batch after batch; the one who asks deletes each before asking for the next."""
-    old = dg.RunsFilter(statuses=ENDED, created_before=datetime.now(UTC) - age)
+    old = dg.RunsFilter(statuses=ENDED, created_before=before)
     while records := instance.get_run_records(old, limit=BATCH):
         yield from (record.dagster_run.run_id for record in records)
+
+
+def _forget_requests(settings: Settings, before: datetime) -> int:
+    engine = open_engine(settings)
+    try:
+        prepare_internal(engine)
+        return proxied.prune(engine, before)
+    finally:
+        engine.dispose()

@@ -1,7 +1,7 @@
 """The Brex accounts a service speaks for, each with one client for as long as it runs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -40,6 +40,10 @@ class Accounts:
                 opened = open_client(self.settings, connection, self.engine)
                 self._clients[name] = await self._open.enter_async_context(opened)
         return self._clients[name]
+
+    def at_close(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Has something done once the clients are closed."""
+        self._open.push_async_callback(callback)
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from brex_sync.service import proxy
 from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 
@@ -20,14 +21,17 @@ def create_service(accounts: Accounts) -> Starlette:
         async with accounts:
             yield
 
-    local = Starlette(routes=[])
-    return Starlette(
+    local = Starlette(routes=proxy.routes(accounts))
+    service = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/health", _health),
             Mount("/", LocalOnly(local, local_token(accounts.settings))),
         ],
     )
+    for app in (local, service):
+        app.router.redirect_slashes = False
+    return service
 
 
 async def _health(request: Request) -> JSONResponse:

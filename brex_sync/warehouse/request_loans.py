@@ -1,5 +1,5 @@
 """A connection's requests, lent to the processes that make them, so that all together keep Brex's
-limit. Times are the database's: hosts need not agree on theirs."""
+limit, and syncs go first. Times are the database's: hosts need not agree on theirs."""
 
 import logging
 from dataclasses import dataclass
@@ -18,6 +18,14 @@ _NOW: sa.ColumnElement[datetime] = sa.func.clock_timestamp(type_=sa.DateTime(tim
 
 POLLS = 60
 """How often in a period one who waits looks again: a loan may be repaid sooner than it says."""
+CONTENDED = 1 / 6
+"""The part of a period for which one who asked counts as still wanting to borrow."""
+LEFT_FREE = 0.2
+"""What all but syncs leave free of the limit, so that a sync can begin at once."""
+TRICKLE = 0.05
+"""What is kept of the limit for all but syncs, while syncs want the rest."""
+SMALL = 5
+"""Requests in a loan from the trickle, so that it does for several processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class RequestLedger:
     """What a connection may ask of Brex: `limit` requests in any `period` seconds.
 
     Loans are of at most `size` requests; one that is never repaid counts for `lost_after` seconds.
+    `for_syncs` says whether it lends to syncs, or to what comes after them.
     """
 
     engine: sa.Engine
@@ -41,6 +50,7 @@ class RequestLedger:
     period: float
     lost_after: float
     size: int = 25
+    for_syncs: bool = True
 
     def borrow(self) -> Loan | float:
         """A loan, or the seconds after which to ask again."""
@@ -51,22 +61,29 @@ class RequestLedger:
 
     def _borrow(self) -> Loan | float:
         with self.engine.begin() as db:
-            paused = self._lock(db)
+            paused, contended = self._lock(db)
             if paused > 0:
                 return paused
             loans, ours = request_loans, request_loans.c.connection == self.connection
             db.execute(sa.delete(loans).where(ours, loans.c.free_at <= _NOW))
-            lent, wait = db.execute(
+            lent = sa.func.sum(loans.c.requests)
+            to_syncs, to_others, wait = db.execute(
                 sa.select(
-                    sa.func.coalesce(sa.func.sum(loans.c.requests), 0),
+                    sa.func.coalesce(lent.filter(loans.c.sync), 0),
+                    sa.func.coalesce(lent.filter(~loans.c.sync), 0),
                     _seconds_until(sa.func.min(loans.c.free_at)),
                 ).where(ours)
             ).one()
-            if lent >= self.limit:
+            room = _room_for_syncs if self.for_syncs else _room_for_others
+            most = SMALL if contended and not self.for_syncs else self.size
+            size = min(most, room(self.limit, int(to_syncs), int(to_others), contended))
+            if size <= 0:
                 return min(max(float(wait), 0.001), self.period / POLLS)
-            size = min(self.size, self.limit - int(lent))
             made = sa.insert(loans).values(
-                connection=self.connection, requests=size, free_at=_after(self.lost_after)
+                connection=self.connection,
+                requests=size,
+                free_at=_after(self.lost_after),
+                sync=self.for_syncs,
             )
             return Loan(db.execute(made.returning(loans.c.id)).scalar_one(), size)
 
@@ -108,16 +125,40 @@ class RequestLedger:
                 )
             )
 
-    def _lock(self, db: sa.Connection) -> float:
-        """Keeps other borrowers out until the transaction ends; the seconds of pause left."""
-        limits = request_limits
-        db.execute(insert(limits).values(connection=self.connection).on_conflict_do_nothing())
-        paused = db.scalar(
-            sa.select(_seconds_until(limits.c.paused_until))
-            .where(limits.c.connection == self.connection)
-            .with_for_update()
-        )
-        return float(paused or 0)
+    def _lock(self, db: sa.Connection) -> tuple[float, bool]:
+        """Keeps other borrowers out until the transaction ends, and notes that we want to borrow.
+
+        Answers with the seconds of pause left, and whether the other side wants to borrow too.
+        """
+        mine, theirs = request_limits.c.syncs_asked_at, request_limits.c.others_asked_at
+        if not self.for_syncs:
+            mine, theirs = theirs, mine
+        row = insert(request_limits).values({"connection": self.connection, mine.name: _NOW})
+        paused, asked = db.execute(
+            row.on_conflict_do_update(
+                index_elements=[request_limits.c.connection], set_={mine.name: _NOW}
+            ).returning(
+                _seconds_until(request_limits.c.paused_until),
+                _NOW - theirs < timedelta(seconds=self.period * CONTENDED),
+            )
+        ).one()
+        return float(paused or 0), bool(asked)
+
+
+def _room_for_syncs(limit: int, to_syncs: int, to_others: int, contended: bool) -> int:
+    """How many requests a sync may borrow now; `contended` if others want to borrow too."""
+    kept = max(0, _trickle(limit) - to_others) if contended and limit > 1 else 0
+    return limit - to_syncs - to_others - kept
+
+
+def _room_for_others(limit: int, to_syncs: int, to_others: int, contended: bool) -> int:
+    """How many requests all but syncs may borrow now; `contended` if a sync wants to."""
+    most = _trickle(limit) if contended else max(_trickle(limit), int(limit * (1 - LEFT_FREE)))
+    return min(limit - to_syncs - to_others, most - to_others)
+
+
+def _trickle(limit: int) -> int:
+    return max(1, int(limit * TRICKLE))
 
 
 def _after(seconds: float) -> sa.ColumnElement[datetime]:

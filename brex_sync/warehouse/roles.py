@@ -11,6 +11,7 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import (
     closes,
     differences,
+    proxied_requests,
     quarantine,
     reconciliations,
     run_streams,
@@ -20,7 +21,16 @@ from brex_sync.warehouse.internal import (
 
 WRITER = "brex_writer"
 READER = "brex_reader"
-OPEN_TABLES = (runs, run_streams, quarantine, unavailable, closes, reconciliations, differences)
+OPEN_TABLES = (
+    runs,
+    run_streams,
+    quarantine,
+    unavailable,
+    closes,
+    reconciliations,
+    differences,
+    proxied_requests,
+)
 """What the reader may see of the internal schema."""
 
 

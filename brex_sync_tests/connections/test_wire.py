@@ -141,8 +141,8 @@ def test_a_certificate_nobody_vouches_for_gets_no_credential(
     assert server.seen == []
 
 
-@pytest.mark.parametrize("key", ["a/../pan", "x?limit=1", "é#%2f", "../cards/1/pan"])
-def test_identifiers_are_percent_encoded(key: str) -> None:
+def asked_for_user(key: str) -> list[bytes]:
+    """The paths in which a user of that identifier is asked for."""
     seen: list[bytes] = []
 
     def note(request: httpx.Request) -> httpx.Response:
@@ -156,11 +156,22 @@ def test_identifiers_are_percent_encoded(key: str) -> None:
 
     with pytest.raises(BrexError):
         asyncio.run(ask())
-    assert seen[0].startswith(b"/v2/users/")
-    assert seen[0].count(b"/") == 3
-    assert b"?" not in seen[0]
+    return seen
+
+
+@pytest.mark.parametrize("key", ["a/../b", "x?limit=1", "é#%2f", "../cards/1/lock"])
+def test_identifiers_are_percent_encoded(key: str) -> None:
+    (path,) = asked_for_user(key)
+    assert path.startswith(b"/v2/users/")
+    assert path.count(b"/") == 3
+    assert b"?" not in path
     listed = listing_of(STREAMS["cash_transactions"], key, {}, None)
     assert listed.path.count("/") == STREAMS["cash_transactions"].path.count("/")
+
+
+@pytest.mark.parametrize("key", ["a/../pan", "../cards/1/pan", "%2e%2e%2fcards%2f1%2fPAN"])
+def test_an_identifier_that_spells_a_card_number_s_path_is_not_asked_for(key: str) -> None:
+    assert asked_for_user(key) == []
 
 
 @pytest.mark.parametrize("variable", ["BREX_API_URL", "BREX_AUTH_URL"])

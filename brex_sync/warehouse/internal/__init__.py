@@ -2,6 +2,7 @@
 
 from brex_sync.warehouse.internal.base import internal_metadata
 from brex_sync.warehouse.internal.credentials import credentials, refreshes
+from brex_sync.warehouse.internal.requests import proxied_requests
 from brex_sync.warehouse.internal.syncing import (
     checkpoints,
     closes,
@@ -26,6 +27,7 @@ __all__ = [
     "internal_metadata",
     "listed_keys",
     "parked_windows",
+    "proxied_requests",
     "quarantine",
     "reconciliations",
     "refreshes",

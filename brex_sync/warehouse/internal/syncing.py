@@ -79,6 +79,8 @@ request_limits = sa.Table(
     internal_metadata,
     sa.Column("connection", sa.Text, primary_key=True),
     sa.Column("paused_until", _when, comment="Brex said to come back then."),
+    sa.Column("syncs_asked_at", _when, comment="When a sync last wanted to borrow."),
+    sa.Column("others_asked_at", _when, comment="When anything else last wanted to."),
     comment="Locked by whoever borrows from a connection's requests.",
 )
 
@@ -89,6 +91,13 @@ request_loans = sa.Table(
     sa.Column("connection", sa.Text, nullable=False, index=True),
     sa.Column("requests", sa.Integer, nullable=False),
     sa.Column("free_at", _when, nullable=False, comment="When they no longer count."),
+    sa.Column(
+        "sync",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="Whether a sync makes them; syncs go first.",
+    ),
     comment="Requests that a process may make, or made less than a minute ago.",
 )
 

@@ -1,0 +1,176 @@
+"""Where requests run short syncs go first, and nobody else starves."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brex_sync.brex import budget
+from brex_sync.brex.budget import Budget
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.request_loans import (
+    Loan,
+    RequestLedger,
+    _room_for_others,
+    _room_for_syncs,
+)
+
+LIMIT = 100
+PERIOD = 1.0
+
+
+def ledger(engine: sa.Engine, *, for_syncs: bool) -> RequestLedger:
+    return RequestLedger(engine, "brex", LIMIT, PERIOD, 30, for_syncs=for_syncs)
+
+
+def borrow_all(books: RequestLedger) -> int:
+    """Borrows until there is nothing more to be had; how much there was."""
+    borrowed = 0
+    while isinstance(lent := books.borrow(), Loan):
+        borrowed += lent.requests
+    return borrowed
+
+
+def hammer(url: str, seconds: float, times: list[float], *, for_syncs: bool) -> None:
+    """Makes as many requests as it may, twenty side by side, as a process of its own would."""
+
+    async def ask(limiter: RateLimiter, end: float) -> None:
+        while time.monotonic() < end:
+            async with limiter.slot():
+                times.append(time.monotonic())
+                await asyncio.sleep(0.005)
+
+    async def main() -> None:
+        limiter = RateLimiter(LIMIT, PERIOD, budget=Budget(ledger(engine, for_syncs=for_syncs)))
+        end = time.monotonic() + seconds
+        await asyncio.gather(*(ask(limiter, end) for _ in range(20)))
+        await limiter.close()
+
+    engine = open_warehouse(url)
+    asyncio.run(main())
+    engine.dispose()
+
+
+def requests_of_a_sync(url: str, seconds: float, beside: list[float] | None = None) -> int:
+    """How many a sync makes in so many seconds, alone or beside one who hammers all the while."""
+    made: list[float] = []
+    threads = [
+        threading.Thread(target=hammer, args=(url, seconds, made), kwargs={"for_syncs": True})
+    ]
+    if beside is not None:
+        other = threading.Thread(
+            target=hammer, args=(url, seconds + 1, beside), kwargs={"for_syncs": False}
+        )
+        threads.insert(0, other)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    end = min(made) + seconds
+    return sum(at < end for at in made)
+
+
+def test_a_sync_that_needs_the_whole_limit_loses_less_than_a_tenth_to_one_who_hammers(
+    new_database: Callable[[], str],
+) -> None:
+    alone = requests_of_a_sync(new_database(), 5)
+    others: list[float] = []
+    beside = requests_of_a_sync(new_database(), 5, others)
+    assert alone >= 4 * LIMIT
+    assert beside > 0.9 * alone
+    first = min(others)
+    for second in range(1, 5):
+        assert [at for at in others if first + second - 1 <= at < first + second + 0.5]
+
+
+def test_a_sync_can_begin_at_once_whatever_others_asked_before(engine: sa.Engine) -> None:
+    assert borrow_all(ledger(engine, for_syncs=False)) == 80
+    assert borrow_all(ledger(engine, for_syncs=True)) == 20
+
+
+def test_others_have_a_trickle_while_a_sync_wants_everything(engine: sa.Engine) -> None:
+    syncs, others = (ledger(engine, for_syncs=which) for which in (True, False))
+    assert borrow_all(syncs) == 100
+    assert isinstance(others.borrow(), float)
+    with engine.begin() as db:
+        db.execute(sa.text("UPDATE brex_sync.request_loans SET free_at = now()"))
+    assert borrow_all(syncs) == 95
+    assert borrow_all(others) == 5
+    assert isinstance(syncs.borrow(), float)
+
+
+def test_once_no_sync_wants_to_borrow_others_have_most_of_it(engine: sa.Engine) -> None:
+    syncs, others = (ledger(engine, for_syncs=which) for which in (True, False))
+    loan = syncs.borrow()
+    assert isinstance(loan, Loan)
+    syncs.repay(loan, used=0)
+    assert borrow_all(others) == 5
+    time.sleep(PERIOD / 6)
+    assert borrow_all(others) == 75
+
+
+@given(
+    st.integers(1, 1000), st.integers(0, 1000), st.integers(0, 1000), st.booleans(), st.booleans()
+)
+def test_no_one_is_lent_more_than_the_limit_leaves(
+    limit: int, to_syncs: int, to_others: int, contended: bool, for_syncs: bool
+) -> None:
+    room = _room_for_syncs if for_syncs else _room_for_others
+    assert room(limit, to_syncs, to_others, contended) <= limit - to_syncs - to_others
+    assert room(limit, 0, 0, contended) >= 1, "whatever the limit is, it can be used"
+
+
+def test_who_makes_no_requests_holds_none(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "HOLD", 0.2)
+
+    def held() -> list[tuple[int, bool]]:
+        with engine.connect() as db:
+            found = db.execute(
+                sa.text(
+                    "SELECT requests, free_at < now() + interval '10 s' FROM "
+                    "brex_sync.request_loans"
+                )
+            )
+            return [tuple(row) for row in found]
+
+    async def main() -> None:
+        books = replace(ledger(engine, for_syncs=False), period=5.0)
+        limiter = RateLimiter(LIMIT, budget=Budget(books))
+        async with limiter.slot():
+            await asyncio.sleep(0.4)
+            assert held() == [(25, False)], "a request is under way"
+        await asyncio.sleep(0.3)
+        assert held() == [(1, True)], "the one that was made counts until Brex has forgotten it"
+        async with limiter.slot():
+            pass
+        await asyncio.sleep(0.5)
+        assert held() == [(1, True), (1, True)]
+
+    asyncio.run(main())
+
+
+def test_a_loan_that_comes_too_late_is_given_back(engine: sa.Engine) -> None:
+    async def main() -> None:
+        limiter = RateLimiter(LIMIT, budget=Budget(ledger(engine, for_syncs=False)))
+        with engine.connect() as held:
+            held.execute(sa.text("LOCK brex_sync.request_limits IN EXCLUSIVE MODE"))
+            waiting = asyncio.create_task(limiter.slot().__aenter__())
+            await asyncio.sleep(0.3)
+            waiting.cancel()
+            held.rollback()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await limiter.close()
+
+    asyncio.run(main())
+    with engine.connect() as db:
+        assert db.scalar(sa.text("SELECT count(*) FROM brex_sync.request_loans")) == 0
