@@ -51,5 +51,9 @@ BEGIN
             brex_sync.unavailable, brex_sync.closes, brex_sync.reconciliations,
             brex_sync.differences TO brex_reader;
     END IF;
+    IF to_regclass('brex_sync.writes') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.writes, brex_sync.workflow_runs, brex_sync.workflow_steps
+            TO brex_reader;
+    END IF;
 END
 $roles$;
