@@ -1,11 +1,12 @@
 """What happens as time passes: money moves, expenses proceed, people change."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from brex_sync.sandbox import card_spending, cash_flow
+from brex_sync.sandbox import card_spending, cash_flow, suppliers
 from brex_sync.sandbox.books import record_of
+from brex_sync.sandbox.collection import moment
 from brex_sync.sandbox.expenses import ExpenseWriter
 from brex_sync.sandbox.people import PEOPLE, PLACES
 
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
     from brex_sync.sandbox.world import World
 
 INTERVAL = timedelta(seconds=5)
-CASH_EVERY, APPROVAL_EVERY, PERSON_EVERY = 3, 2, 12
+CASH_EVERY, APPROVAL_EVERY, TRANSFER_EVERY, PERSON_EVERY = 3, 2, 7, 12
+FAILING = 0.1
 RECENT = 40
 
 
 def happen(world: "World", number: int, now: datetime) -> None:
     """The event of that number; its seed and number decide what it is.
 
-    A card transaction settles, with its expense; now and then cash moves, an expense is approved
-    and a person's data change; when a month ends, its statements close.
+    A card transaction settles, with its expense; now and then cash moves, an expense is approved,
+    a transfer is begun or ends, and a person's data change; when a month ends, its statements
+    close.
     """
     rng = random.Random(f"{world.seed} {number}")
     today = now.date()
@@ -31,13 +34,16 @@ def happen(world: "World", number: int, now: datetime) -> None:
         writer = ExpenseWriter(world, rng, today)
         expense = writer.of_transaction(transaction)
         fresh = {"status": "DRAFT", "submitted_at": None, "approved_at": None, "exported_at": None}
-        world.collection("expenses").add(expense | fresh | {"updated_at": _moment(now)})
+        world.collection("expenses").add(expense | fresh | {"updated_at": moment(now)})
+        world.events.purchase(expense["id"])
     if number % CASH_EVERY == 0:
         cash_flow.receive(world, rng, today, f"live_{number:08d}")
     if number % APPROVAL_EVERY == 0:
-        _approve(world, rng, _moment(now))
+        _approve(world, rng, moment(now))
     if number % PERSON_EVERY == 0:
         _change_person(world, rng)
+    if number % TRANSFER_EVERY == 0:
+        _move_transfers(world, rng, today)
 
 
 def _turn_month(world: "World", now: datetime) -> None:
@@ -46,7 +52,7 @@ def _turn_month(world: "World", now: datetime) -> None:
     cash_flow.close_statements(world, now.date())
 
 
-def _approve(world: "World", rng: random.Random, moment: str) -> None:
+def _approve(world: "World", rng: random.Random, at: str) -> None:
     """One of the newest expenses goes a step on, and into the books when it is approved."""
     expenses = world.collection("expenses")
     waiting = [
@@ -58,13 +64,28 @@ def _approve(world: "World", rng: random.Random, moment: str) -> None:
         return
     expense = rng.choice(waiting)
     if expense["status"] == "DRAFT":
-        changes = {"status": "SUBMITTED", "submitted_at": moment}
+        changes = {"status": "SUBMITTED", "submitted_at": at}
     else:
-        changes = {"status": "APPROVED", "approved_at": moment}
-    expenses.edit(expense["id"], **changes, updated_at=moment)
+        changes = {"status": "APPROVED", "approved_at": at}
+    expenses.edit(expense["id"], **changes, updated_at=at)
     users = world.collection("users").known()
-    if record := record_of(expense | changes | {"updated_at": moment}, users):
+    if record := record_of(expense | changes | {"updated_at": at}, users):
         world.collection("accounting_records").add(record)
+
+
+def _move_transfers(world: "World", rng: random.Random, today: date) -> None:
+    """The oldest transfer on its way gets there, or fails; where there is none, one sets out."""
+    transfers = world.collection("transfers")
+    under_way = [item for item in transfers.newest() if item["status"] == "PROCESSING"]
+    if not under_way:
+        suppliers.order(world, rng, today)
+    elif rng.random() < FAILING:
+        transfers.edit(
+            under_way[-1]["id"], status="FAILED", cancellation_reason="INSUFFICIENT_FUNDS"
+        )
+    else:
+        transfers.edit(under_way[-1]["id"], status="PROCESSED", process_date=today.isoformat())
+        cash_flow.pay(world, under_way[-1], today)
 
 
 def _change_person(world: "World", rng: random.Random) -> None:
@@ -75,7 +96,3 @@ def _change_person(world: "World", rng: random.Random) -> None:
     if users.get(key):
         field = f"{name.removesuffix('s')}_id"
         users.edit(key, **{field: f"{prefix}_{rng.randrange(len(values)):04d}"})
-
-
-def _moment(now: datetime) -> str:
-    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
