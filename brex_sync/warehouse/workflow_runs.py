@@ -91,8 +91,8 @@ def open_run(
         "state": RunState.RUNNING,
     }
     with engine.begin() as db:
-        new = db.execute(insert(workflow_runs).values(fresh).on_conflict_do_nothing())
-        if new.rowcount:
+        begun = insert(workflow_runs).values(fresh).on_conflict_do_nothing()
+        if db.scalar(begun.returning(workflow_runs.c.run_id)):
             db.execute(sa.insert(workflow_inputs).values(run_id=run_id, sealed=sealed))
             return None
         return _sealed(db, run_id)

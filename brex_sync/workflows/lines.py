@@ -64,7 +64,7 @@ def _check_header(path: Path, named: Any, line: type[Inputs]) -> None:
 
 
 def _read(
-    reader: csv.DictReader[str], line: type[Inputs], key_of: Callable[[Inputs], Hashable]
+    reader: "csv.DictReader[str]", line: type[Inputs], key_of: Callable[[Inputs], Hashable]
 ) -> list[Inputs]:
     read: list[Inputs] = []
     faults: list[str] = []
