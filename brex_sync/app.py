@@ -17,11 +17,12 @@ from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.errors import BrexError
 from brex_sync.brex.oauth import Unavailable
 from brex_sync.connections.alerts import tell_once
+from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.credentials import ActionNeeded, Credentials, Session, now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, health, with_lost
 from brex_sync.connections.limits import limiter
-from brex_sync.connections.vault import VaultError, open_vault
+from brex_sync.connections.vault import Vault, VaultError, open_vault
 from brex_sync.databases import open_engine
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
@@ -35,6 +36,7 @@ from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse import unavailable
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.workflows.run import Performer
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,21 @@ async def open_client(
         Endpoint(connection.api_url, session.token, session.renew), limiter(connection, engine)
     ) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_performer(
+    settings: Settings, connection: Connection, engine: sa.Engine
+) -> AsyncIterator[Performer]:
+    """Whoever performs the workflows of one connection. Raises what `open_client` does."""
+    async with open_client(settings, connection, engine) as client:
+        vault = await asyncio.to_thread(workflow_vault, settings, engine)
+        yield Performer(connection.name, client, engine, vault)
+
+
+def workflow_vault(settings: Settings, engine: sa.Engine) -> Vault:
+    """What seals the inputs of workflows' runs. Raises VaultError."""
+    return ready_vault(settings, engine)
 
 
 def _silent(report: StreamReport) -> None:

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     service_token: SecretStr | None = Field(
         None, min_length=16, validation_alias="BREX_SYNC_SERVICE_TOKEN"
     )
+    workflows: str = Field("", validation_alias="BREX_SYNC_WORKFLOWS")
     sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     @field_validator("home")
@@ -118,6 +119,11 @@ class Settings(BaseSettings):
         if self.smtp_url and not self.alert_email:
             raise ValueError("BREX_SYNC_SMTP_URL needs BREX_SYNC_ALERT_EMAIL, who gets the alerts")
         return self
+
+    @property
+    def workflow_modules(self) -> list[str]:
+        """The modules whose workflows are offered too."""
+        return [name.strip() for name in self.workflows.split(",") if name.strip()]
 
     @property
     def chosen(self) -> Configuration:

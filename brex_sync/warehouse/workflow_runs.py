@@ -1,6 +1,6 @@
 """What workflows have done: noted before and after each request, so that a run can go on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,6 +68,19 @@ class Answer:
     trace_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A line of the record: a write that was sent, and what Brex answered, if that is known."""
+
+    step: str
+    sent_at: datetime
+    method: str
+    path: str
+    status: int | None
+    message: str | None
+    trace_id: str | None
+
+
 @contextmanager
 def claimed(engine: sa.Engine, run_id: str) -> Iterator[bool]:
     """Whether this process alone may perform a run, for as long as the block lasts.
@@ -104,6 +117,16 @@ def sealed_of(engine: sa.Engine, run_id: str) -> str | None:
         return _sealed(db, run_id)
 
 
+def seal_anew(engine: sa.Engine, seal: Callable[[str], str]) -> None:
+    """Replaces what every run was given, sealed, by what `seal` makes of it."""
+    i = workflow_inputs.c
+    with engine.begin() as db:
+        for run_id, sealed in db.execute(sa.select(i.run_id, i.sealed).with_for_update()).all():
+            db.execute(
+                sa.update(workflow_inputs).where(i.run_id == run_id).values(sealed=seal(sealed))
+            )
+
+
 def find(engine: sa.Engine, run_id: str) -> Run | None:
     """A run, if there is one of that id."""
     return next(iter(_runs(engine, workflow_runs.c.run_id == run_id, 1)), None)
@@ -122,6 +145,15 @@ def steps_of(engine: sa.Engine, run_id: str) -> list[StepNote]:
     with engine.connect() as db:
         rows = db.execute(sa.select(*columns).where(s.run_id == run_id).order_by(s.number))
         return [StepNote(**dict(row._mapping) | {"state": StepState(row.state)}) for row in rows]
+
+
+def writes_of(engine: sa.Engine, run_id: str) -> list[Write]:
+    """Every write that a run has sent, in order."""
+    w = writes.c
+    columns = (w.step, w.sent_at, w.method, w.path, w.status, w.message, w.trace_id)
+    with engine.connect() as db:
+        rows = db.execute(sa.select(*columns).where(w.run_id == run_id).order_by(w.id))
+        return [Write(*row) for row in rows]
 
 
 def begin_write(engine: sa.Engine, who: tuple[str, str, str, str], step: StepNote, key: str) -> int:

@@ -32,8 +32,8 @@ Kept = dict[str, Any]
 class Inputs(BaseModel):
     """What a workflow is given. Each field has a description; forms and options are made of them.
 
-    A field with `json_schema_extra={"private": True}` is not for command lines and launchpads,
-    which others can see.
+    Of a field's `json_schema_extra`, {"private": True} keeps it from command lines and launchpads,
+    which others can see; {"path": True} says that a path may be given for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -47,7 +47,7 @@ class BadInputs(WorkflowError):
     """What a workflow was given cannot be used; nothing was written. `faults` has all of them."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
+        super().__init__("\n".join(faults))
         self.faults = tuple(faults)
 
 

@@ -39,6 +39,7 @@ class Memos(Inputs):
     memos: Annotated[list[Memo], from_csv(Memo, "expense_id")] = Field(
         min_length=1,
         description="A CSV file with the columns expense_id and memo; or the same as a list.",
+        json_schema_extra={"path": True},
     )
 
 
@@ -131,6 +132,7 @@ class Receipts(Inputs):
         min_length=1,
         description=f"A folder of files named after their expenses (expense_1.pdf, a second one "
         f"expense_1--2.pdf), or with a {MAP} that has the columns file and expense_id.",
+        json_schema_extra={"path": True},
     )
 
 

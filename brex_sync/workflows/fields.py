@@ -9,6 +9,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from brex_sync.sync.money import DEFAULT_CURRENCY, exponent
 
+NONE = "none"
 _AMOUNT = re.compile(r"(\d{1,15})(?:\.(\d{1,4}))?(?: ?([A-Z]{3}))?")
 
 
@@ -23,10 +24,16 @@ def _is_amount(text: str) -> str:
     return text
 
 
+def _is_amount_or_none(text: str) -> str:
+    return text if text == NONE else _is_amount(text)
+
+
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_is_ascii)]
 """Text Brex takes: by its error-code guide, ASCII alone."""
 Amount = Annotated[str, AfterValidator(_is_amount)]
 """An amount as people write it: 1500, 1500.00, 1500.00 EUR; US dollars where it names none."""
+AmountOrNone = Annotated[str, AfterValidator(_is_amount_or_none)]
+"""An amount, or the word none: that it is taken away is said, not left out."""
 Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Day = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isoformat())]
 Period = Literal["MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME"]

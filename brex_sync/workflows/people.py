@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from brex_sync.workflows.cards import Reason, card_body
 from brex_sync.workflows.declare import BadInputs, Inputs, Steps, read, read_all, workflow, write
-from brex_sync.workflows.fields import Amount, Email, Period, Text, maybe_minor
+from brex_sync.workflows.fields import NONE, Amount, AmountOrNone, Email, Period, Text, minor
 
 ENDED = "TERMINATED"
 
@@ -51,7 +51,7 @@ def invite_user(given: NewPerson) -> Steps:
             "set limit",
             "POST /v2/users/{id}/limit",
             id=user["id"],
-            body={"monthly_limit": maybe_minor(given.monthly_limit)},
+            body={"monthly_limit": minor(given.monthly_limit)},
             refetch="user_limits",
         )
     if given.card_name:
@@ -108,23 +108,24 @@ class UserLimit(Inputs):
     """What somebody may spend."""
 
     user_id: Text = Field(description="The user's id at Brex.")
-    monthly_limit: Amount | None = Field(
-        None, description="Such as 2000.00 USD; left out, the limit is taken away."
+    monthly_limit: AmountOrNone = Field(
+        description="Such as 2000.00 USD; the word none takes the limit away."
     )
 
 
 def _allows(given: UserLimit) -> str:
-    allowed = f"{given.monthly_limit} a month" if given.monthly_limit else "without a limit"
+    allowed = "without a limit" if given.monthly_limit == NONE else f"{given.monthly_limit} a month"
     return f"{given.user_id} may spend {allowed}."
 
 
 @workflow(confirm=_allows)
 def set_user_limit(given: UserLimit) -> Steps:
     """Set what somebody may spend a month, or take the limit away."""
+    limit = None if given.monthly_limit == NONE else minor(given.monthly_limit)
     yield write(
         "set limit",
         "POST /v2/users/{id}/limit",
         id=given.user_id,
-        body={"monthly_limit": maybe_minor(given.monthly_limit)},
+        body={"monthly_limit": limit},
         refetch="user_limits",
     )
