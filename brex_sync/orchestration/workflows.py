@@ -49,7 +49,8 @@ def _job(
 
     @dg.op(name=job_name(workflow), description=workflow.description)
     def perform(context: dg.OpExecutionContext, config: form) -> None:  # type: ignore[valid-type]
-        chosen = {n: _plain(v) for n, v in dict(config).items() if _plain(v) is not None}
+        given: dict[str, Any] = dict(config)
+        chosen = {name: _plain(v) for name, v in given.items() if v is not None}
         connection, confirmed, dry = (chosen.pop(name) for name in OWN)
         try:
             inputs = read_inputs(workflow.inputs, chosen, files=True)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from brex_sync.service import workflows
 from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 
@@ -20,7 +21,7 @@ def create_service(accounts: Accounts) -> Starlette:
         async with accounts:
             yield
 
-    local = Starlette(routes=[])
+    local = Starlette(routes=workflows.routes(accounts))
     return Starlette(
         lifespan=lifespan,
         routes=[
