@@ -82,7 +82,7 @@ def _form(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
     fields: dict[str, Any] = {
         entry.name: _field(entry) for entry in entries(workflow.inputs) if not entry.private
     }
-    which = _choice("Connection", connections)
+    which = _choice(connections)
     fields["connection"] = (
         which,
         pydantic.Field(which(connections[0]), description="Which Brex account."),
@@ -101,7 +101,7 @@ def _form(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
 
 
 def _field(entry: Entry) -> tuple[Any, Any]:
-    kind = _choice(entry.name, entry.choices) if entry.kind is Kind.CHOICE else TYPES[entry.kind]
+    kind = _choice(entry.choices) if entry.kind is Kind.CHOICE else TYPES[entry.kind]
     if entry.required:
         return kind, pydantic.Field(description=entry.description)
     if entry.default is None:
@@ -110,8 +110,9 @@ def _field(entry: Entry) -> tuple[Any, Any]:
     return kind, pydantic.Field(default, description=entry.description)
 
 
-def _choice(name: str, texts: Sequence[str]) -> Any:
-    return Enum(name, {text: text for text in texts})
+def _choice(texts: Sequence[str]) -> Any:
+    """Dagster knows an enumeration by its name, so that says what is in it."""
+    return Enum("_or_".join(texts), {text: text for text in texts})
 
 
 def _plain(value: Any) -> Any:

@@ -50,8 +50,10 @@ def minor(amount: str) -> dict[str, Any]:
         raise ValueError("expected an amount such as 1500.00 or 1500.00 EUR")
     whole, part, currency = found[1], found[2] or "", found[3] or DEFAULT_CURRENCY
     places = exponent(currency)
-    if places is None or len(part) > places:
-        raise ValueError(f"{currency} has {places or 'no known number of'} decimal places")
+    if places is None:
+        raise ValueError(f"{currency} is no currency with a known number of decimal places")
+    if len(part) > places:
+        raise ValueError(f"{currency} has {places} decimal places")
     return {"amount": int(Decimal(f"{whole}.{part or 0}").scaleb(places)), "currency": currency}
 
 

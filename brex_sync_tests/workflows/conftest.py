@@ -29,12 +29,12 @@ class Desk:
     vault: Vault
     workflows: Any
 
-    def asked(self, name: str, run_id: str | None = None, **given: Any) -> Asked:
+    def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> Asked:
         workflow = self.workflows[name]
         inputs = read_inputs(workflow.inputs, given, files=True)
         return Asked(workflow, inputs, run_id or str(uuid4()), BY)
 
-    def perform(self, name: str, run_id: str | None = None, **given: Any) -> Outcome:
+    def perform(self, name: str, run_id: str | None = None, /, **given: Any) -> Outcome:
         return asyncio.run(self.performed(self.asked(name, run_id, **given)))
 
     async def performed(self, asked: Asked) -> Outcome:

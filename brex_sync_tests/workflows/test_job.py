@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from brex_sync import definitions
+from brex_sync.orchestration.workflows import _form
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.server import running
 from brex_sync.settings import load_settings
+from brex_sync.workflows import load
 from brex_sync_tests.workflows.conftest import Desk
 
 Execute = Callable[..., dg.ExecuteInProcessResult]
@@ -94,15 +96,15 @@ def test_bad_lines_fail_the_run_before_anything_is_written(
 
 
 def test_the_form_has_types_choices_and_no_secret() -> None:
-    from brex_sync.orchestration.workflows import _form
-    from brex_sync.workflows import load
+    vendor = _form(load()["create-vendor"], ["brex", "brex_uk"]).to_fields_dict()
+    assert set(vendor) == {"company_name", "email", "phone", "connection", "confirm", "dry_run"}
+    leaver = _form(load()["offboard-user"], ["brex", "brex_uk"]).to_fields_dict()
+    assert leaver["user_id"].is_required
+    assert leaver["cards"].default_value == "lock"
+    assert choices(leaver["cards"]) == ["lock", "terminate"]
+    assert choices(leaver["connection"]) == ["brex", "brex_uk"]
 
-    fields = _form(load()["create-vendor"], ["brex", "brex_uk"]).to_fields_dict()
-    assert set(fields) == {"company_name", "email", "phone", "connection", "confirm", "dry_run"}
-    offboard = _form(load()["offboard-user"], ["brex", "brex_uk"]).to_fields_dict()
-    assert offboard["user_id"].is_required
-    assert [v.config_value for v in offboard["cards"].config_type.enum_values] == [
-        "lock",
-        "terminate",
-    ]
-    assert offboard["connection"].default_value == "brex"
+
+def choices(field: Any) -> list[str]:
+    kind = getattr(field.config_type, "inner_type", field.config_type)
+    return [value.config_value for value in kind.enum_values]
