@@ -29,9 +29,20 @@ class Ended:
 
 
 def command(
-    rig: Rig, home: Path, *words: str, kill: tuple[int, When] | None = None, **environment: str
+    rig: Rig,
+    home: Path,
+    *words: str,
+    kill: tuple[int, When] | None = None,
+    keys: str | None = None,
+    **environment: str,
 ) -> Ended:
-    """Runs the command against the rig; it is killed at its nth request, counted from 1."""
+    """Runs the command against the rig; it is killed at its nth request, counted from 1.
+
+    With `keys` it is at a terminal, where somebody types them.
+    """
+    terminal, keyboard = os.openpty()
+    if keys is not None:
+        os.write(terminal, keys.encode())
     gate = _Gate(rig.app, kill)
     with running(gate) as url:
         child = subprocess.Popen(
@@ -45,7 +56,7 @@ def command(
                 "COLUMNS": "200",
                 **environment,
             },
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if keys is None else keyboard,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -55,6 +66,8 @@ def command(
             said, _ = child.communicate(timeout=90)
         finally:
             child.kill()
+            os.close(terminal)
+            os.close(keyboard)
     return Ended(child.returncode, said)
 
 
