@@ -22,7 +22,7 @@ from brex_sync.connections.credentials import ActionNeeded, Credentials, Session
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, health, with_lost
 from brex_sync.connections.limits import limiter
-from brex_sync.connections.vault import Vault, VaultError, open_vault
+from brex_sync.connections.vault import VaultError, open_vault
 from brex_sync.databases import open_engine
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.server import bind, running_on
@@ -146,13 +146,8 @@ async def open_performer(
 ) -> AsyncIterator[Performer]:
     """Whoever performs the workflows of one connection. Raises what `open_client` does."""
     async with open_client(settings, connection, engine) as client:
-        vault = await asyncio.to_thread(workflow_vault, settings, engine)
+        vault = await asyncio.to_thread(ready_vault, settings, engine)
         yield Performer(connection.name, client, engine, vault)
-
-
-def workflow_vault(settings: Settings, engine: sa.Engine) -> Vault:
-    """What seals the inputs of workflows' runs. Raises VaultError."""
-    return ready_vault(settings, engine)
 
 
 def _silent(report: StreamReport) -> None:

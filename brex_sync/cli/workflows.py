@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from brex_sync import app as brex
 from brex_sync.cli.common import ConnectionName, console, errors
+from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, load_settings
@@ -76,7 +77,7 @@ def resume(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
     settings = load_settings()
     with databases(settings) as (ready, _), _warehouse(ready) as engine:
         workflows = load(settings.workflow_modules)
-        vault = brex.workflow_vault(ready, engine)
+        vault = ready_vault(ready, engine)
         name, asked = recall(engine, vault, workflows, run, _me())
         outcome = _perform(ready, find(ready, name), engine, asked)
     _end(outcome)

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from brex_sync.app import workflow_vault
 from brex_sync.brex.errors import BrexError
+from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.vault import VaultError
 from brex_sync.service.accounts import Accounts
 from brex_sync.settings import SettingsError
@@ -76,7 +76,7 @@ class Desk:
     under_way: dict[str, UnderWay] = field(default_factory=dict)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def list(self, request: Request) -> JSONResponse:
+    async def known(self, request: Request) -> JSONResponse:
         """The workflows, and the JSON Schema of what each is given."""
         shown = [
             {"name": w.name, "description": w.description, "inputs": w.inputs.model_json_schema()}
@@ -138,7 +138,7 @@ class Desk:
         if going is None:
             client = await self.accounts.client(connection)
             vault = await asyncio.to_thread(
-                workflow_vault, self.accounts.settings, self.accounts.engine
+                ready_vault, self.accounts.settings, self.accounts.engine
             )
             performer = Performer(connection, client, self.accounts.engine, vault)
             going = self.under_way.get(asked.run_id) or self._start(performer, asked)
@@ -167,7 +167,7 @@ def routes(accounts: Accounts) -> list[BaseRoute]:
     """The routes of this module. Raises WorkflowError for a module that cannot be loaded."""
     desk = Desk(accounts, load(accounts.settings.workflow_modules))
     return [
-        Route("/workflows", _answering(desk.list)),
+        Route("/workflows", _answering(desk.known)),
         Route("/workflows/runs/{run}", _answering(desk.show)),
         Route("/workflows/{connection}/{name}", _answering(desk.perform), methods=["POST"]),
     ]

@@ -1,7 +1,7 @@
 """What workflows have done: noted before and after each request, so that a run can go on."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -89,7 +89,11 @@ def claimed(engine: sa.Engine, run_id: str) -> Iterator[bool]:
     """
     alone = sa.create_engine(engine.url, poolclass=sa.NullPool)
     with alone.connect() as db:
-        yield bool(db.scalar(sa.select(sa.func.pg_try_advisory_lock(_lock_of(run_id)))))
+        try:
+            yield bool(db.scalar(sa.select(sa.func.pg_try_advisory_lock(_lock_of(run_id)))))
+        finally:
+            with suppress(sa.exc.DBAPIError):
+                db.execute(sa.select(sa.func.pg_advisory_unlock_all()))
 
 
 def open_run(

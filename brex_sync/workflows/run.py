@@ -132,9 +132,15 @@ class Performer:
             await self._drive(going, asked.workflow.steps(asked.inputs))
         except (WorkflowError, BrexError) as error:
             failure = error
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            told = f"the workflow itself has a fault: {type(error).__name__}"
+            await asyncio.to_thread(table.close_run, self.engine, asked.run_id, told)
+            raise
         stale = await self._refetch(going.touched)
-        told = None if failure is None else str(failure)
-        await asyncio.to_thread(table.close_run, self.engine, asked.run_id, told)
+        ended = None if failure is None else str(failure)
+        await asyncio.to_thread(table.close_run, self.engine, asked.run_id, ended)
         return await asyncio.to_thread(self._outcome, asked, failure, stale)
 
     @asynccontextmanager

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.killing import When, command
 
@@ -23,7 +25,8 @@ REQUESTS = 3 + len(WRITES) + len(WRITES)
 def killed_and_continued(desk: Desk, home: Path, number: int, when: When) -> None:
     killed = command(desk.rig, home, *WORDS, "--run-id", RUN, kill=(number, when))
     assert killed.code == -9, killed.said
-    known = desk.rig.rows("SELECT FROM brex_sync.workflow_runs")
+    known = workflow_runs.find(desk.rig.engine, RUN)
+    assert known is None or known.state is RunState.INTERRUPTED
     words = ("resume", RUN) if known else (*WORDS, "--run-id", RUN)
     ended = command(desk.rig, home, *words)
     assert ended.code == 0, ended.said

@@ -1,12 +1,18 @@
 """How workflows are performed: noted, continued, refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from brex_sync.connections.vault import Vault, new_key
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.workflows.run import OtherInputs, key_of
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.roles import let_people_read
+from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync.workflows.declare import WorkflowError
+from brex_sync.workflows.run import Busy, OtherInputs, key_of, recall
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "4f1c9a52-7d55-4d6f-8f3e-0a7d2b1c9e01"
@@ -174,3 +180,76 @@ def test_the_record_of_writes_cannot_be_changed(desk: Desk, leaver: str, stateme
     refused = pytest.raises(sa.exc.DBAPIError, match="neither changed nor removed")
     with refused, desk.rig.engine.begin() as db:
         db.exec_driver_sql(statement)
+
+
+def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -> None:
+    asked = desk.asked("offboard-user", RUN, user_id=leaver)
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(
+            desk.performed(asked), desk.performed(asked), return_exceptions=True
+        )
+
+    results = asyncio.run(both())
+    (busy,) = [result for result in results if isinstance(result, Busy)]
+    assert str(busy) == f"run {RUN} is being performed by another process"
+    assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
+    assert workflow_runs.find(desk.rig.engine, RUN).state is RunState.FINISHED
+
+
+def test_a_run_is_seen_to_run_by_whoever_looks(desk: Desk, leaver: str) -> None:
+    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/users/leaver", "PUT", seconds=0.3))
+
+    async def look() -> list[Any]:
+        asked = desk.asked("offboard-user", RUN, user_id=leaver)
+        task = asyncio.create_task(desk.performed(asked))
+        while not desk.did():
+            await asyncio.sleep(0.01)
+        seen = [workflow_runs.find(desk.rig.engine, RUN).state]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return [*seen, workflow_runs.find(desk.rig.engine, RUN).state]
+
+    assert asyncio.run(look()) == [RunState.RUNNING, RunState.INTERRUPTED]
+    assert desk.perform("offboard-user", RUN, user_id=leaver).error is None
+    assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
+
+
+def test_what_a_run_was_given_is_known_to_whoever_has_the_key(desk: Desk, leaver: str) -> None:
+    asked = desk.asked("lock-card", RUN, card_id="c1", note="seen in Oslo")
+    asyncio.run(desk.performed(asked))
+    connection, known = recall(desk.rig.engine, desk.vault, desk.workflows, RUN, "somebody")
+    assert (connection, known.inputs, known.by) == ("brex", asked.inputs, "somebody")
+    assert "Oslo" not in desk.rig.one("SELECT sealed FROM brex_sync.workflow_inputs")
+    with pytest.raises(WorkflowError, match="of lock-card, which is not declared any more"):
+        recall(desk.rig.engine, desk.vault, {}, RUN, "somebody")
+    other = new_key()
+    workflow_runs.seal_anew(
+        desk.rig.engine, lambda sealed: Vault(lambda: other).seal(desk.vault.open(sealed))
+    )
+    _, again = recall(desk.rig.engine, Vault(lambda: other), desk.workflows, RUN, "somebody")
+    assert again.inputs == asked.inputs
+
+
+def test_no_credential_is_stored(desk: Desk, leaver: str) -> None:
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
+    outcome = desk.perform("offboard-user", user_id=leaver)
+    assert desk.rig.token not in repr(outcome)
+    for table in ("writes", "workflow_runs", "workflow_steps", "workflow_inputs"):
+        for (row,) in desk.rig.rows(f"SELECT t::text FROM brex_sync.{table} t"):
+            assert desk.rig.token not in row
+
+
+def test_people_may_read_the_record_and_not_what_is_sealed(desk: Desk, leaver: str) -> None:
+    desk.perform("lock-card", card_id="c1")
+    with desk.rig.engine.begin() as db:
+        db.exec_driver_sql("DO $$ BEGIN CREATE ROLE brex_reader; "
+                           "EXCEPTION WHEN duplicate_object THEN END $$")  # fmt: skip
+        let_people_read(db, "brex")
+        for table in ("writes", "workflow_runs", "workflow_steps", "workflow_inputs"):
+            may = db.scalar(
+                sa.select(
+                    sa.func.has_table_privilege("brex_reader", f"brex_sync.{table}", "SELECT")
+                )
+            )
+            assert may is (table != "workflow_inputs")
