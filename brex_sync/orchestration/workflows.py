@@ -37,8 +37,13 @@ def workflow_jobs(
 
 
 def job_name(workflow: Workflow) -> str:
-    """The job of a workflow, and its one step."""
+    """The job of a workflow."""
     return workflow.name.replace("-", "_")
+
+
+def step_name(workflow: Workflow) -> str:
+    """The one step of that job."""
+    return f"perform_{job_name(workflow)}"
 
 
 def _job(
@@ -47,7 +52,7 @@ def _job(
     known = {connection.name: connection for connection in connections}
     form = _form(workflow, list(known))
 
-    @dg.op(name=job_name(workflow), description=workflow.description)
+    @dg.op(name=step_name(workflow), description=workflow.description)
     def perform(context: dg.OpExecutionContext, config: form) -> None:  # type: ignore[valid-type]
         given: dict[str, Any] = dict(config)
         chosen = {name: _plain(v) for name, v in given.items() if v is not None}

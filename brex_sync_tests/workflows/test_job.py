@@ -32,7 +32,7 @@ def execute(
         repository = definitions.build().get_repository_def()
 
         def run(name: str, given: dict[str, Any], **kw: Any) -> dg.ExecuteInProcessResult:
-            config = {"ops": {name: {"config": given}}}
+            config = {"ops": {f"perform_{name}": {"config": given}}}
             job = repository.get_job(name)
             return job.execute_in_process(run_config=config, raise_on_error=False, **kw)
 
