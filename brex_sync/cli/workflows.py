@@ -274,7 +274,7 @@ def _end(outcome: Outcome) -> None:
         return
     for line in outcome.faults or outcome.error.splitlines():
         errors.print(line, style="red", highlight=False, soft_wrap=True)
-    if outcome.faults:
+    if outcome.faults and not outcome.steps:
         errors.print("Nothing was written.", highlight=False)
     else:
         errors.print(

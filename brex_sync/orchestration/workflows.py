@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pydantic
+import sqlalchemy as sa
 
 from brex_sync.app import open_client, open_performer
 from brex_sync.connections.declared import Connection
@@ -66,8 +67,7 @@ def _job(
             asked = Asked(workflow, inputs, _root(context), f"Dagster run {context.run_id}")
             outcome = _perform(settings, known[connection], asked)
         except faults.EXPECTED as error:
-            told = f"Nothing was written. {faults.sentence(error)}"
-            raise dg.Failure(told, allow_retries=False) from None
+            raise dg.Failure(_sentence(error), allow_retries=False) from None
         _tell(context, outcome)
 
     @dg.job(
@@ -161,6 +161,13 @@ def _rehearse(
         return asyncio.run(go())
     finally:
         engine.dispose()
+
+
+def _sentence(error: Exception) -> str:
+    """Why a run did not come to an outcome."""
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        return f"{faults.sentence(error)}. Re-executed from here, the run goes on."
+    return f"Nothing was written. {faults.sentence(error)}"
 
 
 def _log_plan(context: dg.OpExecutionContext, planned: list[Planned]) -> None:

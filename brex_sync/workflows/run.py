@@ -5,7 +5,7 @@ them; so it comes to the step at which it stopped, which is sent again with the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -186,20 +186,21 @@ class Performer:
 
     async def _make_all(self, going: _Going, steps: Sequence[Step]) -> list[Any]:
         """Steps that do not depend on one another: one that is refused stops no other."""
-        at_once = asyncio.Semaphore(1 if any(step.writes for step in steps) else LOOKS_AT_ONCE)
         lost: list[StepFailed] = []
 
         async def make(step: Step) -> Any:
-            async with at_once:
-                if lost and not lost[-1].refused:
-                    return None
-                try:
-                    return await self._make(going, step)
-                except StepFailed as failure:
-                    lost.append(failure)
-                    return None
+            if lost and not lost[-1].refused:
+                return None
+            try:
+                return await self._make(going, step)
+            except StepFailed as failure:
+                lost.append(failure)
+                return None
 
-        answers = await asyncio.gather(*map(make, steps))
+        if any(step.writes for step in steps):
+            answers = [await make(step) for step in steps]
+        else:
+            answers = await _side_by_side(make, steps)
         if lost:
             refused = all(failure.refused for failure in lost)
             raise StepFailed("\n".join(map(str, lost)), refused)
@@ -298,6 +299,21 @@ class Performer:
             isinstance(failure, BadInputs) or (isinstance(failure, StepFailed) and failure.refused),
             stale,
         )
+
+
+async def _side_by_side(make: Callable[[Step], Awaitable[Any]], steps: Sequence[Step]) -> list[Any]:
+    """The answers to steps that only look, a few at once; none goes on after this has ended."""
+    turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def look(step: Step) -> Any:
+        async with turns:
+            return await make(step)
+
+    answers = await asyncio.gather(*map(look, steps), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
 
 
 def key_of(run_id: str, step: str, refusals: int = 0) -> str:

@@ -59,6 +59,19 @@ def test_two_steps_of_one_name_are_refused(desk: Desk, leaver: str) -> None:
     assert len(desk.did()) == 1
 
 
+def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) -> None:
+    @workflow()
+    def twice(given: Nothing) -> Steps:
+        reason = {"reason": "OTHER"}
+        yield [
+            write(name, "POST /v2/cards/{id}/lock", id=key, body=reason)
+            for name, key in (("a", "c1"), ("a", "c2"), ("b", "c2"))
+        ]
+
+    assert "two steps are called 'a'" in perform(desk, twice).error
+    assert desk.did() == [("POST", "/v2/cards/c1/lock")]
+
+
 def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver: str) -> None:
     def at(key: str, then: Any) -> Any:
         def lock_both(given: Nothing) -> Steps:

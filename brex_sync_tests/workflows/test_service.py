@@ -15,6 +15,8 @@ from brex_sync.sandbox.server import running
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Configuration, Settings
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync_tests.workflows.conftest import Desk
 
 TOKEN = "bst_a_token_for_tests"
@@ -180,3 +182,20 @@ def test_what_there_is_and_how_it_is_asked_for_can_be_seen(talk: Any) -> None:
     assert schemas["lock-card"]["required"] == ["card_id"]
     codes = [unknown.status_code, other.status_code, broken.status_code, stranger.status_code]
     assert codes == [404, 404, 400, 401]
+
+
+def test_the_service_s_end_cuts_a_run_off_and_it_can_go_on(talk: Any, desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards/c2/lock", "POST"))
+    body, once = {"inputs": {"user_id": "leaver"}}, {"Idempotency-Key": "leaver"}
+
+    async def left(client: httpx.AsyncClient) -> str:
+        said = await post("offboard-user", body, Prefer="wait=0", **once)(client)
+        while len(desk.did()) < 2:
+            await asyncio.sleep(0.01)
+        return said.json()["run"]
+
+    run_id = talk(left)
+    assert workflow_runs.find(desk.rig.engine, run_id).state is RunState.INTERRUPTED
+    again = talk(post("offboard-user", body, **once))
+    assert (again.status_code, again.json()["run"]) == (200, run_id)
+    assert len(desk.did()) == 3
