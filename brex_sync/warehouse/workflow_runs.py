@@ -24,8 +24,9 @@ class RunState(StrEnum):
 
 
 class StepState(StrEnum):
-    """How a step stands; BEGUN: it was sent, and what came of it is not known."""
+    """How a step stands; BEGUN: it was sent, and what came of it is not known. NEW is not noted."""
 
+    NEW = "new"
     BEGUN = "begun"
     DONE = "done"
     REFUSED = "refused"

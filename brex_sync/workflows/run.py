@@ -16,7 +16,7 @@ import httpx
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient
-from brex_sync.brex.errors import BrexError, RateLimited, Refused, Transient
+from brex_sync.brex.errors import BrexError, Refused
 from brex_sync.brex.uploads import LinkRefused, put_file
 from brex_sync.connections.vault import Vault
 from brex_sync.streams import STREAMS, VIEWS
@@ -212,7 +212,7 @@ class Performer:
             raise WorkflowError(f"two steps are called {step.name!r}: each needs its own name")
         going.seen.add(step.name)
         fresh = StepNote(
-            step.name, step.method, step.url, masked(step.body), StepState.BEGUN, 0, None
+            step.name, step.method, step.url, masked(step.body), StepState.NEW, 0, None
         )
         note = going.known.get(step.name, fresh)
         if (note.method, note.path, note.body) != (fresh.method, fresh.path, fresh.body):
@@ -223,7 +223,7 @@ class Performer:
         try:
             kept = await self._answer(going, step, note)
         except BrexError as error:
-            raise _failure(step, error) from None
+            raise StepFailed(f"{step.name}: {error}", isinstance(error, Refused)) from None
         for stream in step.refetch:
             going.touched.setdefault(stream, []).append(step.id or kept["id"])
         return kept
@@ -257,9 +257,12 @@ class Performer:
             else:
                 kept = await self._upload(asked.run_id, step, note, key, sent)
         except BrexError as error:
-            state = StepState.REFUSED if isinstance(error, Refused) else StepState.BEGUN
+            refused = isinstance(error, Refused) and not _in_doubt(step, note, sent)
+            state = StepState.REFUSED if refused else StepState.BEGUN
             await asyncio.to_thread(ending, state, sent.answer(error))
-            raise
+            if refused:
+                raise
+            raise StepFailed(f"{step.name}: {error}{UNKNOWN}", refused=False) from None
         await asyncio.to_thread(ending, StepState.DONE, sent.answer(), kept)
         return kept
 
@@ -342,7 +345,7 @@ def recall(
     return run.connection, Asked(workflow, inputs, run_id, by)
 
 
-def _failure(step: Step, error: BrexError) -> StepFailed:
-    unknown = step.writes and isinstance(error, Transient) and not isinstance(error, RateLimited)
-    told = UNKNOWN if unknown else ""
-    return StepFailed(f"{step.name}: {error}{told}", isinstance(error, Refused))
+def _in_doubt(step: Step, note: StepNote, sent: sending.Sent) -> bool:
+    """Whether a request before the one that was refused may have done it. Asking for a link to put
+    a file at does nothing yet."""
+    return step.file is None and (note.state is StepState.BEGUN or sent.meter.requests > 1)

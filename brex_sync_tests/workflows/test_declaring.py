@@ -47,6 +47,8 @@ def test_no_id_leads_to_another_path(key: str) -> None:
 def test_a_stream_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="no stream is called kards"):
         write("lock", "POST /v2/cards/{id}/lock", id="c1", refetch="kards")
+    with pytest.raises(ValueError, match="keeps no id by which to fetch its row again"):
+        Step("create", "POST", "/v2/users", refetch=("users",))
 
 
 def test_two_steps_of_one_name_are_refused(desk: Desk, leaver: str) -> None:

@@ -118,6 +118,30 @@ def test_an_outcome_that_is_not_known_is_told_and_asked_for_with_the_same_key(
     ) == [(key_of(RUN, "lock card c1"), 3, 503), (key_of(RUN, "lock card c1"), 1, 200)]
 
 
+def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", status=500))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body="no scope"))
+    outcome = desk.perform("create-vendor", RUN, company_name="Acme")
+    assert outcome.error is not None
+    assert "answered 403: no scope" in outcome.error
+    assert "whether Brex did it is not known" in outcome.error
+    assert not outcome.refused
+    assert desk.perform("create-vendor", RUN, company_name="Acme").error is None
+    assert desk.did() == [("POST", "/v1/vendors")]
+    assert desk.rig.rows("SELECT DISTINCT idempotency_key FROM brex_sync.writes") == [
+        (key_of(RUN, "create vendor"),)
+    ]
+
+
+def test_a_refusal_of_what_an_earlier_attempt_began_changes_no_key(desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", times=3, status=500))
+    assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body="no scope"))
+    assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
+    assert desk.perform("create-vendor", RUN, company_name="Acme").error is None
+    assert desk.did() == [("POST", "/v1/vendors")]
+
+
 def test_cards_that_come_between_two_attempts_change_nothing(desk: Desk, leaver: str) -> None:
     desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
     desk.perform("offboard-user", RUN, user_id=leaver)
