@@ -17,6 +17,7 @@ from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.errors import BrexError
 from brex_sync.brex.oauth import Unavailable
 from brex_sync.connections.alerts import tell_once
+from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.credentials import ActionNeeded, Credentials, Session, now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, health, with_lost
@@ -35,6 +36,7 @@ from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse import unavailable
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.workflows.run import Performer
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,16 @@ async def open_client(
         limiter(connection, engine, for_syncs=for_syncs),
     ) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_performer(
+    settings: Settings, connection: Connection, engine: sa.Engine
+) -> AsyncIterator[Performer]:
+    """Whoever performs the workflows of one connection. Raises what `open_client` does."""
+    async with open_client(settings, connection, engine) as client:
+        vault = await asyncio.to_thread(ready_vault, settings, engine)
+        yield Performer(connection.name, client, engine, vault)
 
 
 def _silent(report: StreamReport) -> None:

@@ -13,11 +13,13 @@ from brex_sync.orchestration.connection import (
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
+from brex_sync.orchestration.workflows import workflow_jobs
 from brex_sync.settings import load_settings
+from brex_sync.workflows import load
 
 
 def build() -> dg.Definitions:
-    """The assets, job, schedules and sensor of every connection, and the nightly pruning."""
+    """The assets, job, schedules and sensor of every connection, the workflows, and the pruning."""
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
@@ -29,6 +31,7 @@ def build() -> dg.Definitions:
         jobs=[
             *(sync_job(c, tables[c.name]) for c in connections),
             *(keepalive_job(c, health[c.name]) for c in kept),
+            *workflow_jobs(settings, connections, load(settings.workflow_modules)),
             prune,
         ],
         schedules=[

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     )
     proxy_methods: str = Field("GET", validation_alias="BREX_SYNC_PROXY_METHODS")
     proxy_paths: str = Field("", validation_alias="BREX_SYNC_PROXY_PATHS")
+    workflows: str = Field("", validation_alias="BREX_SYNC_WORKFLOWS")
     sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     @field_validator("home")
@@ -120,6 +121,11 @@ class Settings(BaseSettings):
         if self.smtp_url and not self.alert_email:
             raise ValueError("BREX_SYNC_SMTP_URL needs BREX_SYNC_ALERT_EMAIL, who gets the alerts")
         return self
+
+    @property
+    def workflow_modules(self) -> list[str]:
+        """The modules whose workflows are offered too."""
+        return [name.strip() for name in self.workflows.split(",") if name.strip()]
 
     @property
     def chosen(self) -> Configuration:

@@ -127,7 +127,13 @@ class Reply:
     def refusal(self, call: Call) -> BrexError:
         """The exception that says why this is no good answer."""
         fault = Fault(self.status, self.body, self.trace_id, self.retry_after)
-        return classify(fault, str(call))
+        error = classify(fault, str(call))
+        error.fault = fault
+        return error
+
+
+def _any(reply: Reply) -> None:
+    """Every answer that Brex gives with success will do."""
 
 
 class BrexClient:
@@ -182,17 +188,22 @@ class BrexClient:
                 return read((await self._accepted(call, meter)).body)
         raise AssertionError("unreachable: tenacity returns or raises")
 
-    async def send(self, call: Call, meter: Meter) -> Reply:
+    async def send(
+        self, call: Call, meter: Meter, check: Callable[[Reply], object] = _any
+    ) -> Reply:
         """Asks for something until it is done, or refused.
 
-        A write without an idempotency key is repeated only where Brex did not look at it.
+        A write without an idempotency key is repeated only where Brex did not look at it. `check`
+        raises UnusableAnswer for an answer that does not show what it should.
 
         Raises:
             BrexError: it was refused, or it is not known whether it was done.
         """
         async for attempt in self._attempts(Transient if call.repeatable else RateLimited):
             with attempt:
-                return await self._accepted(call, meter)
+                reply = await self._accepted(call, meter)
+                check(reply)
+                return reply
         raise AssertionError("unreachable: tenacity returns or raises")
 
     async def exchange(self, call: Call, meter: Meter) -> Reply:

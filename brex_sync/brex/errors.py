@@ -13,7 +13,9 @@ _EXCERPT = 300
 
 
 class BrexError(Exception):
-    """Anything that kept Brex from giving a usable answer."""
+    """Anything that kept Brex from giving a usable answer. `fault` is the answer, if one came."""
+
+    fault: "Fault | None" = None
 
 
 class Transient(BrexError):

@@ -8,7 +8,7 @@ import typer
 from rich.logging import RichHandler
 
 from brex_sync.brex.errors import BrexError
-from brex_sync.cli import books, connections, requests, starting, syncing
+from brex_sync.cli import books, connections, requests, starting, syncing, workflows
 from brex_sync.cli.common import errors
 from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
@@ -20,6 +20,7 @@ from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
 from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.tables import TableMismatch
+from brex_sync.workflows.declare import WorkflowError
 
 FORESEEN = (
     BrexError,
@@ -32,6 +33,7 @@ FORESEEN = (
     TableMismatch,
     UpError,
     VaultError,
+    WorkflowError,
 )
 
 cli = typer.Typer(
@@ -43,7 +45,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (starting, syncing, connections, books, requests):
+for commands in (starting, syncing, connections, books, requests, workflows):
     commands.register(cli)
 
 

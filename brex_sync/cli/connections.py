@@ -77,6 +77,9 @@ def connect(
         list[str] | None,
         typer.Option(help="Ask for this stream's scope alone; may be given several times."),
     ] = None,
+    workflows: Annotated[
+        bool, typer.Option("--workflows", help="Ask for what workflows write with, too.")
+    ] = False,
 ) -> None:
     """Connect a Brex account, or repair a connection that Brex refuses.
 
@@ -86,7 +89,8 @@ def connect(
     settings = load_settings()
     entry = _entry(settings, name, configuration, api_key_env)
     connection = connection_of(settings, name, entry)
-    scopes = wanted_scopes(_streams(stream) if stream else brex.streams_of(settings, connection))
+    streams = _streams(stream) if stream else brex.streams_of(settings, connection)
+    scopes = wanted_scopes(streams, writes=workflows)
 
     def obtain() -> Tokens | str:
         if connection.application is None:

@@ -25,7 +25,7 @@ from brex_sync.embedded.lock import exclusive
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse import runs
+from brex_sync.warehouse import runs, workflow_runs
 from brex_sync.warehouse.credentials import State
 from brex_sync.warehouse.tables import prepare_internal
 
@@ -50,13 +50,17 @@ class Connected:
     reach: dict[str, str | None]
 
 
-def wanted_scopes(streams: Iterable[Stream]) -> list[str]:
-    """The scopes these streams need, and the one for the company's name.
+WRITE_SCOPES = frozenset({"budgets", "cards", "expenses.card", "users", "vendors"})
+"""What workflows write with (the operations of Brex's API reference)."""
+
+
+def wanted_scopes(streams: Iterable[Stream], *, writes: bool = False) -> list[str]:
+    """The scopes these streams need, and the one for the company's name; those of `writes` too.
 
     A scope that is an address is granted to an application for itself, never by a person.
     """
     asked = {stream.scope for stream in streams if "://" not in stream.scope}
-    return sorted(asked | {COMPANY_SCOPE})
+    return sorted(asked | {COMPANY_SCOPE} | (WRITE_SCOPES if writes else frozenset()))
 
 
 def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: Answer) -> Tokens:
@@ -162,7 +166,16 @@ def _seal_anew(settings: Settings) -> int:
                 if row is not None and row.secrets is not None:
                     table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
                     count += 1
+        workflow_runs.seal_anew(engine, lambda sealed: _sealed_anew(vault, sealed))
     return count
+
+
+def _sealed_anew(vault: Vault, sealed: str) -> str:
+    """The same under the new key; what no key opens any more is left as it is."""
+    try:
+        return vault.seal(vault.open(sealed))
+    except VaultError:
+        return sealed
 
 
 def vault_of(settings: Settings) -> Vault:
@@ -170,8 +183,9 @@ def vault_of(settings: Settings) -> Vault:
     return vaults.open_vault(settings.home, settings.encryption_key)
 
 
-def ready_vault(settings: Settings, engine: sa.Engine, name: str) -> Vault:
-    """The vault, with a key made if this is the first secret.
+def ready_vault(settings: Settings, engine: sa.Engine, name: str = "") -> Vault:
+    """The vault, with a key made if this is the first secret; `name` is a connection whose present
+    secret does not matter.
 
     Raises:
         VaultError: the database holds secrets of other connections that it can't open.

@@ -6,8 +6,16 @@ from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse.tables import TableMismatch
+from brex_sync.workflows.declare import WorkflowError
 
-EXPECTED = (BrexError, SettingsError, TableMismatch, VaultError, sa.exc.SQLAlchemyError)
+EXPECTED = (
+    BrexError,
+    SettingsError,
+    TableMismatch,
+    VaultError,
+    WorkflowError,
+    sa.exc.SQLAlchemyError,
+)
 """What keeps a run from starting, and is for an operator to mend."""
 
 

@@ -1,11 +1,11 @@
 """The Brex accounts a service speaks for, each with one client for as long as it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -13,6 +13,8 @@ from brex_sync.app import open_client
 from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection
 from brex_sync.settings import Settings
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Accounts:
     connections: Mapping[str, Connection]
     _clients: dict[str, BrexClient] = field(default_factory=dict, repr=False)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _tasks: set["asyncio.Task[Any]"] = field(default_factory=set, repr=False)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack, repr=False)
 
     async def client(self, name: str) -> BrexClient:
@@ -45,6 +48,14 @@ class Accounts:
         """Has something done once the clients are closed."""
         self._open.push_async_callback(callback)
 
+    def start(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Does something that outlives the request which asked for it; the service's end stops
+        it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -54,4 +65,7 @@ class Accounts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._open.aclose()

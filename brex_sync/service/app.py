@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from brex_sync.service import proxy
+from brex_sync.service import proxy, workflows
 from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 
@@ -21,7 +21,7 @@ def create_service(accounts: Accounts) -> Starlette:
         async with accounts:
             yield
 
-    local = Starlette(routes=proxy.routes(accounts))
+    local = Starlette(routes=[*proxy.routes(accounts), *workflows.routes(accounts)])
     service = Starlette(
         lifespan=lifespan,
         routes=[

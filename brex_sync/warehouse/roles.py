@@ -17,6 +17,9 @@ from brex_sync.warehouse.internal import (
     run_streams,
     runs,
     unavailable,
+    workflow_runs,
+    workflow_steps,
+    writes,
 )
 
 WRITER = "brex_writer"
@@ -30,6 +33,9 @@ OPEN_TABLES = (
     reconciliations,
     differences,
     proxied_requests,
+    workflow_runs,
+    workflow_steps,
+    writes,
 )
 """What the reader may see of the internal schema."""
 
@@ -57,19 +63,25 @@ def set_up(url: str, passwords: Mapping[str, str]) -> None:
                 )
 
 
-def let_people_read(db: sa.Connection, schema: str) -> None:
-    """Lets the reader see a connection's tables and views, those made later too, if there is one.
+def let_people_read(db: sa.Connection, schema: str | None = None) -> None:
+    """Lets the reader, if there is one, see what is open of the internal schema; with `schema`, a
+    connection's tables and views too, those made later as well.
 
     To be called by whoever owns the schema.
     """
     if not db.scalar(sa.text("SELECT true FROM pg_roles WHERE rolname = :r"), {"r": READER}):
         return
-    for statement in (
-        f'GRANT USAGE ON SCHEMA "{schema}", {INTERNAL} TO {READER}',
-        f'GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}" TO {READER}',
-        f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT SELECT ON TABLES TO {READER}',
+    statements = [
+        f"GRANT USAGE ON SCHEMA {INTERNAL} TO {READER}",
         *(f"GRANT SELECT ON {table.fullname} TO {READER}" for table in OPEN_TABLES),
-    ):
+    ]
+    if schema is not None:
+        statements += [
+            f'GRANT USAGE ON SCHEMA "{schema}" TO {READER}',
+            f'GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}" TO {READER}',
+            f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT SELECT ON TABLES TO {READER}',
+        ]
+    for statement in statements:
         db.exec_driver_sql(statement)
 
 

@@ -4,6 +4,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.oauth import ISSUER
+from brex_sync.warehouse import workflow_runs
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
 
 pytestmark = pytest.mark.timeout(240)
@@ -61,6 +63,19 @@ def test_consent_is_pasted_on_a_machine_without_a_browser(desk: Desk, commands: 
     assert not [secret for secret in secrets_of(desk) if secret in printed]
     commands.run("sync")
     assert desk.refreshes == []
+
+
+def test_what_workflows_write_with_is_asked_for_on_request(desk: Desk, commands: Commands) -> None:
+    process = commands.start(
+        "connect", "--configuration", "brex", "--no-browser", "--workflows", "--stream", "cards"
+    )
+    url = question(process)
+    printed, _ = process.communicate(consent(url) + "\n", timeout=60)
+    assert process.returncode == 0, printed
+    asked = set(parse_qs(urlsplit(url).query)["scope"][0].split())
+    writes = {"budgets", "cards", "expenses.card", "users", "vendors"}
+    assert writes | {"cards.readonly"} <= asked
+    assert "Granted: budgets, cards, cards.readonly, " in printed
 
 
 def test_consent_comes_back_to_this_machine_and_a_stranger_does_not_disturb(
@@ -242,6 +257,8 @@ def test_a_new_key_seals_everything_and_the_old_one_opens_nothing(
 ) -> None:
     desk.key("bxt_sandbox", "one")
     desk.key("bxt_team", "two")
+    given = desk.vault.seal({"inputs": "{}"})
+    assert workflow_runs.open_run(desk.engine, "a run", "one", "lock-card", "me", given) is None
     before = desk.row("one").secrets
     file = desk.home / "encryption.key"
     old = file.read_text()
@@ -250,6 +267,8 @@ def test_a_new_key_seals_everything_and_the_old_one_opens_nothing(
     assert "," not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert desk.row("one").secrets != before
+    sealed = workflow_runs.sealed_of(desk.engine, "a run") or ""
+    assert (sealed != given, desk.vault.open(sealed)) == (True, {"inputs": "{}"})
     assert desk.secrets("two") == {"api_key": "bxt_team"}
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience, Reply
-from brex_sync.brex.errors import Refused, ServerFault, Unreachable
+from brex_sync.brex.errors import Refused, ServerFault, Unreachable, UnusableAnswer
 from brex_sync.brex.rate_limit import RateLimiter
 
 PATIENCE = Patience(deadline=1, attempts=3, total=5, first=0.001, longest=0.002)
@@ -109,3 +109,25 @@ def test_a_refused_token_is_renewed_once() -> None:
 async def _by_token(request: Request) -> Response:
     good = request.headers["authorization"] == "Bearer bxt_2"
     return Response(status_code=200 if good else 401)
+
+
+def test_a_write_whose_answer_does_not_show_what_it_should_is_asked_for_again() -> None:
+    brex, looked = Brex(200), []
+
+    def check(reply: Reply) -> None:
+        looked.append(reply.status)
+        if len(looked) < 3:
+            raise UnusableAnswer("it has no id")
+
+    assert ask(brex, lambda client: client.send(KEYED, Meter(), check)).ok
+    assert [headers["idempotency-key"] for _, headers, _ in brex.asked] == ["k1"] * 3
+
+
+def test_an_error_knows_the_answer_it_came_with() -> None:
+    with pytest.raises(Refused) as refused:
+        send(Brex(400), KEYED)
+    assert refused.value.fault is not None
+    assert (refused.value.fault.status, refused.value.fault.trace_id) == (400, "t1")
+    with pytest.raises(Unreachable) as unreachable:
+        send(Brex(0), KEYED)
+    assert unreachable.value.fault is None

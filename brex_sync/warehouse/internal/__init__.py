@@ -18,6 +18,12 @@ from brex_sync.warehouse.internal.syncing import (
     unavailable,
     unfilled,
 )
+from brex_sync.warehouse.internal.workflows import (
+    workflow_inputs,
+    workflow_runs,
+    workflow_steps,
+    writes,
+)
 
 __all__ = [
     "checkpoints",
@@ -37,4 +43,8 @@ __all__ = [
     "runs",
     "unavailable",
     "unfilled",
+    "workflow_inputs",
+    "workflow_runs",
+    "workflow_steps",
+    "writes",
 ]

@@ -54,5 +54,9 @@ BEGIN
     IF to_regclass('brex_sync.proxied_requests') IS NOT NULL THEN
         GRANT SELECT ON brex_sync.proxied_requests TO brex_reader;
     END IF;
+    IF to_regclass('brex_sync.writes') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.writes, brex_sync.workflow_runs, brex_sync.workflow_steps
+            TO brex_reader;
+    END IF;
 END
 $roles$;

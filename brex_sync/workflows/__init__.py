@@ -1,0 +1,32 @@
+"""The workflows there are: those of this package, and those of modules that people name."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
+from brex_sync.workflows import cards, expenses, limits, people, vendors
+from brex_sync.workflows.declare import Workflow, WorkflowError
+
+MODULES = (people, cards, limits, vendors, expenses)
+
+
+def load(names: Iterable[str] = ()) -> Mapping[str, Workflow]:
+    """The workflows by name; those of the modules named too.
+
+    Raises:
+        WorkflowError: a module cannot be imported, or a name is taken.
+    """
+    found: dict[str, Workflow] = {}
+    for module in (*MODULES, *map(_import, names)):
+        for value in vars(module).values():
+            if not isinstance(value, Workflow):
+                continue
+            if found.setdefault(value.name, value) is not value:
+                raise WorkflowError(f"two workflows are called {value.name}: rename one")
+    return found
+
+
+def _import(name: str) -> object:
+    try:
+        return import_module(name)
+    except Exception as error:
+        raise WorkflowError(f"BREX_SYNC_WORKFLOWS: {name} cannot be imported: {error}") from error

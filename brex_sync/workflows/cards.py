@@ -1,0 +1,102 @@
+"""Cards: issue, lock, unlock, terminate."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from brex_sync.workflows.declare import Inputs, Steps, workflow, write
+from brex_sync.workflows.fields import Amount, Day, Period, Text, minor
+
+Reason = Literal[
+    "CARD_DAMAGED",
+    "CARD_LOST",
+    "CARD_NOT_RECEIVED",
+    "DO_NOT_NEED_PHYSICAL_CARD",
+    "DO_NOT_NEED_VIRTUAL_CARD",
+    "FRAUD",
+    "OTHER",
+]
+
+
+class Card(Inputs):
+    """The card concerned."""
+
+    card_id: Text = Field(description="The card's id at Brex.")
+
+
+class CardWithReason(Card):
+    """The card concerned, and why; the owner is told."""
+
+    reason: Reason = Field("OTHER", description="Why; its owner is told.")
+    note: Text | None = Field(None, description="More about it.")
+
+
+class NewCard(Inputs):
+    """A card to issue."""
+
+    user_id: Text = Field(description="Whose card it is: the user's id at Brex.")
+    card_name: Text = Field(description="What it is called.")
+    limit: Amount | None = Field(
+        None, description="A limit of its own, such as 500.00 USD; the user's if left out."
+    )
+    period: Period = Field("MONTHLY", description="How often that limit begins anew.")
+    lock_after: Day | None = Field(None, description="Lock it after this day, YYYY-MM-DD.")
+
+    @model_validator(mode="after")
+    def _locks_by_its_limit(self) -> Self:
+        if self.lock_after and not self.limit:
+            raise ValueError("lock_after needs a limit: a card without one has no controls")
+        return self
+
+
+def card_body(
+    user_id: str, name: str, limit: str | None, period: str, lock_after: str | None = None
+) -> dict[str, Any]:
+    """The request that issues a virtual card: with a limit of its own, or under its user's."""
+    controls = limit and {
+        "spend_limit": minor(limit),
+        "spend_duration": period,
+        "lock_after_date": lock_after,
+    }
+    return {
+        "owner": {"type": "USER", "user_id": user_id},
+        "card_name": name,
+        "card_type": "VIRTUAL",
+        "limit_type": "CARD" if limit else "USER",
+        "spend_controls": controls,
+    }
+
+
+@workflow(confirm=lambda given: f"The card {given.card_name!r} can be spent from at once.")
+def issue_card(given: NewCard) -> Steps:
+    """Issue a virtual card, with a limit of its own or under its user's."""
+    body = card_body(given.user_id, given.card_name, given.limit, given.period, given.lock_after)
+    yield write("issue card", "POST /v2/cards", body=body, refetch="cards")
+
+
+@workflow()
+def lock_card(given: CardWithReason) -> Steps:
+    """Lock a card, until it is unlocked."""
+    body = {"reason": given.reason, "description": given.note}
+    yield write(
+        "lock card", "POST /v2/cards/{id}/lock", id=given.card_id, body=body, refetch="cards"
+    )
+
+
+@workflow()
+def unlock_card(given: Card) -> Steps:
+    """Unlock a card that is locked."""
+    yield write("unlock card", "POST /v2/cards/{id}/unlock", id=given.card_id, refetch="cards")
+
+
+@workflow(confirm=lambda given: f"Card {given.card_id} is ended for good.")
+def terminate_card(given: CardWithReason) -> Steps:
+    """Terminate a card: it can never be used again."""
+    body = {"reason": given.reason, "description": given.note}
+    yield write(
+        "terminate card",
+        "POST /v2/cards/{id}/terminate",
+        id=given.card_id,
+        body=body,
+        refetch="cards",
+    )

@@ -1,0 +1,153 @@
+"""Card expenses: memos in bulk, and receipts from a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+from brex_sync.workflows.declare import (
+    BadInputs,
+    File,
+    Inputs,
+    Step,
+    Steps,
+    read,
+    upload,
+    workflow,
+    write,
+)
+from brex_sync.workflows.fields import Text
+from brex_sync.workflows.lines import from_csv, read_csv, refuse_files
+from brex_sync.workflows.sending import digest_of
+
+MAP = "receipts.csv"
+"""In a folder of receipts: which file belongs to which expense, where their names don't say."""
+KINDS = {".pdf", ".png", ".jpg", ".jpeg", ".heic", ".gif", ".tif", ".tiff", ".webp", ".html"}
+
+
+class Memo(Inputs):
+    """A memo for an expense."""
+
+    expense_id: Text = Field(description="The expense's id at Brex.")
+    memo: Text = Field(description="Its memo from now on.")
+
+
+class Memos(Inputs):
+    """Memos to set."""
+
+    memos: Annotated[list[Memo], from_csv(Memo, "expense_id")] = Field(
+        min_length=1,
+        description="A CSV file with the columns expense_id and memo; or the same as a list.",
+        json_schema_extra={"path": True},
+    )
+
+
+def _looks(expense_ids: Sequence[str]) -> list[Step]:
+    path = "/v1/expenses/{id}"
+    return [
+        read(f"look at {key}", path, id=key, keep=("id", "expense_type")) for key in expense_ids
+    ]
+
+
+def _check_cards(expenses: Sequence[dict[str, Any]]) -> None:
+    others = [e for e in expenses if e["expense_type"] != "CARD"]
+    if others:
+        raise BadInputs([f"{e['id']} is no card expense, but {e['expense_type']}" for e in others])
+
+
+@workflow()
+def set_memos(given: Memos) -> Steps:
+    """Set the memos of card expenses, many at once."""
+    _check_cards((yield _looks([one.expense_id for one in given.memos])))
+    yield [
+        write(
+            f"set memo of {one.expense_id}",
+            "PUT /v1/expenses/card/{id}",
+            id=one.expense_id,
+            body={"memo": one.memo},
+            refetch="expenses",
+        )
+        for one in given.memos
+    ]
+
+
+class Receipt(Inputs):
+    """A file, and the expense it belongs to."""
+
+    file: File
+    expense_id: Text
+
+
+class Mapped(Inputs):
+    """A line that says which file belongs to which expense."""
+
+    file: Text
+    expense_id: Text
+
+
+def _from_folder(given: Any, info: ValidationInfo) -> Any:
+    """The receipts in a folder: each file is named after its expense, or stands in receipts.csv."""
+    refuse_files(info)
+    if not isinstance(given, str | Path):
+        return given
+    folder = Path(given).expanduser().absolute()
+    try:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in KINDS and p.is_file())
+    except OSError as error:
+        raise BadInputs([f"{folder} cannot be read: {error.strerror}"]) from None
+    listed = folder / MAP
+    if listed.exists():
+        return _by_map(folder, [Mapped.model_validate(m) for m in read_csv(listed, Mapped, "file")])
+    return [{"file": _file(path), "expense_id": _expense_of(path)} for path in found]
+
+
+def _expense_of(path: Path) -> str:
+    """`expense_1.pdf` is of expense_1, and so is `expense_1--2.pdf`, a second file of it."""
+    return path.stem.partition("--")[0]
+
+
+def _by_map(folder: Path, lines: Sequence[Mapped]) -> list[dict[str, Any]]:
+    missing = [
+        line.file
+        for line in lines
+        if (folder / line.file).parent != folder or not (folder / line.file).is_file()
+    ]
+    if missing:
+        raise BadInputs([f"{MAP}: there is no file {name} in the folder" for name in missing])
+    return [{"file": _file(folder / x.file), "expense_id": x.expense_id} for x in lines]
+
+
+def _file(path: Path) -> File:
+    try:
+        return File(path, digest_of(path.read_bytes()))
+    except OSError as error:
+        raise BadInputs([f"{path} cannot be read: {error.strerror}"]) from None
+
+
+class Receipts(Inputs):
+    """Receipts to attach."""
+
+    folder: Annotated[list[Receipt], BeforeValidator(_from_folder)] = Field(
+        min_length=1,
+        description=f"A folder of files named after their expenses (expense_1.pdf, a second one "
+        f"expense_1--2.pdf), or with a {MAP} that has the columns file and expense_id.",
+        json_schema_extra={"path": True},
+    )
+
+
+@workflow()
+def attach_receipts(given: Receipts) -> Steps:
+    """Attach the receipts in a folder to their card expenses."""
+    expense_ids = dict.fromkeys(one.expense_id for one in given.folder)
+    _check_cards((yield _looks(list(expense_ids))))
+    yield [
+        upload(
+            f"attach {one.file.path.name}",
+            "/v1/expenses/card/{id}/receipt_upload",
+            one.file,
+            id=one.expense_id,
+            refetch="expenses",
+        )
+        for one in given.folder
+    ]

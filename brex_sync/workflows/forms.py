@@ -1,0 +1,70 @@
+"""A workflow's inputs as a form: what options and launchpads are made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from brex_sync.workflows.declare import Inputs
+
+
+class Kind(Enum):
+    """How an input is entered. NESTED ones only as JSON."""
+
+    TEXT = auto()
+    TEXTS = auto()
+    CHOICE = auto()
+    CHOICES = auto()
+    FLAG = auto()
+    NESTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One input. `choices` are the texts it may be; a `private` one must not be shown to others."""
+
+    name: str
+    kind: Kind
+    description: str
+    required: bool
+    default: Any
+    choices: tuple[str, ...]
+    private: bool
+
+
+def entries(inputs: type[Inputs]) -> Iterator[Entry]:
+    """The inputs, in the order in which they are declared."""
+    for name, field in inputs.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        kind, choices = (Kind.TEXT, ()) if extra.get("path") else _kind(field.annotation)
+        required = field.is_required()
+        default = None if required else field.get_default(call_default_factory=True)
+        told, private = field.description or "", bool(extra.get("private"))
+        yield Entry(name, kind, told, required, default, choices, private)
+
+
+def _kind(annotation: Any) -> tuple[Kind, tuple[str, ...]]:
+    annotation = _bare(annotation)
+    if get_origin(annotation) in (list, tuple):
+        inner, choices = _kind(get_args(annotation)[0])
+        many = {Kind.TEXT: Kind.TEXTS, Kind.CHOICE: Kind.CHOICES}
+        return many.get(inner, Kind.NESTED), choices
+    if get_origin(annotation) is Literal:
+        return Kind.CHOICE, get_args(annotation)
+    if annotation is bool:
+        return Kind.FLAG, ()
+    nested = isinstance(annotation, type) and issubclass(annotation, BaseModel | dict)
+    return (Kind.NESTED if nested or get_origin(annotation) is not None else Kind.TEXT), ()
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is annotated of it, and without None."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        some = [one for one in get_args(annotation) if one is not NoneType]
+        return _bare(some[0]) if len(some) == 1 else annotation
+    return annotation

@@ -1,0 +1,123 @@
+"""Bulk inputs: a CSV file read at once, so that all its bad lines are told together.
+
+Whoever asks over HTTP gives the lines themselves: no file of this machine is read for them.
+"""
+
+import csv
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BeforeValidator, ValidationError, ValidationInfo
+
+from brex_sync.workflows.declare import BadInputs, Inputs, Workflow
+
+FILES = {"files": True}
+"""The validation context of those who may name files."""
+MOST = 10_000
+"""Lines of one file; each is a request to Brex or more."""
+
+
+def from_csv(line: type[Inputs], key: str) -> BeforeValidator:
+    """Lets the path of a CSV file stand for a list of `line`, of which no two have one `key`."""
+
+    def read(given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, str | Path):
+            return given
+        refuse_files(info)
+        return read_csv(Path(given), line, key)
+
+    return BeforeValidator(read)
+
+
+def refuse_files(info: ValidationInfo) -> None:
+    """Raises ValueError unless files may be named."""
+    if not (info.context or {}).get("files"):
+        raise ValueError("files of this machine are read for its command line and Dagster alone")
+
+
+def read_csv(path: Path, line: type[Inputs], key: str) -> list[Inputs]:
+    """The lines of a CSV file whose first line names the fields.
+
+    Raises:
+        BadInputs: it cannot be read, or has bad lines: all of them are told.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            _check_header(path, reader.fieldnames, line)
+            return _read(reader, line, lambda read: getattr(read, key))
+    except OSError as error:
+        raise BadInputs([f"{path} cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise BadInputs([f"{path} is not UTF-8 text: save it as CSV in UTF-8"]) from None
+    except csv.Error as error:
+        raise BadInputs([f"{path} is no CSV: {error}"]) from None
+
+
+def _check_header(path: Path, named: Any, line: type[Inputs]) -> None:
+    wanted = {name for name, field in line.model_fields.items() if field.is_required()}
+    unknown = set(named or ()) - set(line.model_fields)
+    if unknown or wanted - set(named or ()):
+        columns = ", ".join(line.model_fields)
+        raise BadInputs([f"{path}: its first line must name the columns {columns}, and no others"])
+
+
+def _read(
+    reader: "csv.DictReader[str]", line: type[Inputs], key_of: Callable[[Inputs], Hashable]
+) -> list[Inputs]:
+    read: list[Inputs] = []
+    faults: list[str] = []
+    seen: dict[Hashable, int] = {}
+    for cells in reader:
+        number = reader.line_num
+        try:
+            one = _one(cells, line)
+        except BadInputs as bad:
+            faults += [f"line {number}: {fault}" for fault in bad.faults]
+            continue
+        first = seen.setdefault(key_of(one), number)
+        if first != number:
+            faults.append(f"line {number}: {key_of(one)} stands on line {first} already")
+        read.append(one)
+        if len(read) > MOST:
+            raise BadInputs([f"line {number}: more than {MOST:,} lines; make several files of it"])
+    if faults or not read:
+        raise BadInputs(faults or ["there is no line after the first"])
+    return read
+
+
+def _one(cells: dict[Any, Any], line: type[Inputs]) -> Inputs:
+    if None in cells or None in cells.values():
+        raise BadInputs(["has another number of cells than the first line"])
+    try:
+        return line.model_validate({name: cell for name, cell in cells.items() if cell != ""})
+    except ValidationError as error:
+        raise BadInputs(faults_of(error)) from None
+
+
+def read_inputs(kind: type[Inputs], given: Any, *, files: bool) -> Inputs:
+    """Inputs, checked. With `files`, paths of files of this machine may stand for their lines.
+
+    Raises:
+        BadInputs: something cannot be used; every fault is told.
+    """
+    try:
+        return kind.model_validate(given, context=FILES if files else {})
+    except ValidationError as error:
+        raise BadInputs(faults_of(error)) from None
+
+
+def read_back(workflow: Workflow, stored: str) -> Inputs:
+    """Inputs that were stored as JSON."""
+    return workflow.inputs.model_validate_json(stored, context=FILES)
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """What is wrong, field by field, without the values."""
+    faults = []
+    for fault in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        told = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{where}: {told}" if where else told)
+    return faults

@@ -1,0 +1,351 @@
+"""Performs workflows: each step is noted before it is sent and after it was answered.
+
+A workflow that is continued is begun anew, and steps that are done answer with what was kept of
+them; so it comes to the step at which it stopped, which is sent again with the key it had.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import httpx
+import sqlalchemy as sa
+
+from brex_sync.brex.client import BrexClient
+from brex_sync.brex.errors import BrexError, Refused
+from brex_sync.brex.uploads import LinkRefused, put_file
+from brex_sync.connections.vault import Vault
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.sync.refetch import refetch
+from brex_sync.warehouse import workflow_runs as table
+from brex_sync.warehouse.checkpoints import Fenced
+from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
+from brex_sync.workflows import sending
+from brex_sync.workflows.declare import (
+    BadInputs,
+    Inputs,
+    Kept,
+    Step,
+    Steps,
+    Workflow,
+    WorkflowError,
+)
+from brex_sync.workflows.lines import read_back
+from brex_sync.workflows.masking import masked
+
+LOOKS_AT_ONCE = 8
+"""How many steps that only look are made side by side."""
+UNKNOWN = "; whether Brex did it is not known: resumed, it is asked again with the same key"
+
+
+class Busy(WorkflowError):
+    """Another process performs the run right now."""
+
+
+class OtherInputs(WorkflowError):
+    """The run was begun with something else."""
+
+
+class StepFailed(WorkflowError):
+    """A step, or several that do not depend on one another, did not succeed."""
+
+    def __init__(self, message: str, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A workflow to perform. `run_id` makes it one and the same, however often it is asked for;
+    `by` is who asks, for the record."""
+
+    workflow: Workflow
+    inputs: Inputs
+    run_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    `steps` are those that stand. `error` says what failed, None where all was done; `faults` what
+    was wrong with the inputs, and `refused` that asking again as it is would change nothing.
+    `stale` tells of rows that could not be fetched again, which the next sync mends.
+    """
+
+    run_id: str
+    workflow: str
+    steps: tuple[StepNote, ...]
+    error: str | None = None
+    faults: tuple[str, ...] = ()
+    refused: bool = False
+    stale: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Going:
+    """A run on its way: what was done before, and what was come to since."""
+
+    asked: Asked
+    known: Mapping[str, StepNote]
+    seen: set[str] = field(default_factory=set)
+    touched: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Performs the workflows of one connection. `store` replaces the network to where files go."""
+
+    connection: str
+    client: BrexClient
+    engine: sa.Engine
+    vault: Vault
+    store: httpx.AsyncBaseTransport | None = None
+
+    async def perform(self, asked: Asked) -> Outcome:
+        """Does what is not done yet, and fetches the rows concerned again.
+
+        Raises:
+            Busy, OtherInputs: it was not begun.
+            VaultError: what it was given cannot be sealed or compared.
+            sqlalchemy.exc.SQLAlchemyError: the warehouse went away; to be resumed.
+        """
+        await asyncio.to_thread(
+            prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
+        )
+        async with self._claimed(asked.run_id):
+            if await asyncio.to_thread(self._is_done, asked):
+                return await asyncio.to_thread(self._outcome, asked)
+            return await self._perform(asked)
+
+    async def _perform(self, asked: Asked) -> Outcome:
+        known = await asyncio.to_thread(table.steps_of, self.engine, asked.run_id)
+        going = _Going(asked, {note.step: note for note in known})
+        failure: WorkflowError | BrexError | None = None
+        try:
+            await self._drive(going, asked.workflow.steps(asked.inputs))
+        except (WorkflowError, BrexError) as error:
+            failure = error
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            told = f"the workflow itself has a fault: {type(error).__name__}"
+            await asyncio.to_thread(table.close_run, self.engine, asked.run_id, told)
+            raise
+        stale = await self._refetch(going.touched)
+        ended = None if failure is None else str(failure)
+        await asyncio.to_thread(table.close_run, self.engine, asked.run_id, ended)
+        return await asyncio.to_thread(self._outcome, asked, failure, stale)
+
+    @asynccontextmanager
+    async def _claimed(self, run_id: str) -> AsyncIterator[None]:
+        claim = table.claimed(self.engine, run_id)
+        mine = await asyncio.to_thread(claim.__enter__)
+        try:
+            if not mine:
+                raise Busy(f"run {run_id} is being performed by another process")
+            yield
+        finally:
+            await asyncio.to_thread(claim.__exit__, None, None, None)
+
+    def _is_done(self, asked: Asked) -> bool:
+        """Notes that the run begins, or goes on; answers whether it had come to its end."""
+        given = {"inputs": asked.inputs.model_dump_json()}
+        name, run_id = asked.workflow.name, asked.run_id
+        sealed = self.vault.seal(given)
+        before = table.open_run(self.engine, run_id, self.connection, name, asked.by, sealed)
+        if before is None:
+            return False
+        run = table.find(self.engine, run_id)
+        if run is None or (run.connection, run.workflow) != (self.connection, name):
+            raise OtherInputs(f"run {run_id} is of another workflow: begin another run")
+        first = self.vault.open(before)["inputs"]
+        if read_back(asked.workflow, first) != asked.inputs:
+            raise OtherInputs(f"run {run_id} was begun with other inputs: begin another run")
+        if run.state is RunState.FINISHED:
+            return True
+        table.reopen_run(self.engine, run_id)
+        return False
+
+    async def _drive(self, going: _Going, steps: Steps) -> None:
+        try:
+            wish = next(steps)
+            while True:
+                if isinstance(wish, Step):
+                    wish = steps.send(await self._make(going, wish))
+                else:
+                    wish = steps.send(await self._make_all(going, wish))
+        except StopIteration:
+            pass
+
+    async def _make_all(self, going: _Going, steps: Sequence[Step]) -> list[Any]:
+        """Steps that do not depend on one another: one that is refused stops no other."""
+        lost: list[StepFailed] = []
+
+        async def make(step: Step) -> Any:
+            if lost and not lost[-1].refused:
+                return None
+            try:
+                return await self._make(going, step)
+            except StepFailed as failure:
+                lost.append(failure)
+                return None
+
+        if any(step.writes for step in steps):
+            answers = [await make(step) for step in steps]
+        else:
+            answers = await _side_by_side(make, steps)
+        if lost:
+            refused = all(failure.refused for failure in lost)
+            raise StepFailed("\n".join(map(str, lost)), refused)
+        return answers
+
+    async def _make(self, going: _Going, step: Step) -> Any:
+        """What is kept of a step's answer; made now, unless it was made before."""
+        if step.name in going.seen:
+            raise WorkflowError(f"two steps are called {step.name!r}: each needs its own name")
+        going.seen.add(step.name)
+        fresh = StepNote(
+            step.name, step.method, step.url, masked(step.body), StepState.NEW, 0, None
+        )
+        note = going.known.get(step.name, fresh)
+        if (note.method, note.path, note.body) != (fresh.method, fresh.path, fresh.body):
+            raise WorkflowError(
+                f"{step.name}: the run was begun by another version of the workflow, in which "
+                f"this step was {note.method} {note.path}: begin another run for what is left"
+            )
+        try:
+            kept = await self._answer(going, step, note)
+        except BrexError as error:
+            raise StepFailed(f"{step.name}: {error}", isinstance(error, Refused)) from None
+        for stream in step.refetch:
+            going.touched.setdefault(stream, []).append(step.id or kept["id"])
+        return kept
+
+    async def _answer(self, going: _Going, step: Step, note: StepNote) -> Any:
+        if note.state is StepState.DONE:
+            return note.kept
+        if not step.writes:
+            return await self._look(going, step, note)
+        try:
+            return await self._write(going, step, note)
+        except LinkRefused:
+            return await self._write(going, step, replace(note, refusals=note.refusals + 1))
+
+    async def _look(self, going: _Going, step: Step, note: StepNote) -> Any:
+        kept = await sending.look(self.client, step)
+        done = replace(note, state=StepState.DONE, kept=kept)
+        await asyncio.to_thread(table.note_read, self.engine, going.asked.run_id, done)
+        return kept
+
+    async def _write(self, going: _Going, step: Step, note: StepNote) -> Kept:
+        asked = going.asked
+        who = (asked.run_id, self.connection, asked.workflow.name, asked.by)
+        key = key_of(asked.run_id, step.name, note.refusals)
+        number = await asyncio.to_thread(table.begin_write, self.engine, who, note, key)
+        ending = partial(table.end_write, self.engine, asked.run_id, step.name, number)
+        sent = sending.Sent()
+        try:
+            if step.file is None:
+                kept = await sending.send(self.client, step, key, sent)
+            else:
+                kept = await self._upload(asked.run_id, step, note, key, sent)
+        except BrexError as error:
+            refused = isinstance(error, Refused) and not _in_doubt(step, note, sent)
+            state = StepState.REFUSED if refused else StepState.BEGUN
+            await asyncio.to_thread(ending, state, sent.answer(error))
+            if refused:
+                raise
+            raise StepFailed(f"{step.name}: {error}{UNKNOWN}", refused=False) from None
+        await asyncio.to_thread(ending, StepState.DONE, sent.answer(), kept)
+        return kept
+
+    async def _upload(
+        self, run_id: str, step: Step, note: StepNote, key: str, sent: sending.Sent
+    ) -> Kept:
+        """Puts a file, unless it was put by an attempt that could not note it any more."""
+        if note.kept and await sending.is_attached(self.client, step, note.kept["id"]):
+            return dict(note.kept)
+        content = await asyncio.to_thread(sending.read_file, step)
+        link, kept = await sending.ask_for_link(self.client, step, key, sent)
+        await asyncio.to_thread(table.note_kept, self.engine, run_id, step.name, kept)
+        await put_file(link, step.file.path.name if step.file else "", content, self.store)
+        return kept
+
+    async def _refetch(self, touched: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        """Brings the rows concerned up to date; tells of those that could not be."""
+        stale = []
+        for name, keys in touched.items():
+            try:
+                await refetch(self.client, self.engine, self.connection, STREAMS[name], keys)
+            except (BrexError, Fenced, sa.exc.SQLAlchemyError) as error:
+                first = str(error).partition("\n")[0]
+                stale.append(f"{name} will be brought up to date by the next sync: {first}")
+        return tuple(stale)
+
+    def _outcome(
+        self, asked: Asked, failure: Exception | None = None, stale: tuple[str, ...] = ()
+    ) -> Outcome:
+        notes = table.steps_of(self.engine, asked.run_id)
+        return Outcome(
+            asked.run_id,
+            asked.workflow.name,
+            tuple(note for note in notes if note.method != "GET" and note.state is StepState.DONE),
+            None if failure is None else str(failure),
+            failure.faults if isinstance(failure, BadInputs) else (),
+            isinstance(failure, BadInputs) or (isinstance(failure, StepFailed) and failure.refused),
+            stale,
+        )
+
+
+async def _side_by_side(make: Callable[[Step], Awaitable[Any]], steps: Sequence[Step]) -> list[Any]:
+    """The answers to steps that only look, a few at once; none goes on after this has ended."""
+    turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def look(step: Step) -> Any:
+        async with turns:
+            return await make(step)
+
+    answers = await asyncio.gather(*map(look, steps), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
+
+
+def key_of(run_id: str, step: str, refusals: int = 0) -> str:
+    """A step's idempotency key. What Brex refused was not done, and is asked for anew with another,
+    since nobody says whether Brex remembers its refusals."""
+    name = f"{step}\n{refusals}" if refusals else step
+    return str(uuid5(uuid5(NAMESPACE_OID, run_id), name))
+
+
+def recall(
+    engine: sa.Engine, vault: Vault, workflows: Mapping[str, Workflow], run_id: str, by: str
+) -> tuple[str, Asked]:
+    """The connection of a run that was begun, and what it was asked for.
+
+    Raises:
+        WorkflowError: there is no such run, or its workflow is declared no more.
+        VaultError: what it was given cannot be opened.
+    """
+    run, sealed = table.find(engine, run_id), table.sealed_of(engine, run_id)
+    if run is None or sealed is None:
+        raise WorkflowError(f"no workflow's run is called {run_id}")
+    if run.workflow not in workflows:
+        raise WorkflowError(f"run {run_id} is of {run.workflow}, which is not declared any more")
+    workflow = workflows[run.workflow]
+    inputs = read_back(workflow, vault.open(sealed)["inputs"])
+    return run.connection, Asked(workflow, inputs, run_id, by)
+
+
+def _in_doubt(step: Step, note: StepNote, sent: sending.Sent) -> bool:
+    """Whether a request before the one that was refused may have done it. Asking for a link to put
+    a file at does nothing yet."""
+    return step.file is None and (note.state is StepState.BEGUN or sent.meter.requests > 1)

@@ -1,0 +1,138 @@
+"""A step's request to Brex, and what is kept of the answer."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from brex_sync.brex.client import BrexClient, Call, Meter, Reply
+from brex_sync.brex.errors import BrexError, Refused, UnusableAnswer
+from brex_sync.brex.paging import Listing, walk
+from brex_sync.brex.strict_json import read_item
+from brex_sync.brex.uploads import LARGEST
+from brex_sync.streams.declare import Shape
+from brex_sync.warehouse.workflow_runs import Answer
+from brex_sync.workflows.declare import Kept, Step
+
+EXPENSE = "/v1/expenses/{id}"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of a request so far."""
+
+    meter: Meter = field(default_factory=Meter)
+    reply: Reply | None = None
+
+    def answer(self, error: BrexError | None = None) -> Answer:
+        """The same for the record; `error` is why it did not succeed."""
+        said = error.fault if error is not None else self.reply
+        told = None if error is None else str(error)
+        return Answer(
+            self.meter.requests,
+            said.status if said else None,
+            told,
+            said.trace_id if said else None,
+        )
+
+
+async def look(client: BrexClient, step: Step) -> Any:
+    """What is kept of something that is only looked at.
+
+    Raises:
+        BrexError: it could not be seen.
+    """
+    if not step.every:
+        return await client.get(step.url, step.params, partial(_kept, step.keep), Meter())
+    listing = Listing(step.url, step.params, None, Shape.ENVELOPE, of_parent=False)
+    pages = walk(client, listing, Meter())
+    return [_kept(step.keep, item) async for page in pages for item in page.items]
+
+
+async def send(client: BrexClient, step: Step, key: str, sent: Sent) -> Kept:
+    """What is kept of the answer to a write.
+
+    Raises:
+        BrexError: it was refused, or it is not known whether it was done.
+    """
+    return _pick(step.keep, await _ask(client, step, key, sent, step.keep))
+
+
+async def ask_for_link(client: BrexClient, step: Step, key: str, sent: Sent) -> tuple[str, Kept]:
+    """Where to put a file, which is a permission to be kept nowhere; and what is kept.
+
+    Raises:
+        BrexError: it was refused, or no answer came.
+    """
+    answer = await _ask(client, step, key, sent, ("id", "uri"))
+    return str(answer["uri"]), _pick(step.keep, answer)
+
+
+async def is_attached(client: BrexClient, step: Step, receipt: str) -> bool:
+    """Whether an expense has a receipt. Raises BrexError."""
+    path = EXPENSE.replace("{id}", quote(step.id or "", safe=""))
+    expense = await client.get(path, {}, _object, Meter())
+    return any(one.get("id") == receipt for one in expense.get("receipts") or ())
+
+
+def read_file(step: Step) -> bytes:
+    """A step's file, if it is still what it was.
+
+    Raises:
+        Refused: it is not, or is too large.
+    """
+    if step.file is None:
+        raise ValueError(f"step {step.name!r} has no file")
+    try:
+        content = step.file.path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{step.file.path} cannot be read: {error.strerror}") from None
+    if digest_of(content) != step.file.digest:
+        raise Refused(f"{step.file.path} was changed since the workflow was asked for")
+    if len(content) > LARGEST:
+        raise Refused(f"{step.file.path} has more than {LARGEST >> 20} MB, which is the most")
+    return content
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256, by which a file is known again."""
+    return hashlib.sha256(content).hexdigest()
+
+
+async def _ask(
+    client: BrexClient, step: Step, key: str, sent: Sent, needed: tuple[str, ...]
+) -> Mapping[str, Any]:
+    body = None if step.body is None else msgspec.json.encode(step.body)
+    call = Call(step.method, step.url, step.params, body, key)
+
+    def check(reply: Reply) -> None:
+        _needed(needed, _object(reply.body))
+
+    sent.reply = await client.send(call, sent.meter, check)
+    return _object(sent.reply.body)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Raises UnusableAnswer for what is no JSON object."""
+    read: dict[str, Any] = msgspec.json.decode(read_item(body).items[0])
+    return read
+
+
+def _kept(keep: tuple[str, ...], body: bytes) -> Kept:
+    answer = _object(body)
+    _needed(("id",) if "id" in keep else (), answer)
+    return _pick(keep, answer)
+
+
+def _needed(names: tuple[str, ...], answer: Mapping[str, Any]) -> None:
+    for name in names:
+        if not isinstance(answer.get(name), str) or not answer[name]:
+            raise UnusableAnswer(f"the answer has no {name}")
+
+
+def _pick(keep: tuple[str, ...], answer: Mapping[str, Any]) -> Kept:
+    return {name: answer.get(name) for name in keep}

@@ -1,0 +1,83 @@
+"""Vendors: whom the company pays."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from brex_sync.workflows.declare import Inputs, Steps, workflow, write
+from brex_sync.workflows.fields import Email, Text
+
+Digits = Annotated[str, StringConstraints(pattern=r"^\d{4,17}$")]
+Line = Annotated[Text, StringConstraints(max_length=59)]
+
+
+class Address(Inputs):
+    """An address in the United States."""
+
+    line1: Line
+    line2: Line | None = None
+    city: Text
+    state: Text
+    country: Text = "US"
+    postal_code: Text
+
+
+class Ach(Inputs):
+    """A bank account paid by ACH."""
+
+    type: Literal["ACH"]
+    routing_number: Digits
+    account_number: Digits
+    account_type: Literal["CHECKING", "SAVING"]
+    account_class: Literal["BUSINESS", "PERSONAL"]
+
+
+class Wire(Inputs):
+    """A bank account paid by domestic wire."""
+
+    type: Literal["DOMESTIC_WIRE"]
+    routing_number: Digits
+    account_number: Digits
+    address: Address
+
+
+class Cheque(Inputs):
+    """Where cheques go."""
+
+    type: Literal["CHEQUE"]
+    recipient_name: Annotated[Text, StringConstraints(max_length=40)]
+    mailing_address: Address
+
+
+Account = Annotated[Ach | Wire | Cheque, Field(discriminator="type")]
+
+
+class NewVendor(Inputs):
+    """A vendor to know."""
+
+    company_name: Text = Field(description="Name; each can be known once.")
+    email: Email | None = Field(None, description="E-mail address.")
+    phone: Text | None = Field(None, description="Phone number.")
+    payment_accounts: list[Account] = Field(
+        [],
+        description="How it is paid: one of each type of ACH, DOMESTIC_WIRE and CHEQUE.",
+        json_schema_extra={"private": True},
+    )
+
+    @model_validator(mode="after")
+    def _has_one_of_each(self) -> Self:
+        types = [account.type for account in self.payment_accounts]
+        if len(set(types)) < len(types):
+            raise ValueError("payment_accounts: Brex knows one account of each type")
+        return self
+
+
+@workflow()
+def create_vendor(given: NewVendor) -> Steps:
+    """Create a vendor, with the accounts it is paid to. No money moves."""
+    body = given.model_dump(exclude={"payment_accounts"}, exclude_none=True)
+    if given.payment_accounts:
+        body["payment_accounts"] = [
+            {"details": account.model_dump(exclude_none=True)} for account in given.payment_accounts
+        ]
+    yield write("create vendor", "POST /v1/vendors", body=body, refetch="vendors")

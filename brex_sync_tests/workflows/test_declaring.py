@@ -1,0 +1,167 @@
+"""What whoever declares a workflow is held to."""
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from brex_sync.workflows.declare import Inputs, Step, Steps, read, workflow, write
+from brex_sync.workflows.fields import Amount, minor
+from brex_sync.workflows.forms import Kind, entries
+from brex_sync.workflows.run import Asked
+from brex_sync_tests.workflows.conftest import Desk
+
+
+class Nothing(Inputs):
+    """No inputs."""
+
+
+def perform(desk: Desk, declared: Any, run_id: str = "a-run") -> Any:
+    return asyncio.run(desk.performed(Asked(declared, Nothing(), run_id, "a test")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v2/cards/{id}/pan", "/v2/cards/c1/PAN", "v2/users", "//evil.example/v2", "/v2//users",
+     "/v2/../v2/users", "https://evil.example/"],
+)  # fmt: skip
+def test_a_path_that_brex_must_not_be_asked_for_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="is no path to ask Brex for"):
+        write("bad", f"POST {path}", id="c1")
+
+
+@given(st.text(min_size=1))
+def test_no_id_leads_to_another_path(key: str) -> None:
+    if key in (".", "..") or key.lower() == "pan":
+        with pytest.raises(ValueError, match="is no path"):
+            read("look", "/v2/users/{id}", id=key)
+        return
+    url = read("look", "/v2/users/{id}", id=key).url
+    assert url.startswith("/v2/users/")
+    assert not set(url.removeprefix("/v2/users/")) & set("/?#\\")
+
+
+def test_a_stream_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="no stream is called kards"):
+        write("lock", "POST /v2/cards/{id}/lock", id="c1", refetch="kards")
+    with pytest.raises(ValueError, match="keeps no id by which to fetch its row again"):
+        Step("create", "POST", "/v2/users", refetch=("users",))
+
+
+def test_two_steps_of_one_name_are_refused(desk: Desk, leaver: str) -> None:
+    @workflow()
+    def twice(given: Nothing) -> Steps:
+        for key in ("c1", "c2"):
+            yield write("lock", "POST /v2/cards/{id}/lock", id=key, body={"reason": "OTHER"})
+
+    assert perform(desk, twice).error == "two steps are called 'lock': each needs its own name"
+    assert len(desk.did()) == 1
+
+
+def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) -> None:
+    @workflow()
+    def twice(given: Nothing) -> Steps:
+        reason = {"reason": "OTHER"}
+        yield [
+            write(name, "POST /v2/cards/{id}/lock", id=key, body=reason)
+            for name, key in (("a", "c1"), ("a", "c2"), ("b", "c2"))
+        ]
+
+    assert "two steps are called 'a'" in perform(desk, twice).error
+    assert desk.did() == [("POST", "/v2/cards/c1/lock")]
+
+
+def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver: str) -> None:
+    def at(key: str, then: Any) -> Any:
+        def lock_both(given: Nothing) -> Steps:
+            yield write("lock", "POST /v2/cards/{id}/lock", id=key, body={"reason": "OTHER"})
+            yield then
+
+        return workflow()(lock_both)
+
+    perform(desk, at("c1", read("look", "/v2/users/{id}", id="nobody")))
+    outcome = perform(desk, at("c2", read("look", "/v2/users/{id}", id="leaver")))
+    assert outcome.error is not None
+    assert "begun by another version of the workflow" in outcome.error
+    assert desk.did() == [("POST", "/v2/cards/c1/lock")]
+
+
+def test_a_workflow_with_a_fault_of_its_own_can_go_on_once_it_is_mended(
+    desk: Desk, leaver: str
+) -> None:
+    def ends(with_fault: bool) -> Any:
+        def lock_one(given: Nothing) -> Steps:
+            yield write("lock", "POST /v2/cards/{id}/lock", id="c1", body={"reason": "OTHER"})
+            if with_fault:
+                raise KeyError("a slip")
+
+        return workflow()(lock_one)
+
+    with pytest.raises(KeyError, match="a slip"):
+        perform(desk, ends(True))
+    assert desk.rig.rows("SELECT state, message FROM brex_sync.workflow_runs") == [
+        ("failed", "the workflow itself has a fault: KeyError")
+    ]
+    assert perform(desk, ends(False)).error is None
+    assert len(desk.did()) == 1
+
+
+def test_steps_of_the_same_name_in_two_runs_have_two_keys(desk: Desk, leaver: str) -> None:
+    desk.perform("lock-card", card_id="c1")
+    desk.perform("lock-card", card_id="c1")
+    assert len({entry.key for entry in desk.writes}) == 2
+
+
+class Everything(Inputs):
+    """Inputs of every kind."""
+
+    text: Amount = Field(description="An amount.")
+    maybe: str | None = None
+    texts: list[str] = Field([])
+    choice: Literal["a", "b"] = "a"
+    maybe_choice: Literal["a", "b"] | None = None
+    choices: list[Literal["a", "b"]] = Field([])
+    flag: bool = False
+    number: int = 3
+    nested: Nothing | None = None
+    several: list[Nothing] = Field([])
+    secret: str = Field("", json_schema_extra={"private": True})
+
+
+def test_a_form_has_an_entry_of_the_right_kind_for_every_input() -> None:
+    found = {entry.name: entry for entry in entries(Everything)}
+    kinds = {name: entry.kind for name, entry in found.items()}
+    assert kinds == {
+        "text": Kind.TEXT,
+        "maybe": Kind.TEXT,
+        "texts": Kind.TEXTS,
+        "choice": Kind.CHOICE,
+        "maybe_choice": Kind.CHOICE,
+        "choices": Kind.CHOICES,
+        "flag": Kind.FLAG,
+        "number": Kind.TEXT,
+        "nested": Kind.NESTED,
+        "several": Kind.NESTED,
+        "secret": Kind.TEXT,
+    }
+    assert [name for name, entry in found.items() if entry.required] == ["text"]
+    assert [name for name, entry in found.items() if entry.private] == ["secret"]
+    assert found["maybe_choice"].choices == ("a", "b")
+
+
+@given(st.integers(0, 10**14), st.sampled_from([("USD", 2), ("JPY", 0), ("KWD", 3)]))
+def test_an_amount_is_sent_exactly(amount: int, currency: tuple[str, int]) -> None:
+    code, places = currency
+    whole, part = divmod(amount, 10**places)
+    said = f"{whole}.{part:0{places}d} {code}" if places else f"{whole} {code}"
+    assert minor(said) == {"amount": amount, "currency": code}
+
+
+def test_a_step_shows_its_request() -> None:
+    step = write("set", "POST /v2/users/{id}/limit", id="a b", body={"secret": 1})
+    assert str(step) == "POST /v2/users/a%20b/limit"
+    assert "secret" not in repr(step)
+    assert isinstance(step, Step)

@@ -1,0 +1,110 @@
+"""Workflows as Dagster jobs, run in this process and re-executed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from brex_sync import definitions
+from brex_sync.orchestration.workflows import _form
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.server import running
+from brex_sync.settings import load_settings
+from brex_sync.workflows import load
+from brex_sync_tests.workflows.conftest import Desk
+
+Execute = Callable[..., dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def execute(
+    desk: Desk, leaver: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Execute]:
+    """Runs a workflow's job with what the launchpad would give it."""
+    url = desk.rig.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("BREX_SYNC_DATABASE_URL", url)
+    with ExitStack() as stack:
+        monkeypatch.setenv("BREX_API_URL", stack.enter_context(running(desk.rig.app)))
+        load_settings.cache_clear()
+        repository = definitions.build().get_repository_def()
+
+        def run(name: str, given: dict[str, Any], **kw: Any) -> dg.ExecuteInProcessResult:
+            config = {"ops": {f"perform_{name}": {"config": given}}}
+            job = repository.get_job(name)
+            return job.execute_in_process(run_config=config, raise_on_error=False, **kw)
+
+        yield run
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    [step] = [event for event in result.all_events if event.is_step_failure]
+    assert step.step_failure_data.user_failure_data is not None, step.step_failure_data.error
+    return str(step.step_failure_data.user_failure_data.description)
+
+
+def test_a_job_performs_the_workflow_and_shows_what_was_done(execute: Execute, desk: Desk) -> None:
+    result = execute("lock_card", {"card_id": "c1", "reason": "FRAUD"})
+    assert result.success
+    assert desk.item("cards", "c1")["status"] == "LOCKED"
+    assert desk.writes[0].body == {"reason": "FRAUD", "description": None}
+    by = desk.rig.one("SELECT asked_by FROM brex_sync.writes")
+    assert by == f"Dagster run {result.run_id}"
+    (output,) = [e for e in result.all_events if e.is_successful_output]
+    assert output.step_output_data.metadata["writes"].value == 1
+
+
+def test_re_executed_it_goes_on_with_what_is_left(execute: Execute, desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body="no scope"))
+    given = {"user_id": "leaver", "cards": "terminate", "confirm": True}
+    failed = execute("offboard_user", given)
+    told = failure(failed)
+    assert told.startswith("disable user: PUT /v2/users/leaver answered 403: no scope")
+    assert "3 steps stand: terminate card " in told
+    assert "goes on with what is left" in told
+    tags = {"dagster/parent_run_id": failed.run_id, "dagster/root_run_id": failed.run_id}
+    assert execute("offboard_user", given, tags=tags).success
+    assert len(desk.did()) == len(set(desk.did())) == 4
+    changed = execute("offboard_user", given | {"reason": "FRAUD"}, tags=tags)
+    assert "was begun with other inputs" in failure(changed)
+
+
+def test_it_asks_before_what_cannot_be_undone(execute: Execute, desk: Desk) -> None:
+    told = failure(execute("terminate_card", {"card_id": "c1"}))
+    assert told == (
+        "Nothing was written. Card c1 is ended for good. Set confirm to true if that is wanted."
+    )
+    assert not desk.rig.world.writes
+
+
+def test_a_rehearsal_writes_nothing(execute: Execute, desk: Desk) -> None:
+    assert execute("offboard_user", {"user_id": "leaver", "dry_run": True}).success
+    assert not desk.rig.world.writes
+
+
+def test_bad_lines_fail_the_run_before_anything_is_written(
+    execute: Execute, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "memos.csv").write_text("expense_id,memo\ne1,\ne2,Zoë\n")
+    told = failure(execute("set_memos", {"memos": str(tmp_path / "memos.csv")}))
+    assert told == (
+        "Nothing was written. line 2: memo: Field required\n"
+        "line 3: memo: Brex takes only plain (ASCII) characters"
+    )
+
+
+def test_the_form_has_types_choices_and_no_secret() -> None:
+    vendor = _form(load()["create-vendor"], ["brex", "brex_uk"]).to_fields_dict()
+    assert set(vendor) == {"company_name", "email", "phone", "connection", "confirm", "dry_run"}
+    leaver = _form(load()["offboard-user"], ["brex", "brex_uk"]).to_fields_dict()
+    assert leaver["user_id"].is_required
+    assert leaver["cards"].default_value == "lock"
+    assert choices(leaver["cards"]) == ["lock", "terminate"]
+    assert choices(leaver["connection"]) == ["brex", "brex_uk"]
+
+
+def choices(field: Any) -> list[str]:
+    kind = getattr(field.config_type, "inner_type", field.config_type)
+    return [value.config_value for value in kind.enum_values]

@@ -1,0 +1,201 @@
+"""Workflows asked for by other programs, over the service's own app."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from brex_sync.connections.declared import Connection
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.server import running
+from brex_sync.service.accounts import Accounts
+from brex_sync.service.app import create_service
+from brex_sync.settings import Configuration, Settings
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync_tests.workflows.conftest import Desk
+
+TOKEN = "bst_a_token_for_tests"
+LOCK = {"inputs": {"card_id": "c1"}}
+Talk = Callable[[httpx.AsyncClient], Awaitable[Any]]
+
+
+@pytest.fixture
+def talk(desk: Desk, leaver: str, tmp_path: Path) -> Callable[[Talk], Any]:
+    """Lets a program of this machine talk with the service."""
+    url = desk.rig.engine.url.render_as_string(hide_password=False)
+    settings = Settings(
+        _env_file=None,
+        BREX_SYNC_HOME=tmp_path,
+        BREX_SYNC_DATABASE_URL=url,
+        BREX_SYNC_SERVICE_TOKEN=TOKEN,
+    )
+
+    @asynccontextmanager
+    async def opened(brex: str) -> AsyncIterator[httpx.AsyncClient]:
+        connection = Connection("brex", Configuration.SANDBOX, brex, token="bxt_sandbox")
+        accounts = Accounts(settings, desk.rig.engine, {"brex": connection})
+        transport = httpx.ASGITransport(create_service(accounts), client=("127.0.0.1", 1))
+        headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "payroll/1"}
+        async with (
+            accounts,
+            httpx.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=60
+            ) as client,
+        ):
+            yield client
+
+    def run(said: Talk) -> Any:
+        async def go() -> Any:
+            async with opened(brex) as client:
+                return await said(client)
+
+        with running(desk.rig.app) as brex:
+            return asyncio.run(go())
+
+    return run
+
+
+def post(name: str, body: Any, **headers: str) -> Talk:
+    return lambda client: client.post(f"/workflows/brex/{name}", json=body, headers=headers)
+
+
+def test_a_workflow_is_performed_and_answered(talk: Any, desk: Desk) -> None:
+    answer = talk(post("lock-card", LOCK))
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["state"], said["error"], said["stale"]) == ("finished", None, [])
+    assert [(step["step"], step["done"]) for step in said["steps"]] == [("lock card", True)]
+    assert desk.rig.one("SELECT asked_by FROM brex_sync.writes") == "service: payroll/1"
+    assert desk.rig.rows("SELECT id, status FROM brex.cards") == [("c1", "LOCKED")]
+
+
+def test_past_the_deadline_there_is_a_run_to_poll(talk: Any, desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/cards/c1/lock", "POST", seconds=1))
+
+    async def said(client: httpx.AsyncClient) -> Any:
+        first = await post("lock-card", LOCK, Prefer="respond-async, wait=0")(client)
+        assert first.status_code == 202
+        where = first.headers["location"]
+        assert (await client.get(where)).json()["state"] == "running"
+        for _ in range(100):
+            shown = (await client.get(where)).json()
+            if shown["state"] != "running":
+                return shown
+            await asyncio.sleep(0.05)
+
+    shown = talk(said)
+    assert (shown["state"], shown["steps"][0]["done"]) == ("finished", True)
+
+
+def test_asked_twice_with_one_key_it_is_done_once(talk: Any, desk: Desk) -> None:
+    async def said(client: httpx.AsyncClient) -> list[httpx.Response]:
+        ask = post("lock-card", LOCK, **{"Idempotency-Key": "order 66"})
+        first = await asyncio.gather(ask(client), ask(client))
+        other = post("lock-card", {"inputs": {"card_id": "c2"}}, **{"Idempotency-Key": "order 66"})
+        return [*first, await ask(client), await other(client)]
+
+    one, two, three, other = talk(said)
+    assert one.json() == two.json() == three.json()
+    assert (other.status_code, other.json()["message"].partition(" was ")[2]) == (
+        409,
+        "begun with other inputs: begin another run",
+    )
+    assert len(desk.rig.world.writes) == 1
+
+
+def test_what_failed_goes_on_when_it_is_asked_for_again(talk: Any, desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body="no scope"))
+
+    async def said(client: httpx.AsyncClient) -> list[httpx.Response]:
+        body = {"inputs": {"user_id": "leaver"}}
+        failed = await post("offboard-user", body)(client)
+        again = {"Idempotency-Key": failed.json()["run"]}
+        return [failed, await post("offboard-user", body, **again)(client)]
+
+    failed, again = talk(said)
+    assert (failed.status_code, failed.json()["state"]) == (422, "failed")
+    assert "disable user: PUT /v2/users/leaver answered 403" in failed.json()["error"]
+    assert len(failed.json()["steps"]) == 2
+    assert again.status_code == 200
+    assert len(again.json()["steps"]) == len(desk.did()) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "told"),
+    [
+        ("terminate-card", LOCK, 422, 'Card c1 is ended for good. Send "confirm": true'),
+        ("lock-card", {"inputs": {}}, 422, "card_id: Field required"),
+        ("lock-card", {"inputs": {"card_id": 7}}, 422, "card_id: "),
+        ("lock-card", {"card_id": "c1"}, 422, "inputs: Field required"),
+        ("lock-card", [1], 422, "faults"),
+        ("lock-card", {"inputs": {"card_id": "x" * 5_000_000}}, 413, "4 MB"),
+        ("pay-somebody", LOCK, 404, "no workflow is called pay-somebody"),
+        ("set-memos", {"inputs": {"memos": "/etc/passwd"}}, 422, "files of this machine"),
+        ("attach-receipts", {"inputs": {"folder": "/etc"}}, 422, "files of this machine"),
+        (
+            "attach-receipts",
+            {"inputs": {"folder": [{"file": {"path": "/etc/passwd", "digest": ""},
+                                    "expense_id": "e"}]}},
+            422,
+            "files of this machine",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_reasons(
+    talk: Any, desk: Desk, name: str, body: Any, status: int, told: str
+) -> None:
+    answer = talk(post(name, body))
+    assert answer.status_code == status
+    assert told in answer.text.replace('\\"', '"')
+    assert not desk.rig.world.writes
+
+
+def test_with_the_agreement_it_is_done(talk: Any, desk: Desk) -> None:
+    assert talk(post("terminate-card", LOCK | {"confirm": True})).status_code == 200
+    assert desk.item("cards", "c1")["status"] == "TERMINATED"
+
+
+def test_a_rehearsal_writes_nothing(talk: Any, desk: Desk) -> None:
+    body = {"inputs": {"user_id": "leaver"}, "dry_run": True}
+    paths = [call["path"] for call in talk(post("offboard-user", body)).json()["would_be_sent"]]
+    assert sorted(paths) == ["/v2/cards/c1/lock", "/v2/cards/c2/lock", "/v2/users/leaver"]
+    assert not desk.rig.world.writes
+
+
+def test_what_there_is_and_how_it_is_asked_for_can_be_seen(talk: Any) -> None:
+    async def said(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [
+            await client.get("/workflows"),
+            await client.get("/workflows/runs/none"),
+            await client.post("/workflows/other/lock-card", json=LOCK),
+            await client.post("/workflows/brex/lock-card", content=b"\xff{"),
+            await client.get("/workflows", headers={"Authorization": "Bearer other"}),
+        ]
+
+    listed, unknown, other, broken, stranger = talk(said)
+    schemas = {one["name"]: one["inputs"] for one in listed.json()["workflows"]}
+    assert schemas["lock-card"]["required"] == ["card_id"]
+    codes = [unknown.status_code, other.status_code, broken.status_code, stranger.status_code]
+    assert codes == [404, 404, 400, 401]
+
+
+def test_the_service_s_end_cuts_a_run_off_and_it_can_go_on(talk: Any, desk: Desk) -> None:
+    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards/c2/lock", "POST"))
+    body, once = {"inputs": {"user_id": "leaver"}}, {"Idempotency-Key": "leaver"}
+
+    async def left(client: httpx.AsyncClient) -> str:
+        said = await post("offboard-user", body, Prefer="wait=0", **once)(client)
+        while len(desk.did()) < 2:
+            await asyncio.sleep(0.01)
+        return said.json()["run"]
+
+    run_id = talk(left)
+    assert workflow_runs.find(desk.rig.engine, run_id).state is RunState.INTERRUPTED
+    again = talk(post("offboard-user", body, **once))
+    assert (again.status_code, again.json()["run"]) == (200, run_id)
+    assert len(desk.did()) == 3
