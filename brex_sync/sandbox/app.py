@@ -13,14 +13,20 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from brex_sync.sandbox import uploads
 from brex_sync.sandbox.answers import Answers
+from brex_sync.sandbox.deliveries import Deliveries
 from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.sandbox.paging import read_limit
 from brex_sync.sandbox.refusals import Refusal, bad_request, not_found
 from brex_sync.sandbox.steering import Logged, steer
 from brex_sync.sandbox.world import World
+from brex_sync.sandbox.writes import WRITES
+from brex_sync.sandbox.writes.declare import Write
+from brex_sync.sandbox.writes.desk import Arrived, perform
 
 TOKEN = "bxt_sandbox"
 REMEMBERED = 100_000
@@ -52,14 +58,18 @@ class Sandbox:
     requests: deque[Logged] = field(default_factory=partial(deque, maxlen=REMEMBERED))
     recent: deque[float] = field(default_factory=deque)
 
-    async def answer(self, endpoint: Endpoint, request: Request) -> Response:
+    async def answer(self, asked: Endpoint | Write, request: Request) -> Response:
         """One request to Brex, from arrival to answer."""
         if self.latency:
             await asyncio.sleep(self.latency)
         try:
-            response = await self._respond(endpoint, request)
+            self._count()
+            if isinstance(asked, Endpoint):
+                response = await self._show(asked, request)
+            else:
+                response = await self._perform(asked, request)
         except Refusal as refusal:
-            response = refusal.response(endpoint.errors)
+            response = refusal.response(asked.errors)
         response.headers["X-Brex-Trace-Id"] = uuid4().hex
         self.requests.append(
             Logged(
@@ -72,8 +82,7 @@ class Sandbox:
         )
         return response
 
-    async def _respond(self, endpoint: Endpoint, request: Request) -> Response:
-        self._count()
+    async def _show(self, endpoint: Endpoint, request: Request) -> Response:
         query = request.query_params
         cursor = query.get("cursor")
         limit = read_limit(endpoint, query.get("limit"))
@@ -81,16 +90,30 @@ class Sandbox:
         if fault is not None:
             await _wait(fault)
             if fault.kind is Kind.STATUS:
-                return Response(
-                    fault.body, fault.status, fault.headers, media_type="application/json"
-                )
+                return _status(fault)
             _refuse(fault)
-        self._authorise(endpoint, request)
+        self._authorise(endpoint.scope, endpoint.path, request)
         self.world.tick()
         body = self.answers.body(endpoint, query, request.path_params, limit)
         if fault is not None:
             return _spoil(fault, body, cursor)
         return Response(body, media_type="application/json")
+
+    async def _perform(self, write: Write, request: Request) -> Response:
+        path = request.scope["path"]
+        fault = self.faults.strike(path, cursor=None, limit=None, method=request.method)
+        if fault is not None and fault.kind is Kind.STATUS:
+            return _status(fault)
+        self._authorise(write.scope, write.path, request)
+        raw = await request.body()
+        self.world.tick()
+        key = request.headers.get("Idempotency-Key")
+        arrived = Arrived(path, request.path_params, key, raw, str(request.base_url))
+        answer = perform(self.world, write, arrived)
+        if fault is not None:
+            await _wait(fault)
+            return _spoil(fault, answer.body, None)
+        return Response(answer.body, answer.status, media_type="application/json")
 
     def _count(self) -> None:
         if self.rate_limit is None:
@@ -105,7 +128,7 @@ class Sandbox:
             )
         self.recent.append(now)
 
-    def _authorise(self, endpoint: Endpoint, request: Request) -> None:
+    def _authorise(self, scope: str, path: str, request: Request) -> None:
         header = request.headers.get("Authorization")
         if not header:
             raise Refusal(401, "", "")
@@ -114,9 +137,9 @@ class Sandbox:
             raise Refusal(403, "FORBIDDEN", "Invalid or Revoked Token")
         if access.expired:
             raise Refusal(403, "FORBIDDEN", "Expired token")
-        if access.scopes is not None and endpoint.scope not in access.scopes:
-            raise Refusal(403, "FORBIDDEN", f"Missing required scope {endpoint.scope}")
-        if not access.roles and "cash" in endpoint.path:
+        if scope and access.scopes is not None and scope not in access.scopes:
+            raise Refusal(403, "FORBIDDEN", f"Missing required scope {scope}")
+        if not access.roles and "cash" in path:
             raise Refusal(401, "UNAUTHORIZED", "Must be cash admin, bookkeeper or user")
 
 
@@ -140,16 +163,25 @@ def create_app(
         Route(endpoint.path, partial(_serve, sandbox, endpoint), methods=["GET"])
         for endpoint in sorted(ENDPOINTS, key=lambda e: "{" in e.path)
     ]
+    routes += [
+        Route(write.path, partial(_serve, sandbox, write), methods=[write.method])
+        for write in sorted(WRITES, key=lambda w: "{" in w.path)
+    ]
     door = partial(steer, world, sandbox.faults, sandbox.requests)
     steering = Route("/_sandbox/{what}", door, methods=["GET", "POST", "DELETE"])
-    app = Starlette(routes=[*routes, steering], exception_handlers={404: _unknown})
+    upload = Route(uploads.PATH, partial(uploads.put, world), methods=["PUT"])
+    app = Starlette(
+        routes=[*routes, upload, steering],
+        exception_handlers={404: _unknown},
+        lifespan=lambda _: Deliveries(world).running(),
+    )
     app.state.requests = sandbox.requests
     app.state.sandbox = sandbox
     return app
 
 
-async def _serve(sandbox: Sandbox, endpoint: Endpoint, request: Request) -> Response:
-    return await sandbox.answer(endpoint, request)
+async def _serve(sandbox: Sandbox, asked: Endpoint | Write, request: Request) -> Response:
+    return await sandbox.answer(asked, request)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -172,8 +204,25 @@ def _refuse(fault: Fault) -> None:
         raise bad_request(f"limit must be less than or equal to {fault.limit}")
 
 
+class Dropped(Response):
+    """An answer that breaks off after its head: the server then closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+
+
+def _status(fault: Fault) -> Response:
+    return Response(fault.body, fault.status, fault.headers, media_type="application/json")
+
+
 def _spoil(fault: Fault, body: bytes, cursor: str | None) -> Response:
     """The answer as the fault leaves it."""
+    if fault.kind is Kind.DONE_STATUS:
+        return _status(fault)
+    if fault.kind is Kind.DROPPED:
+        return Dropped(body or b"-")
     if fault.kind is Kind.HTML:
         return Response("<html><body>Bad gateway</body></html>", media_type="text/html")
     spoilt = {

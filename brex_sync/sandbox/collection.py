@@ -1,7 +1,7 @@
 """A list as Brex keeps it: newest first, every item serialised once."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,11 @@ def stamp(moment: str) -> str:
     if read.tzinfo:
         read = read.astimezone(UTC).replace(tzinfo=None)
     return read.isoformat(timespec="microseconds")
+
+
+def moment(at: datetime) -> str:
+    """A moment as Brex writes it: UTC, with milliseconds."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 @dataclass(slots=True)
@@ -60,7 +65,8 @@ class Collection:
     """The items of one kind, in one list, or in one per parent.
 
     `id_field` identifies an item; `date_field` orders the list, newest first, where there is one.
-    `version` rises with every change.
+    `version` rises with every change. `watchers` are told of each item that is edited or, with
+    None for what was before, added.
     """
 
     def __init__(self, name: str, id_field: str = "id", date_field: str | None = None) -> None:
@@ -68,6 +74,7 @@ class Collection:
         self.id_field = id_field
         self.date_field = date_field
         self.version = 0
+        self.watchers: list[Callable[[Item | None, Item], None]] = []
         self._lists: dict[str, Rows] = {"": Rows()}
         self._index: dict[str, bytes] | None = None
         self._known: dict[str, Item] | None = None
@@ -121,6 +128,7 @@ class Collection:
     def add(self, item: Item, parent: str | None = None) -> None:
         """Inserts an item where the listing order puts it: before all that are no newer."""
         self.add_raw(str(item[self.id_field]), self._date(item), encode(item), parent)
+        self._tell(None, item)
 
     def add_raw(self, key: str, day: str, body: bytes, parent: str | None = None) -> None:
         """Inserts an item given as JSON, be it odd."""
@@ -161,6 +169,7 @@ class Collection:
         parent = self.delete(key)
         name = str(changed.get(self.id_field, key))
         self.add_raw(name, self._date(changed), encode(changed), parent)
+        self._tell(item, changed)
 
     def delete(self, key: str) -> str:
         """Removes an item and returns its parent; raises KeyError where there is none."""
@@ -175,6 +184,10 @@ class Collection:
                     self._index = index
                 return parent
         raise KeyError(key)
+
+    def _tell(self, before: Item | None, after: Item) -> None:
+        for watcher in self.watchers:
+            watcher(before, after)
 
     def _changed(self) -> None:
         self.version += 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHARE_ON_CARDS = 0.88
 LIMITS = 8
+PARENT, PARTS = "parent_expense_id", "expense_line_items"
 BARE_EVERY, BARE_FROM = 400, 3
 FILLED_LATER = (
     "merchant_id", "category", "purchased_at", "payment_status", "submitted_at", "approved_at",
@@ -47,6 +48,16 @@ def fill(world: "World", rng: random.Random, first: date, number: int) -> None:
             break
     rows.sort(reverse=True)
     world.collection("expenses").fill((key, day, body) for day, key, body in rows)
+
+
+def change(world: "World", key: str, **changes: Any) -> None:
+    """Changes fields of an expense now, and of its copy in the expense it was split from."""
+    expenses, changes = world.collection("expenses"), changes | {"updated_at": world.moment()}
+    expenses.edit(key, **changes)
+    parent = expenses.get((world.collection("expense_parents").get(key) or {}).get(PARENT, ""))
+    if parent is not None:
+        parts = [part | changes if part["id"] == key else part for part in parent[PARTS]]
+        expenses.edit(parent["id"], **{PARTS: parts, "updated_at": changes["updated_at"]})
 
 
 class ExpenseWriter:

@@ -6,7 +6,10 @@ from fnmatch import fnmatchcase
 
 
 class Kind(StrEnum):
-    """What goes wrong with an answer."""
+    """What goes wrong with an answer.
+
+    Of a write, all but STATUS, EXPIRED_CURSOR and SMALL_PAGES spoil the answer alone: it is done.
+    """
 
     STATUS = "status"
     """`status`, `body` and `headers` in place of the answer."""
@@ -28,17 +31,22 @@ class Kind(StrEnum):
     """The answer comes `seconds` late."""
     HANG = "hang"
     """No answer ever comes."""
+    DONE_STATUS = "done_status"
+    """What was asked is done, and `status`, `body` and `headers` are answered all the same."""
+    DROPPED = "dropped"
+    """What was asked is done, and the connection closes in the middle of the answer."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """A way to misbehave: on paths like `path` (a glob), after `after` good answers, `times` times.
-
-    `times` None means from then on.
+    """A way to misbehave: on paths like `path` and methods
+    like `method` (globs), after `after` good answers, `times` times; None means from
+    then on.
     """
 
     kind: Kind
     path: str = "*"
+    method: str = "*"
     times: int | None = 1
     after: int = 0
     status: int = 500
@@ -65,10 +73,14 @@ class Faults:
         """Behaves again."""
         self._faults.clear()
 
-    def strike(self, path: str, *, cursor: str | None, limit: int | None) -> Fault | None:
+    def strike(
+        self, path: str, *, cursor: str | None, limit: int | None, method: str = "GET"
+    ) -> Fault | None:
         """The fault this request meets, if any; it is counted as used."""
         for fault in self._faults:
-            if not fnmatchcase(path, fault.path) or not _concerns(fault, cursor, limit):
+            if not (fnmatchcase(path, fault.path) and fnmatchcase(method, fault.method)):
+                continue
+            if not _concerns(fault, cursor, limit):
                 continue
             if fault.after > 0:
                 fault.after -= 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from brex_sync.sandbox import card_spending, cash_flow
 from brex_sync.sandbox.books import record_of
+from brex_sync.sandbox.collection import moment
 from brex_sync.sandbox.expenses import ExpenseWriter
 from brex_sync.sandbox.people import PEOPLE, PLACES
 
@@ -31,11 +32,12 @@ def happen(world: "World", number: int, now: datetime) -> None:
         writer = ExpenseWriter(world, rng, today)
         expense = writer.of_transaction(transaction)
         fresh = {"status": "DRAFT", "submitted_at": None, "approved_at": None, "exported_at": None}
-        world.collection("expenses").add(expense | fresh | {"updated_at": _moment(now)})
+        world.collection("expenses").add(expense | fresh | {"updated_at": moment(now)})
+        world.events.purchase(expense["id"])
     if number % CASH_EVERY == 0:
         cash_flow.receive(world, rng, today, f"live_{number:08d}")
     if number % APPROVAL_EVERY == 0:
-        _approve(world, rng, _moment(now))
+        _approve(world, rng, moment(now))
     if number % PERSON_EVERY == 0:
         _change_person(world, rng)
 
@@ -46,7 +48,7 @@ def _turn_month(world: "World", now: datetime) -> None:
     cash_flow.close_statements(world, now.date())
 
 
-def _approve(world: "World", rng: random.Random, moment: str) -> None:
+def _approve(world: "World", rng: random.Random, at: str) -> None:
     """One of the newest expenses goes a step on, and into the books when it is approved."""
     expenses = world.collection("expenses")
     waiting = [
@@ -58,12 +60,12 @@ def _approve(world: "World", rng: random.Random, moment: str) -> None:
         return
     expense = rng.choice(waiting)
     if expense["status"] == "DRAFT":
-        changes = {"status": "SUBMITTED", "submitted_at": moment}
+        changes = {"status": "SUBMITTED", "submitted_at": at}
     else:
-        changes = {"status": "APPROVED", "approved_at": moment}
-    expenses.edit(expense["id"], **changes, updated_at=moment)
+        changes = {"status": "APPROVED", "approved_at": at}
+    expenses.edit(expense["id"], **changes, updated_at=at)
     users = world.collection("users").known()
-    if record := record_of(expense | changes | {"updated_at": moment}, users):
+    if record := record_of(expense | changes | {"updated_at": at}, users):
         world.collection("accounting_records").add(record)
 
 
@@ -75,7 +77,3 @@ def _change_person(world: "World", rng: random.Random) -> None:
     if users.get(key):
         field = f"{name.removesuffix('s')}_id"
         users.edit(key, **{field: f"{prefix}_{rng.randrange(len(values)):04d}"})
-
-
-def _moment(now: datetime) -> str:
-    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"

@@ -252,7 +252,7 @@ async def _decide(authority: Authority, request: Request) -> Response:
 async def _token(authority: Authority, request: Request) -> Response:
     form = await _form(request)
     kind = form.get("grant_type", "")
-    fault = authority.faults.strike(request.url.path, cursor=None, limit=None)
+    fault = authority.faults.strike(request.url.path, cursor=None, limit=None, method="POST")
     if fault is not None and fault.kind is Kind.STATUS:
         authority.requests.append(TokenRequest(kind, f"HTTP {fault.status}"))
         return Response(fault.body, fault.status, fault.headers)

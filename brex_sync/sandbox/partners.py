@@ -1,4 +1,4 @@
-"""What partners and integrations keep: referrals, webhook subscriptions, groups and secrets."""
+"""What partners and integrations keep: referrals, webhook subscriptions, groups and a secret."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -42,6 +42,4 @@ def fill(world: "World") -> None:
                 "status": "INACTIVE" if i else "ACTIVE",
             }
         )
-    secrets = world.collection("webhook_secrets")
-    secrets.add({"secret": "c2FuZGJveC1vbGQ=", "status": "PENDING_REVOKE"})
-    secrets.add({"secret": "c2FuZGJveA==", "status": "ACTIVE"})
+    world.events.ensure_secret()

@@ -9,6 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
+GRACE = 1.0
+"""Seconds that requests under way have to end, once a server in this process is to stop."""
 
 
 class PortTaken(Exception):
@@ -60,11 +62,10 @@ def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
         yield url_of(listener)
     finally:
         server.should_exit = True
+        thread.join(timeout=GRACE)
         server.force_exit = True
         thread.join(timeout=10)
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
-    )
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="auto"))

@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Self
+from itertools import count
+from typing import Any, Self
 
 from brex_sync.sandbox import (
     books,
@@ -17,10 +18,13 @@ from brex_sync.sandbox import (
     suppliers,
     travel,
 )
-from brex_sync.sandbox.collection import Collection, Item, decode
+from brex_sync.sandbox.collection import Collection, Item, decode, moment
 from brex_sync.sandbox.details import EXPAND, dress
 from brex_sync.sandbox.endpoints import ENDPOINTS
+from brex_sync.sandbox.events import Event, Events
 from brex_sync.sandbox.ledger import Ledger
+from brex_sync.sandbox.uploads import Upload
+from brex_sync.sandbox.writes.log import Answered, Written
 
 CARD_TRANSACTIONS = 12_000
 EXPENSES = 12_000
@@ -64,6 +68,9 @@ class World:
     `card_transactions` and `expenses` set their numbers in place of the usual ones: without
     `expenses`, as many as there are card transactions, up to 12,000. While `live`, a card
     transaction settles every 5 seconds of `clock`, and other things happen.
+
+    `writes` is the log of what was written through the API, `answered` the answers by
+    Idempotency-Key; `uploads` are the receipts sent, by id; `events` what webhooks tell.
     """
 
     def __init__(
@@ -79,12 +86,14 @@ class World:
         self._begin(seed, today or clock().date(), months, clock, live)
         spent = CARD_TRANSACTIONS if card_transactions is None else card_transactions
         self._fill(spent, min(spent, EXPENSES) if expenses is None else expenses)
+        self.events.watch()
 
     @classmethod
     def empty(cls, today: date | None = None) -> Self:
         """A world without data, for precise tests."""
         world = cls.__new__(cls)
         world._begin(0, today or _now().date(), 0, _now, live=False)
+        world.events.watch()
         return world
 
     def collection(self, name: str) -> Collection:
@@ -114,6 +123,23 @@ class World:
         """The time there."""
         return self._clock()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether things happen there by themselves."""
+        return self._live
+
+    def emit(self, event_type: str, **fields: Any) -> Event:
+        """Tells subscribers of an event with these fields, whether or not it happened."""
+        return self.events.emit(event_type, **fields)
+
+    def moment(self) -> str:
+        """The time there, as Brex writes it."""
+        return moment(self._clock())
+
+    def new_id(self, prefix: str) -> str:
+        """An id that nothing has yet."""
+        return f"{prefix}_w{next(self._numbers):05d}"
+
     def tick(self) -> None:
         """Lets happen what happened since the last request, if the world is live."""
         while self._live and (due := self._began + live.INTERVAL * (self._happened + 1)) <= (
@@ -127,6 +153,11 @@ class World:
     ) -> None:
         self.seed, self.today, self.months = seed, today, months
         self.ledgers: dict[str, Ledger] = {}
+        self.writes: list[Written] = []
+        self.answered: dict[str, Answered] = {}
+        self.uploads: dict[str, Upload] = {}
+        self.events = Events(self)
+        self._numbers = count(1)
         self._clock, self._live, self._began, self._happened = clock, live, clock(), 0
         listed = (e.collection for e in ENDPOINTS if e.collection not in _ONE_OF)
         self._collections = {

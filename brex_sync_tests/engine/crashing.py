@@ -104,7 +104,7 @@ class _Gate:
         self.strike: Callable[[], object] = lambda: None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self._came += 1
+        self._came += scope["type"] == "http"
         if self._moment and self._came == self._moment.request:
             self._timer = threading.Timer(self._moment.seconds, lambda: self.strike())
             self._timer.start()

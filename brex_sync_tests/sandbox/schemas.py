@@ -17,7 +17,7 @@ NOT_SCHEMA = ("nullable", "discriminator", "example", "examples", "xml", "defaul
 
 @dataclass(frozen=True)
 class Documented:
-    """A GET as the documents have it."""
+    """An operation as the documents have it."""
 
     path: str
     operation: dict[str, Any]
@@ -27,6 +27,33 @@ class Documented:
     def parameters(self) -> set[str]:
         """The names of its query parameters."""
         return {p["name"] for p in self.operation.get("parameters", ()) if p["in"] == "query"}
+
+    @property
+    def headers(self) -> dict[str, bool]:
+        """The headers it takes, and whether each is required."""
+        told = self.operation.get("parameters", ())
+        return {p["name"]: p.get("required", False) for p in told if p["in"] == "header"}
+
+    @property
+    def scopes(self) -> set[str]:
+        """The OAuth scopes that open it."""
+        told = self.operation.get("security", ())
+        return {scope for way in told for scopes in way.values() for scope in scopes}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The schema of its body; empty for one without."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        return self._resolved(content["application/json"]["schema"]) if content else {}
+
+    def body_complaints(self, body: Any) -> list[str]:
+        """What is wrong with a request's body."""
+        schema = jsonschema.Draft4Validator(validator_schema(self.body, self.document))
+        return [f"{list(e.absolute_path)}: {e.message[:200]}" for e in schema.iter_errors(body)]
+
+    def answers(self, status: str) -> bool:
+        """Whether an answer with this status has a body."""
+        return "content" in self.operation["responses"][status]
 
     def item_properties(self) -> dict[str, Any]:
         """What an item of the list has, by name."""
@@ -64,6 +91,16 @@ def documented() -> Iterator[Documented]:
             operation = operations.get("get")
             if operation and "application/json" in operation["responses"]["200"].get("content", {}):
                 yield Documented(path, operation, document)
+
+
+def documented_writes() -> Iterator[tuple[str, Documented]]:
+    """Every operation that changes something, with its method."""
+    for file in sorted(FOLDER.glob("*.yaml")):
+        document = yaml.safe_load(file.read_text())
+        for path, operations in document["paths"].items():
+            for method in ("post", "put", "delete", "patch"):
+                if method in operations:
+                    yield method.upper(), Documented(path, operations[method], document)
 
 
 def as_json_schema(node: Any) -> Any:
