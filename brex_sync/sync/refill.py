@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
-from brex_sync.streams import STREAMS
+from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.streams.declare import Child, Stream, Table
 from brex_sync.sync.nested import read_nested
 from brex_sync.sync.normalise import child_frame, to_array
@@ -38,7 +38,7 @@ def refill(engine: sa.Engine, connection: str) -> None:
 
 
 def _find(name: str) -> tuple[Stream | None, Table | None]:
-    for stream in STREAMS.values():
+    for stream in (*STREAMS.values(), *EVENT_TABLES.values()):
         for table in stream.tables():
             if table.name == name:
                 return stream, table
