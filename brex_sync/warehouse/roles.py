@@ -16,11 +16,23 @@ from brex_sync.warehouse.internal import (
     run_streams,
     runs,
     unavailable,
+    webhook_events,
+    webhook_refusals,
 )
 
 WRITER = "brex_writer"
 READER = "brex_reader"
-OPEN_TABLES = (runs, run_streams, quarantine, unavailable, closes, reconciliations, differences)
+OPEN_TABLES = (
+    runs,
+    run_streams,
+    quarantine,
+    unavailable,
+    closes,
+    reconciliations,
+    differences,
+    webhook_events,
+    webhook_refusals,
+)
 """What the reader may see of the internal schema."""
 
 

@@ -1,13 +1,15 @@
 """The log of runs: what each did, for charts of the sync itself and for those who retry one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.warehouse import outbox
 from brex_sync.warehouse.internal import run_streams, runs
+from brex_sync.warehouse.outbox import Notice
 
 
 class RunKind(StrEnum):
@@ -41,10 +43,11 @@ def finish(engine: sa.Engine, run_id: str, state: str, finished_at: datetime) ->
         )
 
 
-def record(engine: sa.Engine, row: Mapping[str, object]) -> None:
-    """Notes what a run did to one stream; `row` is one of `run_streams`."""
+def record(engine: sa.Engine, row: Mapping[str, object], notices: Sequence[Notice] = ()) -> None:
+    """Notes what a run did to one stream (`row` is one of `run_streams`), and who hears of it."""
     with engine.begin() as db:
         db.execute(sa.insert(run_streams), [dict(row)])
+        outbox.put(db, str(row["connection"]), notices)
 
 
 def finished_in(engine: sa.Engine, run_id: str) -> set[str]:

@@ -89,7 +89,8 @@ def prepare(
 ) -> None:
     """Makes the connection's schema fit the declarations: creates what is missing, adds columns.
 
-    The tables that events fill are among them. Nothing is dropped or retyped, and where all is as declared no lock is taken.
+    The tables that events fill are among them. Nothing is dropped or retyped, and where all is as
+    declared no lock is taken.
 
     Raises:
         TableMismatch: a column exists with another type than declared.

@@ -2,6 +2,13 @@
 
 from brex_sync.warehouse.internal.base import internal_metadata
 from brex_sync.warehouse.internal.credentials import credentials, refreshes
+from brex_sync.warehouse.internal.events import (
+    notifications,
+    webhook_bodies,
+    webhook_events,
+    webhook_refusals,
+    webhook_secrets,
+)
 from brex_sync.warehouse.internal.syncing import (
     checkpoints,
     closes,
@@ -25,6 +32,7 @@ __all__ = [
     "differences",
     "internal_metadata",
     "listed_keys",
+    "notifications",
     "parked_windows",
     "quarantine",
     "reconciliations",
@@ -35,4 +43,8 @@ __all__ = [
     "runs",
     "unavailable",
     "unfilled",
+    "webhook_bodies",
+    "webhook_events",
+    "webhook_refusals",
+    "webhook_secrets",
 ]

@@ -51,5 +51,8 @@ BEGIN
             brex_sync.unavailable, brex_sync.closes, brex_sync.reconciliations,
             brex_sync.differences TO brex_reader;
     END IF;
+    IF to_regclass('brex_sync.webhook_events') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.webhook_events, brex_sync.webhook_refusals TO brex_reader;
+    END IF;
 END
 $roles$;
