@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from brex_sync.app import process_events
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
-from brex_sync.sandbox import Faults, World, create_app
+from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.events import Conduct
 from brex_sync.sandbox.server import running
 from brex_sync.service.accounts import Accounts
@@ -125,7 +125,10 @@ class Office:
 
 def open_office(rig: Rig, url: str, home: Path, database_url: str, **extra: Any) -> Office:
     settings = Settings(
-        home=home, database_url=SecretStr(database_url), service_token=SecretStr("bst_" + "t" * 32), **extra
+        home=home,
+        database_url=SecretStr(database_url),
+        service_token=SecretStr("bst_" + "t" * 32),
+        **extra,
     )
     connection = Connection("brex", Configuration.SANDBOX, url, token="bxt_sandbox")
     return Office(rig, settings, connection, url)

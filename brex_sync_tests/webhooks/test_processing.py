@@ -1,7 +1,5 @@
 """Events worked off: each is a hint to fetch rows again."""
 
-from typing import Any
-
 from brex_sync_tests.engine.truth import assert_equal
 from brex_sync_tests.webhooks.conftest import SECRET, Office, told
 

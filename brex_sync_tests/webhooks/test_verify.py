@@ -96,9 +96,7 @@ def test_malformed_headers_are_refused_and_not_broken_on(name: str, value: str) 
     assert refusal(signed(BODY) | {name: value}).status in (400, 401)
 
 
-@pytest.mark.parametrize(
-    "name", ["Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"]
-)
+@pytest.mark.parametrize("name", ["Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"])
 def test_a_missing_header_is_refused(name: str) -> None:
     headers = signed(BODY)
     del headers[name]
@@ -166,8 +164,6 @@ def test_a_signature_is_found_wrong_without_telling_how_far_it_was_right(
 
     compared: list[Any] = []
     real = hmac.compare_digest
-    monkeypatch.setattr(
-        "hmac.compare_digest", lambda a, b: compared.append((a, b)) or real(a, b)
-    )
+    monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
     refusal(signed(BODY, secret=OTHER))
     assert len(compared) == 1
