@@ -112,7 +112,7 @@ class Sandbox:
         answer = perform(self.world, write, arrived)
         if fault is not None:
             await _wait(fault)
-            return _spoil(fault, answer.body, None)
+            return _spoil(fault, answer.body, None, answer.status)
         return Response(answer.body, answer.status, media_type="application/json")
 
     def _count(self) -> None:
@@ -217,7 +217,7 @@ def _status(fault: Fault) -> Response:
     return Response(fault.body, fault.status, fault.headers, media_type="application/json")
 
 
-def _spoil(fault: Fault, body: bytes, cursor: str | None) -> Response:
+def _spoil(fault: Fault, body: bytes, cursor: str | None, status: int = 200) -> Response:
     """The answer as the fault leaves it."""
     if fault.kind is Kind.DONE_STATUS:
         return _status(fault)
@@ -235,4 +235,4 @@ def _spoil(fault: Fault, body: bytes, cursor: str | None) -> Response:
     if fault.kind is Kind.LOOP and cursor is not None:
         envelope = msgspec.json.decode(body) | {"next_cursor": cursor}
         return Response(msgspec.json.encode(envelope), media_type="application/json")
-    return Response(spoilt.get(fault.kind, body), media_type="application/json")
+    return Response(spoilt.get(fault.kind, body), status, media_type="application/json")

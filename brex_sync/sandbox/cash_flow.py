@@ -53,10 +53,22 @@ def receive(world: "World", rng: random.Random, day: date, key: str) -> None:
     amount = rng.randrange(80_000, 4_000_000) * rng.choice((1, 1, -1))
     text = rng.choice(CUSTOMERS) if amount > 0 else "Brex card payment"
     kind = "PAYMENT" if amount > 0 else "CARD_COLLECTION"
-    item = {"id": f"{OPERATING}_{key}"} | _moved(day, amount, kind, text)
+    _book(world, {"id": f"{OPERATING}_{key}"} | _moved(day, amount, kind, text))
+
+
+def pay(world: "World", transfer: Item, day: date) -> None:
+    """A transfer leaves the account on that day."""
+    text = transfer["display_name"] or transfer["description"] or "Transfer"
+    amount = -transfer["amount"]["amount"]
+    moved = _moved(day, amount, "PAYMENT", text, transfer=transfer["id"])
+    _book(world, {"id": f"{OPERATING}_{transfer['id']}"} | moved)
+
+
+def _book(world: "World", item: Item) -> None:
+    """One more transaction of the operating account, with the balance that follows."""
     world.collection("cash_transactions").add(item, OPERATING)
     ledger = world.ledgers[OPERATING]
-    ledger.post(day.isoformat(), amount)
+    ledger.post(item["posted_at_date"], item["amount"]["amount"])
     balance = usd(ledger.balance)
     world.collection("cash_accounts").edit(
         OPERATING, current_balance=balance, available_balance=balance

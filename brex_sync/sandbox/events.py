@@ -225,7 +225,7 @@ def _user_changed(events: Events, before: Item | None, after: Item) -> None:
 
 
 def _transfer_changed(events: Events, before: Item | None, after: Item) -> None:
-    status = after["status"]
+    status = after.get("status")
     if status in ("PROCESSED", "FAILED") and (before or {}).get("status") != status:
         ids = {"transfer_id": after["id"], "company_id": COMPANY}
         payment = {"payment_type": after.get("payment_type"), "return_for_id": None}
@@ -233,6 +233,6 @@ def _transfer_changed(events: Events, before: Item | None, after: Item) -> None:
 
 
 def _record_changed(events: Events, before: Item | None, after: Item) -> None:
-    if after["review_status"] == READY and (before or {}).get("review_status") != READY:
+    if after.get("review_status") == READY and (before or {}).get("review_status") != READY:
         ids = {"accountingRecordIds": [after["id"]], "companyId": COMPANY}
         events.emit("ACCOUNTING_RECORD_READY_FOR_EXPORT", **ids)

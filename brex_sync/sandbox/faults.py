@@ -39,9 +39,8 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Fault:
-    """A way to misbehave: on paths like `path` and methods
-    like `method` (globs), after `after` good answers, `times` times; None means from
-    then on.
+    """A way to misbehave: on paths like `path` and methods like `method` (globs), after `after`
+    good answers, `times` times; None means from then on.
     """
 
     kind: Kind

@@ -1,10 +1,10 @@
 """What happens as time passes: money moves, expenses proceed, people change."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from brex_sync.sandbox import card_spending, cash_flow
+from brex_sync.sandbox import card_spending, cash_flow, suppliers
 from brex_sync.sandbox.books import record_of
 from brex_sync.sandbox.collection import moment
 from brex_sync.sandbox.expenses import ExpenseWriter
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from brex_sync.sandbox.world import World
 
 INTERVAL = timedelta(seconds=5)
-CASH_EVERY, APPROVAL_EVERY, PERSON_EVERY = 3, 2, 12
+CASH_EVERY, APPROVAL_EVERY, TRANSFER_EVERY, PERSON_EVERY = 3, 2, 7, 12
+FAILING = 0.1
 RECENT = 40
 
 
 def happen(world: "World", number: int, now: datetime) -> None:
     """The event of that number; its seed and number decide what it is.
 
-    A card transaction settles, with its expense; now and then cash moves, an expense is approved
-    and a person's data change; when a month ends, its statements close.
+    A card transaction settles, with its expense; now and then cash moves, an expense is approved,
+    a transfer is begun or ends, and a person's data change; when a month ends, its statements
+    close.
     """
     rng = random.Random(f"{world.seed} {number}")
     today = now.date()
@@ -40,6 +42,8 @@ def happen(world: "World", number: int, now: datetime) -> None:
         _approve(world, rng, moment(now))
     if number % PERSON_EVERY == 0:
         _change_person(world, rng)
+    if number % TRANSFER_EVERY == 0:
+        _move_transfers(world, rng, today)
 
 
 def _turn_month(world: "World", now: datetime) -> None:
@@ -67,6 +71,21 @@ def _approve(world: "World", rng: random.Random, at: str) -> None:
     users = world.collection("users").known()
     if record := record_of(expense | changes | {"updated_at": at}, users):
         world.collection("accounting_records").add(record)
+
+
+def _move_transfers(world: "World", rng: random.Random, today: date) -> None:
+    """The oldest transfer on its way gets there, or fails; where there is none, one sets out."""
+    transfers = world.collection("transfers")
+    under_way = [item for item in transfers.newest() if item["status"] == "PROCESSING"]
+    if not under_way:
+        suppliers.order(world, rng, today)
+    elif rng.random() < FAILING:
+        transfers.edit(
+            under_way[-1]["id"], status="FAILED", cancellation_reason="INSUFFICIENT_FUNDS"
+        )
+    else:
+        transfers.edit(under_way[-1]["id"], status="PROCESSED", process_date=today.isoformat())
+        cash_flow.pay(world, under_way[-1], today)
 
 
 def _change_person(world: "World", rng: random.Random) -> None:

@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
-GRACE = 1.0
-"""Seconds that requests under way have to end, once a server in this process is to stop."""
+GRACE = 1
+"""Seconds that requests under way have to end, once the server is to stop."""
 
 
 class PortTaken(Exception):
@@ -62,10 +62,16 @@ def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
         yield url_of(listener)
     finally:
         server.should_exit = True
-        thread.join(timeout=GRACE)
-        server.force_exit = True
         thread.join(timeout=10)
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="auto"))
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="auto",
+            timeout_graceful_shutdown=GRACE,
+        )
+    )

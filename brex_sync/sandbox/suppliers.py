@@ -40,6 +40,15 @@ def fill(world: "World", rng: random.Random, first: date) -> None:
         world.collection("linked_accounts").add(_bank(world, i, bank, kind))
 
 
+def order(world: "World", rng: random.Random, day: date) -> None:
+    """A transfer to a supplier is on its way, from that day on."""
+    payable = [v for v in world.collection("vendors").newest() if v["payment_accounts"]]
+    number = len(world.collection("transfers")) + 1
+    transfer = _transfer(rng, number, day, rng.choice(payable))
+    on_its_way = {"status": "PROCESSING", "process_date": None, "cancellation_reason": None}
+    world.collection("transfers").add(transfer | on_its_way)
+
+
 def _vendor(rng: random.Random, i: int) -> Item:
     name = f"{NAMES[i % len(NAMES)]} {KINDS[i % len(KINDS)]}"
     plain = "".join(c for c in name.lower() if c.isascii() and c.isalpha())

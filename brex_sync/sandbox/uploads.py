@@ -59,6 +59,6 @@ async def put(world: "World", request: Request) -> Response:
     upload.content = content
     expense = world.collection("expenses").get(upload.expense_id or "")
     if first and expense is not None:
-        receipts = [*(expense["receipts"] or ()), {"id": key}]
+        receipts = [*(expense.get("receipts") or ()), {"id": key}]
         change(world, expense["id"], receipts=receipts)
     return Response(status_code=200)

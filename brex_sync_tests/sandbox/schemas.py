@@ -1,6 +1,7 @@
 """Brex's OpenAPI documents as JSON Schema."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +102,17 @@ def documented_writes() -> Iterator[tuple[str, Documented]]:
             for method in ("post", "put", "delete", "patch"):
                 if method in operations:
                     yield method.upper(), Documented(path, operations[method], document)
+
+
+def documented_events() -> dict[str, Documented]:
+    """What is sent to subscribers, by the event's type."""
+    found = {}
+    for file in sorted(FOLDER.glob("*.yaml")):
+        document = yaml.safe_load(file.read_text())
+        for path, operations in document.get("x-webhooks", {}).items():
+            name = re.sub(r"(?=[A-Z])", "_", path.rpartition("/")[2]).upper()
+            found[name] = Documented(path, operations["post"], document)
+    return found
 
 
 def as_json_schema(node: Any) -> Any:

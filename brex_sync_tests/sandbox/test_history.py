@@ -134,7 +134,12 @@ def test_a_live_world_grows_with_its_clock_in_cards_cash_and_expenses() -> None:
     assert len(ids(app, CARDS)) == 103
     clock.now += timedelta(minutes=10)
     assert len(ids(app, CARDS)) == 223
-    assert len(ids(app, cash)) == before[cash] + 41
+    transfers = [t for t in listed(app, cash)[:100] if t["posted_at_date"] == str(DAY)]
+    paid = {t["transfer_id"] for t in transfers if t["id"].startswith("dpacc_operating_dptx")}
+    assert len(paid) > 5
+    assert len(ids(app, cash)) == before[cash] + 41 + len(paid)
+    status = {t["id"]: t["status"] for t in listed(app, "/v1/transfers")}
+    assert {status[key] for key in paid} == {"PROCESSED"}
     assert len(ids(app, "/v1/expenses")) > before["/v1/expenses"] + 100
     newest = listed(app, "/v1/expenses", limit="100")[0]
     assert newest["updated_at"] > "2026-03-10T12:09"

@@ -1,5 +1,6 @@
 """The sandbox takes and answers writes as Brex's OpenAPI documents say."""
 
+import json
 import re
 from datetime import date
 from typing import Any
@@ -10,7 +11,7 @@ from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.writes import WRITES
 from brex_sync.sandbox.writes.declare import Write
 from brex_sync_tests.sandbox.asking import get
-from brex_sync_tests.sandbox.schemas import FOLDER, documented_writes
+from brex_sync_tests.sandbox.schemas import FOLDER, documented_events, documented_writes
 
 DAY = date(2026, 3, 10)
 MONEY = {"amount": 90_000, "currency": "USD"}
@@ -193,6 +194,24 @@ def test_what_is_documented_as_required_is_required(name: tuple[str, str]) -> No
         answer = send(app, write, body, key=None)
         assert answer.status_code == 400
         assert "Idempotency-Key" in answer.json()["message"]
+
+
+def test_events_are_as_documented() -> None:
+    world, told = prepared(), documented_events()
+    world.collection("users").edit("cuuser_00003", status="CLOSED", manager_id=None)
+    transfer = world.collection("transfers").items()[0]["id"]
+    for status in ("PROCESSING", "PROCESSED", "FAILED"):
+        world.collection("transfers").edit(transfer, status=status)
+    for status in ("REVIEW", "READY_FOR_EXPORT"):
+        world.collection("accounting_records").edit("accr_ready", review_status=status)
+    for expense in world.collection("expenses").rows().ids[:50]:
+        world.events.purchase(expense, 2)
+        world.events.purchase(expense, status="DECLINED")
+    kinds = set()
+    for event in world.events.emitted:
+        kinds.add(event.type)
+        assert told[event.type].body_complaints(json.loads(event.body)) == []
+    assert kinds == told.keys() - {k for k in told if k.startswith(("REFERRAL", "EMBEDDED"))}
 
 
 @pytest.mark.parametrize("name", sorted(NOT_OFFERED), ids=" ".join)

@@ -1,5 +1,6 @@
 """The sandbox lets itself be changed through the API, as Brex would."""
 
+import asyncio
 from datetime import date
 from typing import Any
 
@@ -212,10 +213,32 @@ def test_a_write_can_be_done_and_answered_as_a_failure(world: World) -> None:
     assert [w.repeated for w in world.writes] == [False, True]
 
 
+def test_a_late_answer_is_the_answer(world: World) -> None:
+    app = create_app(world, faults=Faults(Fault(Kind.DELAY, seconds=0.01)))
+    answer = write(app, "POST", "/v1/expenses/card/receipt_match", {"receipt_name": "a.pdf"})
+    assert answer.status_code == 201
+    assert set(answer.json()) == {"id", "uri"}
+
+
 def test_a_write_can_be_refused_without_being_done(world: World) -> None:
     app = create_app(world, faults=Faults(Fault(Kind.STATUS, "/v2/users", status=503)))
     assert write(app, "POST", "/v2/users", ADA).status_code == 503
     assert world.writes == []
+
+
+def test_a_key_in_flight_twice_is_done_once(world: World) -> None:
+    app = create_app(world, faults=Faults(Fault(Kind.DELAY, "/v2/cards", seconds=0.2)))
+    headers = {"Authorization": "Bearer bxt_sandbox", "Idempotency-Key": "k1"}
+
+    async def both(url: str) -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+            posts = (client.post("/v2/cards", json=VIRTUAL) for _ in range(5))
+            return await asyncio.gather(*posts)
+
+    with running(app) as url:
+        answers = asyncio.run(both(url))
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert [w.done for w in world.writes].count(True) == 1
 
 
 def test_a_connection_can_drop_once_the_write_is_done(world: World) -> None:

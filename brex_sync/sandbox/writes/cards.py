@@ -126,9 +126,9 @@ def update(call: Call) -> Item:
     card, changes = _open_card(call), sent(call.body)
     controls = changes.pop("spend_controls", None)
     if controls is not None:
-        if card["limit_type"] != "CARD":
+        if card.get("limit_type") != "CARD":
             raise bad_request("Only a card with limit_type CARD has spend_controls")
-        changes["spend_controls"] = _changed(card["spend_controls"] or {}, controls)
+        changes["spend_controls"] = _changed(card.get("spend_controls") or {}, controls)
     return _edit(call, **changes)
 
 
@@ -140,7 +140,7 @@ def lock(call: Call) -> Item:
 
 def unlock(call: Call) -> Item:
     """Opens a locked card."""
-    if _open_card(call)["status"] != "LOCKED":
+    if _open_card(call).get("status") != "LOCKED":
         raise bad_request("Card is not locked")
     return _edit(call, status="ACTIVE")
 
@@ -154,7 +154,7 @@ def terminate(call: Call) -> Item:
 def _open_card(call: Call) -> Item:
     """The card, if it is not terminated: that is final."""
     card = call.item("cards")
-    if card["status"] == "TERMINATED":
+    if card.get("status") == "TERMINATED":
         raise bad_request("Card is terminated")
     return card
 
@@ -171,9 +171,9 @@ def _check_physical(call: Call) -> None:
     held = [
         card
         for card in call.world.collection("cards").newest()
-        if card["owner"].get("user_id") == owner
-        and card["card_type"] == "PHYSICAL"
-        and card["status"] != "TERMINATED"
+        if (card.get("owner") or {}).get("user_id") == owner
+        and card.get("card_type") == "PHYSICAL"
+        and card.get("status") != "TERMINATED"
     ]
     if len(held) >= PHYSICAL_PER_USER:
         raise bad_request(f"A user may have {PHYSICAL_PER_USER} physical cards")

@@ -40,7 +40,7 @@ def upload_receipt(call: Call) -> Item:
 
 
 def _card_expense(call: Call) -> None:
-    if call.item("expenses")["expense_type"] != "CARD":
+    if call.item("expenses").get("expense_type") != "CARD":
         raise not_found("No card expense with this id")
 
 

@@ -74,7 +74,7 @@ def invite(call: Call) -> Item:
     """Invites somebody; an e-mail address that a user has is refused."""
     world, body = call.world, sent(call.body)
     users = world.collection("users")
-    taken = {str(user["email"]).lower() for user in users.newest()}
+    taken = {str(user.get("email")).lower() for user in users.newest()}
     if body["email"].lower() in taken:
         raise bad_request("A user with this email already exists")
     _check_references(call, body)

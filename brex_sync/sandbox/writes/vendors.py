@@ -78,7 +78,7 @@ def update(call: Call) -> Item:
     if given(body.payment_accounts):
         new = _accounts(call, body.payment_accounts)
         types = {account["details"]["type"] for account in new}
-        kept = vendor["payment_accounts"] or []
+        kept = vendor.get("payment_accounts") or []
         kept = [account for account in kept if account["details"]["type"] not in types]
         changes["payment_accounts"] = [*kept, *new]
     call.world.collection("vendors").edit(call.id, **changes)
@@ -93,7 +93,7 @@ def delete(call: Call) -> None:
 
 def _check_name(call: Call, name: str, own: str | None) -> None:
     vendors = call.world.collection("vendors").newest()
-    if any(v["company_name"] == name and v["id"] != own for v in vendors):
+    if any(v.get("company_name") == name and v["id"] != own for v in vendors):
         raise bad_request("A vendor with this company_name already exists")
 
 
