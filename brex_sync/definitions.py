@@ -29,7 +29,7 @@ def build() -> dg.Definitions:
         assets=[
             *tables.values(),
             *health.values(),
-            *(spec for c in connections for spec in webhook_assets(c)),
+            *(spec for c in connections for spec in webhook_assets(settings, c)),
         ],
         jobs=[
             *(sync_job(c, tables[c.name]) for c in connections),

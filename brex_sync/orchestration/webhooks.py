@@ -12,13 +12,15 @@ import dagster as dg
 import msgspec
 import sqlalchemy as sa
 
-from brex_sync.app import process_events, send_notifications
+from brex_sync.app import process_events, send_notifications, streams_of
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine
 from brex_sync.orchestration import faults
+from brex_sync.orchestration.assets import OWNERS
+from brex_sync.orchestration.connection import GROUP
 from brex_sync.orchestration.metadata import column_schema
 from brex_sync.settings import Settings
-from brex_sync.streams import EVENT_TABLES, EventTable
+from brex_sync.streams import EventTable
 from brex_sync.warehouse import inbox, outbox, runs
 from brex_sync.warehouse.tables import prepare_internal
 from brex_sync.webhooks.events import EVENT_TYPES
@@ -46,16 +48,22 @@ def sensor_name(connection: Connection) -> str:
     return f"{connection.name}_webhooks"
 
 
-def webhook_assets(connection: Connection) -> list[dg.AssetSpec]:
+def webhook_assets(settings: Settings, connection: Connection) -> list[dg.AssetSpec]:
     """The inbox, and the tables that events fill, none of which a run makes."""
-    told = [_spec_of(connection, table) for table in EVENT_TABLES.values()]
+    synced = {stream.name for stream in streams_of(settings, connection)}
+    told = [
+        _spec_of(connection, kind.table)
+        for kind in EVENT_TYPES.values()
+        if kind.table is not None and kind.stream.name in synced
+    ]
     return [
         dg.AssetSpec(
             key=key_of(connection),
             description="Events that Brex sent to /webhooks/" + connection.name + ": how many "
             "deliveries were received, verified and refused, and how many events wait or are "
             "parked. What they tell of is fetched again within seconds.",
-            group_name="connection",
+            group_name=GROUP,
+            owners=OWNERS,
             kinds={"brex"},
         ),
         *told,
@@ -68,6 +76,7 @@ def _spec_of(connection: Connection, table: EventTable) -> dg.AssetSpec:
         deps=[key_of(connection)],
         description=table.description,
         group_name=table.group,
+        owners=OWNERS,
         kinds={"postgres", "brex"},
         metadata={
             "dagster/table_name": f"{connection.name}.{table.name}",

@@ -25,7 +25,7 @@ OUTAGE_WAIT = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event taken up: its Webhook-Id, its type, and its body as Brex sent it."""
+    """An event taken up: its Webhook-Id, its type, and its body."""
 
     id: str
     type: str

@@ -60,7 +60,7 @@ def sealed_by_connection(db: sa.Connection) -> dict[str, str]:
     rows = db.execute(
         sa.select(w.connection, w.secrets).where(w.secrets.is_not(None)).with_for_update()
     )
-    return dict(row.tuple() for row in rows)
+    return {row.connection: row.secrets for row in rows}
 
 
 def change(db: sa.Connection, connection: str, sealed: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from brex_sync.brex.errors import UnusableAnswer
+from brex_sync.brex.strict_json import clean
 from brex_sync.warehouse.inbox import Event
 
 LARGEST = 256 * 1024
@@ -65,19 +67,20 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> s
 
 
 def read_event(webhook_id: str, body: bytes) -> Event:
-    """What a verified delivery tells of.
+    """What a verified delivery tells of, without characters that Postgres cannot hold.
 
     Raises:
         Refused: its body is no JSON object with an event_type.
     """
     try:
-        content: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        text, _ = clean(body)
+        content: Any = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnusableAnswer):
         raise Refused(400, "the body is no JSON") from None
     kind = content.get("event_type") if isinstance(content, dict) else None
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         raise Refused(400, "the body has no event_type")
-    return Event(webhook_id, kind, _text(body))
+    return Event(webhook_id, kind, text.decode())
 
 
 def _header(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:

@@ -30,6 +30,7 @@ from brex_sync.service.webhooks import routes
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import inbox, webhook_secrets
 from brex_sync.warehouse.inbox import Standing
+from brex_sync.webhooks.verify import read_event
 from brex_sync_tests.conftest import Rig
 
 SECRET = base64.b64encode(bytes(range(24))).decode()
@@ -103,6 +104,10 @@ class Office:
     def deliver(self, body: bytes, webhook_id: str = "msg_1") -> None:
         """Delivers a body rightly signed, which is taken."""
         assert self.post(body, signed(body, webhook_id)).status_code == 200
+
+    def deliver_quietly(self, body: bytes, webhook_id: str) -> None:
+        """Puts an event straight into the inbox, as the receiver would."""
+        inbox.take(self.rig.engine, "brex", read_event(webhook_id, body))
 
     def process(self) -> int:
         """Works off what is due."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brex_sync.brex.strict_json import clean
 from brex_sync.webhooks.verify import Refused, WrongSignature, read_event, verify
 from brex_sync_tests.webhooks.conftest import SECRET, signature, signed, told
 
@@ -139,17 +140,16 @@ JSON = st.recursive(
 @given(st.one_of(st.binary(), JSON.map(lambda value: told("X", value=value))))
 def test_a_body_is_read_or_refused(body: bytes) -> None:
     try:
-        event = read_event("msg_1", body)
-    except Refused as refused:
-        assert refused.status == 400
-    else:
-        assert event.body.encode() == body
+        kept = read_event("msg_1", body).body.encode()
+    except Refused:
+        return
+    assert kept == clean(body)[0]
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"null", b"{", b'{"event_type": 1}', b'{"event_type": ""}', b"\xff\xfe",
-     b'{"event_type": "A\\u0000"}', b'{"event_type": "\\ud800"}', b"[" * 50_000,
+     b'{"event_type": "A\\u0000"}', b'{"event_type": "\\ud800"}', b"\xed\xa0\x80", b"[" * 50_000,
      b'{"event_type": "' + b"A" * 200 + b'"}', b'{"a": 1}', b'{"event_type": "X", "a": NaN}'],
 )  # fmt: skip
 def test_a_body_that_is_no_event_is_refused(body: bytes) -> None:

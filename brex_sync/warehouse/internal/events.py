@@ -40,7 +40,7 @@ webhook_bodies = sa.Table(
     internal_metadata,
     sa.Column("connection", sa.Text, primary_key=True),
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("body", sa.Text, nullable=False, comment="As Brex sent it, byte for byte."),
+    sa.Column("body", sa.Text, nullable=False, comment="The JSON Brex sent."),
     comment="What the events say. Kept apart, as some name people who are no users.",
 )
 
