@@ -69,7 +69,7 @@ class Office:
     settings: Settings
     connection: Connection
     url: str
-    reception: Reception = field(init=False)
+    reception: Reception = field(init=False, repr=False)
 
     @property
     def world(self) -> World:
