@@ -13,8 +13,8 @@ from brex_sync.warehouse import outbox
 from brex_sync.warehouse.internal import webhook_bodies, webhook_events, webhook_refusals
 from brex_sync.warehouse.outbox import Notice
 
-LEASE = timedelta(seconds=60)
-"""How long whoever takes events up has them to itself; died it, they are taken up again then."""
+LEASE = timedelta(seconds=30)
+"""How long whoever takes events up has them to itself; has it died, others take them up then."""
 TRIES = 10
 """After how many tries in vain an event is parked."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(hours=1)

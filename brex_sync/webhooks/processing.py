@@ -41,6 +41,8 @@ KIND = "webhook"
 """What others are told that rows changed by."""
 BATCH = 100
 """Events taken up together."""
+BATCH_SECONDS = 20.0
+"""For which a batch is worked at, well within its lease; what is not done then waits."""
 ROWS_AT_ONCE = 8
 """Rows fetched side by side."""
 OUTAGES = (Unreachable, RateLimited, CredentialRefused)
@@ -96,7 +98,7 @@ async def process(desk: Desk, seconds: float = 30.0) -> int:
         events = await asyncio.to_thread(inbox.claim, desk.engine, desk.connection, BATCH)
         if not events:
             break
-        await _work_off(desk, events, left)
+        await _work_off(desk, events, min(left, BATCH_SECONDS))
         count += len(events)
     return count
 
