@@ -17,12 +17,14 @@ from typing import Any
 import psutil
 import psycopg
 
+from benchmarks import webhooks
 from brex_sync.embedded import EmbeddedPostgres, Server
 
 PAGE = 1000
 EXPENSES_PAGE = 100
 REQUESTS_PER_MINUTE = 1000
 LATENCY = 0.15
+PARTS = "abcdew"
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -163,6 +165,12 @@ def small_pages(server: Server, rows: int, scratch: str) -> list[str]:
     ]
 
 
+def events(server: Server, scratch: str) -> list[str]:
+    """(w) webhooks taken in and worked off."""
+    with sandbox(100) as api:
+        return webhooks.measure(fresh(server, "bench_webhooks"), api, Path(scratch) / "webhooks")
+
+
 def machine(server: Server) -> list[str]:
     """What it was measured on."""
     with psycopg.connect(server.url("postgres")) as db:
@@ -187,7 +195,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="abcde", help="which parts, for example ab")
+    parser.add_argument("--only", default=PARTS, help="which parts, for example ab")
     arguments = parser.parse_args()
     rows = arguments.rows
     with tempfile.TemporaryDirectory() as scratch:
@@ -199,13 +207,14 @@ def main() -> None:
                 "c": lambda: nothing_new(server, rows, scratch),
                 "d": lambda: memory(server, (rows // 2, rows * 5), scratch),
                 "e": lambda: small_pages(server, rows // 2, scratch),
+                "w": lambda: events(server, scratch),
             }
             text = machine(server)
             for part in arguments.only:
                 print(f"({part})", flush=True)
                 text += [*parts[part](), ""]
     print("\n".join(text))
-    if set(arguments.only) == set("abcde"):
+    if set(arguments.only) == set(PARTS):
         DOCS.write_text("\n".join(text).rstrip() + "\n")
 
 
