@@ -167,8 +167,9 @@ def small_pages(server: Server, rows: int, scratch: str) -> list[str]:
 
 def events(server: Server, scratch: str) -> list[str]:
     """(w) webhooks taken in and worked off."""
+    databases = fresh(server, "bench_webhooks"), fresh(server, "bench_dagster")
     with sandbox(100) as api:
-        return webhooks.measure(fresh(server, "bench_webhooks"), api, Path(scratch) / "webhooks")
+        return webhooks.measure(*databases, api, Path(scratch) / "webhooks")
 
 
 def machine(server: Server) -> list[str]:
