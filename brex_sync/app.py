@@ -224,10 +224,10 @@ def desk_of(
     return Desk(connection.name, client, engine, streams, notify.targets(settings))
 
 
-async def send_notifications(settings: Settings, engine: sa.Engine) -> None:
+async def send_notifications(settings: Settings, engine: sa.Engine, seconds: float = 20.0) -> None:
     """Sends what is due; what isn't taken, or can't be sent now, waits in the outbox."""
     try:
-        await notify.deliver(engine, settings)
+        await notify.deliver(engine, settings, seconds)
     except sa.exc.SQLAlchemyError as error:
         log.warning("notifications were not sent: Postgres: %s", type(error).__name__)
 

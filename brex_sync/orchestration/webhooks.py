@@ -27,8 +27,8 @@ from brex_sync.webhooks.events import EVENT_TYPES
 
 LOOK_EVERY = 5
 """Seconds between two ticks."""
-BUDGET = 35.0
-"""Seconds of work in one tick; Dagster cuts it off at 60."""
+EVENTS, NOTIFICATIONS, ALL = 25.0, 10.0, 50.0
+"""Seconds in which a tick takes up events, sends notifications, and is over: Dagster's are 60."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -121,14 +121,17 @@ def _work(settings: Settings, connection: Connection, engine: sa.Engine) -> str 
     """Works off what is due; what kept it from that, as one sentence."""
 
     async def work() -> None:
-        await process_events(settings, connection, engine, BUDGET)
-        await send_notifications(settings, engine)
+        async with asyncio.timeout(ALL):
+            await process_events(settings, connection, engine, EVENTS)
+            await send_notifications(settings, engine, NOTIFICATIONS)
 
     try:
         prepare_internal(engine)
         asyncio.run(work())
     except faults.EXPECTED as error:
         return f"{connection.name}: {faults.sentence(error)}"
+    except TimeoutError:
+        return f"{connection.name}: Brex was not reached in time"
     return None
 
 

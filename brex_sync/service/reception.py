@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.service.accounts import Accounts
 from brex_sync.settings import SettingsError
-from brex_sync.warehouse import inbox
+from brex_sync.warehouse import credentials, inbox
+from brex_sync.webhooks.events import company_of
 from brex_sync.webhooks.notify import forwarded
-from brex_sync.webhooks.secrets import Secrets
+from brex_sync.webhooks.secrets import KEPT, Secrets
 from brex_sync.webhooks.verify import Refused, WrongSignature, read_event, verify
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ class Reception:
     arrived: dict[str, asyncio.Event] = field(default_factory=dict)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     secrets: dict[str, Secrets] = field(default_factory=dict)
+    _companies: dict[str, str | None] = field(default_factory=dict)
+    _companies_until: float = 0.0
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -49,10 +53,11 @@ class Reception:
             sqlalchemy.exc.SQLAlchemyError, VaultError: it is not stored; the sender should repeat.
         """
         event = read_event(await self._verified(connection, headers, body), body)
-        notices = forwarded(self.accounts.settings, connection, event)
-        new = await asyncio.to_thread(inbox.take, self.accounts.engine, connection, event, notices)
+        owner = await self._owner(connection, company_of(event.body))
+        notices = forwarded(self.accounts.settings, owner, event)
+        new = await asyncio.to_thread(inbox.take, self.accounts.engine, owner, event, notices)
         if new:
-            self.arrived[connection].set()
+            self.arrived[owner].set()
         return new
 
     def refuse(self, connection: str, refused: Refused) -> None:
@@ -72,9 +77,23 @@ class Reception:
                 raise
             return verify(headers, body, fresh)
 
+    async def _owner(self, name: str, company: str | None) -> str:
+        """Whose event it is: a partner's one endpoint gets those of all its companies."""
+        if time.monotonic() >= self._companies_until:
+            rows = await asyncio.to_thread(credentials.read_all, self.accounts.engine)
+            self._companies = {row.connection: row.company_id for row in rows}
+            self._companies_until = time.monotonic() + KEPT
+        others = self._companies
+        if company is None or others.get(name) == company:
+            return name
+        known = (one for one in self.accounts.connections if others.get(one) == company)
+        return next(known, name)
+
     async def _fresh(self, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
         """The secrets as others stored them meanwhile, or else as Brex tells them now."""
         secrets = self.secrets[name]
+        if not secrets.worth_a_look():
+            return known
         stored = await secrets.look()
         if stored != known or not await secrets.may_ask():
             return stored

@@ -47,12 +47,15 @@ async def working(reception: Reception) -> AsyncIterator[None]:
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
-    """Does something for ever; a fault that can be foreseen ends no more than one turn of it."""
+    """Does something for ever; a fault ends no more than one turn of it."""
     while True:
         try:
             await work()
         except FORESEEN as error:
             log.warning("%s", _first_line(error))
+            await asyncio.sleep(LOOK_EVERY)
+        except Exception:
+            log.exception("unforeseen")
             await asyncio.sleep(LOOK_EVERY)
 
 

@@ -49,6 +49,13 @@ class EventType:
             yield from values
 
 
+def company_of(body: str) -> str | None:
+    """The company an event is about, where it says so, in either spelling Brex uses."""
+    content: Any = msgspec.json.decode(body)
+    found = content.get("company_id", content.get("companyId"))
+    return found if isinstance(found, str) else None
+
+
 def _object(body: str) -> dict[str, Any]:
     content: Any = msgspec.json.decode(body)
     if not isinstance(content, dict):

@@ -48,7 +48,7 @@ def forwarded(settings: Settings, connection: str, event: Event) -> list[Notice]
     return notices(targets(settings), FORWARDED, data, datetime.now(UTC))
 
 
-async def deliver(engine: sa.Engine, settings: Settings, seconds: float = 20.0) -> int:
+async def deliver(engine: sa.Engine, settings: Settings, seconds: float) -> int:
     """Sends what is due, to all URLs side by side; answers how much was taken.
 
     A URL that does not take a notice is left for this time: the others don't wait for it. Several

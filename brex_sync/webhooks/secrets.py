@@ -23,6 +23,8 @@ NOT_TWICE_WITHIN = timedelta(minutes=1)
 """However many signatures are wrong, Brex is asked once in that time."""
 STALE_AFTER = timedelta(hours=1)
 """After which secrets are asked for again, since one may have been revoked."""
+PAUSE = 1.0
+"""Seconds between two looks at what is stored, however many signatures are wrong."""
 KEPT = 30.0
 """Seconds for which they are kept in memory."""
 
@@ -58,6 +60,7 @@ class Secrets:
     connection: str
     _known: tuple[str, ...] = field(default=(), repr=False)
     _until: float = 0.0
+    _next_look: float = 0.0
 
     async def known(self) -> tuple[str, ...]:
         """Those stored; none where none ever were.
@@ -69,6 +72,14 @@ class Secrets:
         if time.monotonic() >= self._until:
             await self.look()
         return self._known
+
+    def worth_a_look(self) -> bool:
+        """Whether a wrong signature is a reason to look for others: once a second."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return False
+        self._next_look = now + PAUSE
+        return True
 
     async def look(self) -> tuple[str, ...]:
         """Those stored now, whoever stored them."""

@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Office:
     settings: Settings
     connection: Connection
     url: str
+    others: tuple[str, ...] = ()
     reception: Reception = field(init=False, repr=False)
 
     @property
@@ -86,7 +87,9 @@ class Office:
         return create_service(self.accounts())
 
     def accounts(self) -> Accounts:
-        return Accounts(self.settings, self.rig.engine, {"brex": self.connection})
+        names = ("brex", *self.others)
+        connections = {name: replace(self.connection, name=name) for name in names}
+        return Accounts(self.settings, self.rig.engine, connections)
 
     def post(self, body: bytes, headers: Any, path: str = "/webhooks/brex") -> httpx.Response:
         """Delivers to the receiver alone, without the worker; all it knows is in the warehouse."""

@@ -222,7 +222,7 @@ def test_several_who_send_at_once_send_each_thing_once(office: Office, receiver:
         outbox.put(db, "brex", letters)
 
     async def all_at_once() -> list[int]:
-        sends = (notify.deliver(office.rig.engine, office.settings) for _ in range(4))
+        sends = (notify.deliver(office.rig.engine, office.settings, 20.0) for _ in range(4))
         return await asyncio.gather(*sends)
 
     assert sum(asyncio.run(all_at_once())) == 40

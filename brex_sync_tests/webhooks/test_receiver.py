@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.server import running
+from brex_sync.warehouse import credentials
 from brex_sync.webhooks.verify import LARGEST
 from brex_sync_tests.sandbox.hearing import subscribe, wait_until
 from brex_sync_tests.webhooks.conftest import SECRET, Office, signed, told
@@ -142,6 +143,23 @@ def test_what_is_known_is_verified_though_brex_is_down(office: Office, faults: A
     assert office.post(BODY, signed(BODY)).status_code == 200
     pass_a_minute(office)
     assert office.post(BODY, signed(BODY, secret="AAAA" * 8)).status_code == 401
+
+
+def test_one_endpoint_of_a_partner_takes_the_events_of_all_its_companies(office: Office) -> None:
+    office.know(SECRET)
+    office.others = ("other",)
+    with office.rig.engine.begin() as db:
+        for name, company in (("brex", "company_1"), ("other", "company_2")):
+            credentials.put(
+                db, name, configuration="brex", company_id=company, state="CONNECTED",
+                state_since=sa.func.now(),
+            )  # fmt: skip
+    for number, company in enumerate(("company_1", "company_2", "company_3", None)):
+        office.deliver(told("USER_UPDATED", user_id="u", company_id=company), f"msg_{number}")
+    record = told("ACCOUNTING_RECORD_READY_FOR_EXPORT", companyId="company_2")
+    office.deliver(record, "msg_4")
+    owners = office.rig.rows("SELECT connection FROM brex_sync.webhook_events ORDER BY id")
+    assert [name for (name,) in owners] == ["brex", "other", "brex", "brex", "other"]
 
 
 HEADERS = st.dictionaries(
