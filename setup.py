@@ -21,6 +21,7 @@ RUN = [
     "rich>=14",
     "sniffio>=1.3",
     "sqlalchemy>=2.0.40,<2.1",
+    "standardwebhooks>=1.1,<2",
     "starlette>=0.49",
     "tenacity>=9",
     "typer>=0.20",

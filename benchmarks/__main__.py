@@ -17,13 +17,14 @@ from typing import Any
 import psutil
 import psycopg
 
-from benchmarks import proxy
+from benchmarks import proxy, webhooks
 from brex_sync.embedded import EmbeddedPostgres, Server
 
 PAGE = 1000
 EXPENSES_PAGE = 100
 REQUESTS_PER_MINUTE = 1000
 LATENCY = 0.15
+PARTS = "abcdepw"
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -170,6 +171,13 @@ def proxied(server: Server, scratch: str) -> list[str]:
         return proxy.compare(api, fresh(server, "bench_proxy"), scratch)
 
 
+def events(server: Server, scratch: str) -> list[str]:
+    """(w) webhooks taken in and worked off."""
+    databases = fresh(server, "bench_webhooks"), fresh(server, "bench_dagster")
+    with sandbox(100) as api:
+        return webhooks.measure(*databases, api, Path(scratch) / "webhooks")
+
+
 def machine(server: Server) -> list[str]:
     """What it was measured on."""
     with psycopg.connect(server.url("postgres")) as db:
@@ -194,7 +202,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="abcdep", help="which parts, for example ab")
+    parser.add_argument("--only", default=PARTS, help="which parts, for example ab")
     arguments = parser.parse_args()
     rows = arguments.rows
     with tempfile.TemporaryDirectory() as scratch:
@@ -207,13 +215,14 @@ def main() -> None:
                 "d": lambda: memory(server, (rows // 2, rows * 5), scratch),
                 "e": lambda: small_pages(server, rows // 2, scratch),
                 "p": lambda: proxied(server, scratch),
+                "w": lambda: events(server, scratch),
             }
             text = machine(server)
             for part in arguments.only:
                 print(f"({part})", flush=True)
                 text += [*parts[part](), ""]
     print("\n".join(text))
-    if set(arguments.only) == set("abcdep"):
+    if set(arguments.only) == set(PARTS):
         DOCS.write_text("\n".join(text).rstrip() + "\n")
 
 

@@ -33,9 +33,11 @@ from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import unavailable
+from brex_sync.warehouse import inbox, unavailable
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.webhooks import notify
+from brex_sync.webhooks.processing import Desk, process
 from brex_sync.workflows.run import Performer
 
 log = logging.getLogger(__name__)
@@ -195,9 +197,11 @@ async def open_sync(
                 progress=progress,
                 run_id=run_id or str(uuid4()),
                 kind=kind,
+                tell=notify.targets(settings),
             )
     finally:
         await asyncio.to_thread(_tell_of_faults, settings, connection, engine)
+        await send_notifications(settings, engine)
         engine.dispose()
 
 
@@ -209,6 +213,37 @@ def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engin
             tell_once(settings, engine, found)
     except sa.exc.SQLAlchemyError as error:
         log.warning("%s: its state could not be read: %s", connection.name, type(error).__name__)
+
+
+async def process_events(
+    settings: Settings, connection: Connection, engine: sa.Engine, seconds: float = 30.0
+) -> int:
+    """Works off the webhook events that are due, for about so long; answers how many it were.
+
+    Raises:
+        BrexError, SettingsError, VaultError: there is no credential; the events go on waiting.
+        sqlalchemy.exc.SQLAlchemyError: the warehouse failed.
+    """
+    if not await asyncio.to_thread(inbox.are_due, engine, connection.name):
+        return 0
+    async with open_client(settings, connection, engine) as client:
+        return await process(desk_of(settings, connection, engine, client), seconds)
+
+
+def desk_of(
+    settings: Settings, connection: Connection, engine: sa.Engine, client: BrexClient
+) -> Desk:
+    """Where a connection's events are worked off."""
+    streams = frozenset(stream.name for stream in streams_of(settings, connection))
+    return Desk(connection.name, client, engine, streams, notify.targets(settings))
+
+
+async def send_notifications(settings: Settings, engine: sa.Engine, seconds: float = 20.0) -> None:
+    """Sends what is due; what isn't taken, or can't be sent now, waits in the outbox."""
+    try:
+        await notify.deliver(engine, settings, seconds)
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("notifications were not sent: Postgres: %s", type(error).__name__)
 
 
 async def _session(settings: Settings, connection: Connection, engine: sa.Engine) -> Session:

@@ -13,6 +13,7 @@ from brex_sync.orchestration.connection import (
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
+from brex_sync.orchestration.webhooks import webhook_assets, webhook_sensor
 from brex_sync.orchestration.workflows import workflow_jobs
 from brex_sync.settings import load_settings
 from brex_sync.workflows import load
@@ -27,7 +28,11 @@ def build() -> dg.Definitions:
     health = {c.name: health_asset(settings, c) for c in kept}
     prune = prune_job(settings)
     return dg.Definitions(
-        assets=[*tables.values(), *health.values()],
+        assets=[
+            *tables.values(),
+            *health.values(),
+            *(spec for c in connections for spec in webhook_assets(settings, c)),
+        ],
         jobs=[
             *(sync_job(c, tables[c.name]) for c in connections),
             *(keepalive_job(c, health[c.name]) for c in kept),
@@ -42,6 +47,7 @@ def build() -> dg.Definitions:
         sensors=[
             *(first_sync(settings, c) for c in connections),
             *(keepalive_sensor(settings, c) for c in kept),
+            *(webhook_sensor(settings, c) for c in connections),
         ],
         executor=dg.in_process_executor,
     )

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Child, Per, Rest, Stream, Table, View
+from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
+from brex_sync.streams.declare import Child, EventTable, Per, Rest, Stream, Table, View
 from brex_sync.warehouse.history import SUFFIX, versions_of
 from brex_sync.warehouse.snapshots import daily_of
 from brex_sync.warehouse.tables import table_of
@@ -23,13 +23,15 @@ from brex_sync.warehouse.tables import table_of
 SCHEMA = "brex"
 """The schema that pages show: that of the connection called so, as the first one is."""
 NOTE = "<!-- Written by `make docs` from the declarations; change those. -->"
+FILLED = (*STREAMS.values(), *EVENT_TABLES.values())
+"""What Brex fills with rows, by lists and by events."""
 _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def pages() -> dict[str, str]:
     """Every page by its file name."""
-    made = {f"{s.name}.md": _stream_page(s) for s in STREAMS.values()}
-    made |= {f"{c.name}.md": _child_page(s, c) for s in STREAMS.values() for c in s.children}
+    made = {f"{s.name}.md": _stream_page(s) for s in FILLED}
+    made |= {f"{c.name}.md": _child_page(s, c) for s in FILLED for c in s.children}
     made |= {f"{view.name}.md": _view_page(view) for view in VIEWS.values()}
     return {"README.md": _index(), **made}
 
@@ -46,9 +48,7 @@ def write(folder: Path) -> None:
 
 
 def _index() -> str:
-    tables: list[tuple[Table | View, str]] = [
-        (t, s.group) for s in STREAMS.values() for t in s.tables()
-    ]
+    tables: list[tuple[Table | View, str]] = [(t, s.group) for s in FILLED for t in s.tables()]
     tables += [(view, view.group) for view in VIEWS.values()]
     parts = ["# Tables", "What the warehouse holds, by the groups the Dagster UI shows."]
     for group, members in groupby(sorted(tables, key=itemgetter(1)), key=itemgetter(1)):
@@ -60,9 +60,9 @@ def _index() -> str:
 
 def _diagram() -> str:
     """The references between tables, those of views left out."""
-    tables = [table for stream in STREAMS.values() for table in stream.tables()]
+    tables = [table for stream in FILLED for table in stream.tables()]
     related = [(r.stream, t.name, r.column) for t in tables for r in t.references]
-    related += [(s.name, c.name, c.into) for s in STREAMS.values() for c in s.children]
+    related += [(s.name, c.name, c.into) for s in FILLED for c in s.children]
     known = {name for one, other, _ in related for name in (one, other)}
     lines = [f"    {one} |o--o{{ {other} : {column}" for one, other, column in related]
     lines += [f"    {table.name}" for table in tables if table.name not in known]
@@ -73,7 +73,7 @@ def _stream_page(stream: Stream) -> str:
     parts = [
         f"# {stream.name}",
         stream.description,
-        _table(("", ""), _facts(stream)),
+        _table(("", ""), _told(stream) if isinstance(stream, EventTable) else _facts(stream)),
         *_columns(stream),
     ]
     return _page([*parts, *_the_past(stream, stream)])
@@ -112,6 +112,16 @@ def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
     yield "Freshness", _freshness(stream)
     yield "Deletions", _deletions(stream)
     yield "History", _history(stream)
+
+
+def _told(table: EventTable) -> Iterator[tuple[str, str]]:
+    yield "Table", f"`{SCHEMA}.{table.name}`"
+    yield "Source", f"Events of type `{table.event}`"
+    yield "Scope", f"`{table.scope}`"
+    yield "Key", _names(table.key)
+    yield "Freshness", "Seconds after the event; an event that never comes leaves no row."
+    yield "Deletions", "None."
+    yield "History", _history(table)
 
 
 def _freshness(stream: Stream) -> str:

@@ -1,5 +1,6 @@
 """The environment (and a `.env` file) as typed settings, checked at start."""
 
+import base64
 import os
 from enum import StrEnum
 from functools import lru_cache
@@ -23,6 +24,8 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message says which and what to do."""
 
 
+SHORTEST_SECRET = 24
+"""Bytes of a secret that signs, at the least (Standard Webhooks)."""
 ENV_FILE = "BREX_SYNC_ENV_FILE"
 """Tells the processes we start, in another folder, which `.env` we were started beside."""
 
@@ -82,6 +85,9 @@ class Settings(BaseSettings):
         1000, ge=1, le=1000, validation_alias="BREX_SYNC_REQUESTS_PER_MINUTE"
     )
     retention_days: int = Field(30, ge=1, validation_alias="BREX_SYNC_RETENTION_DAYS")
+    notify_urls: str = Field("", validation_alias="BREX_SYNC_NOTIFY_URLS")
+    notify_secret: SecretStr | None = Field(None, validation_alias="BREX_SYNC_NOTIFY_SECRET")
+    notify_events: bool = Field(False, validation_alias="BREX_SYNC_NOTIFY_EVENTS")
     ui_port: int = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
     postgres_port: int | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
     postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
@@ -120,6 +126,31 @@ class Settings(BaseSettings):
     def _mail_has_a_recipient(self) -> Self:
         if self.smtp_url and not self.alert_email:
             raise ValueError("BREX_SYNC_SMTP_URL needs BREX_SYNC_ALERT_EMAIL, who gets the alerts")
+        return self
+
+    @field_validator("notify_secret")
+    @classmethod
+    def _is_a_signing_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            text = secret.get_secret_value().removeprefix("whsec_")
+            try:
+                key = base64.b64decode(text, validate=True)
+            except ValueError:
+                key = b""
+            if len(key) < SHORTEST_SECRET:
+                raise ValueError(
+                    f"expected base64 of at least {SHORTEST_SECRET} random bytes, with or without "
+                    "whsec_ before it: `openssl rand -base64 32` makes one"
+                )
+        return secret
+
+    @model_validator(mode="after")
+    def _notifications_are_signed(self) -> Self:
+        if self.notify_urls and self.notify_secret is None:
+            raise ValueError(
+                "BREX_SYNC_NOTIFY_URLS needs BREX_SYNC_NOTIFY_SECRET, which signs what goes there: "
+                "`openssl rand -base64 32` makes one"
+            )
         return self
 
     @property

@@ -8,7 +8,7 @@ import typer
 from rich.logging import RichHandler
 
 from brex_sync.brex.errors import BrexError
-from brex_sync.cli import books, connections, requests, starting, syncing, workflows
+from brex_sync.cli import books, connections, requests, starting, syncing, webhooks, workflows
 from brex_sync.cli.common import errors
 from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
@@ -45,7 +45,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (starting, syncing, connections, books, requests, workflows):
+for commands in (starting, syncing, connections, books, webhooks, requests, workflows):
     commands.register(cli)
 
 

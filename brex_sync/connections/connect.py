@@ -25,7 +25,7 @@ from brex_sync.embedded.lock import exclusive
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse import runs, workflow_runs
+from brex_sync.warehouse import runs, webhook_secrets, workflow_runs
 from brex_sync.warehouse.credentials import State
 from brex_sync.warehouse.tables import prepare_internal
 
@@ -167,6 +167,9 @@ def _seal_anew(settings: Settings) -> int:
                     table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
                     count += 1
         workflow_runs.seal_anew(engine, lambda sealed: _sealed_anew(vault, sealed))
+        with engine.begin() as db:
+            for name, sealed in webhook_secrets.sealed_by_connection(db).items():
+                webhook_secrets.change(db, name, vault.seal(vault.open(sealed)))
     return count
 
 

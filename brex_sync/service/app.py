@@ -8,17 +8,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from brex_sync.service import proxy, workflows
+from brex_sync.service import proxy, webhooks, workflows
 from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
+from brex_sync.service.reception import Reception
+from brex_sync.service.worker import working
 
 
 def create_service(accounts: Accounts) -> Starlette:
     """The app. What is for this machine alone is behind its token; /webhooks is open to Brex."""
 
+    reception = Reception(accounts)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with accounts:
+        async with accounts, working(reception):
             yield
 
     local = Starlette(routes=[*proxy.routes(accounts), *workflows.routes(accounts)])
@@ -26,6 +30,7 @@ def create_service(accounts: Accounts) -> Starlette:
         lifespan=lifespan,
         routes=[
             Route("/health", _health),
+            *webhooks.routes(reception),
             Mount("/", LocalOnly(local, local_token(accounts.settings))),
         ],
     )

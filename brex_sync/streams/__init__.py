@@ -1,4 +1,4 @@
-"""The catalogue: every Brex list that is synced, and every view made from them."""
+"""The catalogue: every Brex list that is synced, what events tell, and every view of both."""
 
 from brex_sync.streams.accounting import ACCOUNTING_RECORDS
 from brex_sync.streams.accounts import (
@@ -8,7 +8,8 @@ from brex_sync.streams.accounts import (
     CASH_STATEMENTS,
 )
 from brex_sync.streams.budgets import BUDGET_PROGRAMS, BUDGETS, SPEND_LIMITS
-from brex_sync.streams.declare import Stream, View
+from brex_sync.streams.declare import EventTable, Stream, View
+from brex_sync.streams.expense_payments import EXPENSE_PAYMENTS
 from brex_sync.streams.expenses import EXPENSES
 from brex_sync.streams.fields import FIELD_VALUES, FIELDS
 from brex_sync.streams.onboarding import REFERRALS
@@ -68,4 +69,6 @@ STREAMS: dict[str, Stream] = {
 
 VIEWS: dict[str, View] = {view.name: view for view in (ACCOUNTS, TRANSACTIONS, LATE_CHANGES)}
 
-__all__ = ["STREAMS", "VIEWS", "Stream", "View"]
+EVENT_TABLES: dict[str, EventTable] = {table.name: table for table in (EXPENSE_PAYMENTS,)}
+
+__all__ = ["EVENT_TABLES", "STREAMS", "VIEWS", "EventTable", "Stream", "View"]

@@ -298,6 +298,8 @@ class Stream:
     item, are cut to their last characters or left out before anything is stored. `scope` is the
     OAuth scope that lets one read the list; `group` the heading people find it under. `history`
     keeps every version of every row; `snapshot` names columns whose state is kept day by day.
+    `rises` is a number that a row's later states have more of: an earlier state, come late, never
+    takes the place of a later one.
     """
 
     name: str
@@ -322,6 +324,7 @@ class Stream:
     snapshot: tuple[str, ...] = ()
     statement: Statement | None = None
     booked: Booked | None = None
+    rises: str | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]
@@ -379,6 +382,17 @@ class Stream:
     def tables(self) -> "tuple[Table, ...]":
         """The stream's own table, then those of its children."""
         return (self, *self.children)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTable(Stream):
+    """A table of what Brex tells by events alone: no list has it, and no sync reads it.
+
+    `event` is the type of event each of whose bodies is a row's state.
+    """
+
+    event: str
+    path: str = ""
 
 
 Table = Stream | Child

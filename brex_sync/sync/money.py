@@ -13,14 +13,19 @@ _EXACT = Context(prec=38)
 
 
 @cache
-def unit(currency: str | None) -> Decimal | None:
-    """A currency's smallest unit in major ones, by ISO 4217; None where the code is unknown or has
-    none."""
+def places(currency: str | None) -> int | None:
+    """Decimal places of a currency, by ISO 4217; None where the code is unknown or has none."""
     try:
-        places = Currency(currency or DEFAULT_CURRENCY).exponent
+        found: int | None = Currency(currency or DEFAULT_CURRENCY).exponent
     except ValueError:
         return None
-    return None if places is None else Decimal(1).scaleb(-places)
+    return found
+
+
+def unit(currency: str | None) -> Decimal | None:
+    """A currency's smallest unit in major ones; None where it has no known decimal places."""
+    digits = places(currency)
+    return None if digits is None else Decimal(1).scaleb(-digits)
 
 
 def majors(minors: Sequence[int | None], currencies: Sequence[str | None]) -> list[Decimal | None]:

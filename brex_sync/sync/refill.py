@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
-from brex_sync.streams import STREAMS
+from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.streams.declare import Child, Kind, Stream, Table
 from brex_sync.sync.nested import read_nested
 from brex_sync.sync.normalise import child_frame, to_array
@@ -40,7 +40,7 @@ def refill(engine: sa.Engine, connection: str) -> None:
 
 
 def _tables() -> Iterator[tuple[Stream, Table]]:
-    for stream in STREAMS.values():
+    for stream in (*STREAMS.values(), *EVENT_TABLES.values()):
         for table in stream.tables():
             yield stream, table
 

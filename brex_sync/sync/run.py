@@ -17,12 +17,15 @@ from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
 from brex_sync.sync import plan
 from brex_sync.sync.listing import compare_list, sync_list
+from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.warehouse import reconciliations, run_log, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.database import clock as stamp
 from brex_sync.warehouse.lists import KnownList, known_lists
+from brex_sync.warehouse.outbox import Notice
 from brex_sync.warehouse.presence import present
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
@@ -54,7 +57,8 @@ def _silent(report: StreamReport) -> None:
 class Sync:
     """One run over a connection. `connection` is its name, and so the schema it fills.
 
-    `options` may differ by stream, through `options_of`; `progress` is told after every page.
+    `options` may differ by stream, through `options_of`; `progress` is told after every page;
+    `tell` are the URLs to be told of changed rows.
     """
 
     connection: str
@@ -65,6 +69,7 @@ class Sync:
     progress: Progress = _silent
     run_id: str = field(default_factory=lambda: str(uuid4()))
     kind: RunKind = RunKind.MANUAL
+    tell: tuple[str, ...] = ()
 
     async def run(self, streams: Sequence[Stream]) -> Report:
         """Syncs the streams, and those whose rows they are listed by. Faults are in the report.
@@ -112,8 +117,9 @@ class Sync:
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None
     ) -> StreamReport:
         report = StreamReport(stream.name)
-        began, clock = self.clock(), time.monotonic()
+        began, clock, since = self.clock(), time.monotonic(), None
         try:
+            since = await asyncio.to_thread(stamp, self.engine) if self.tell else None
             await self._read(stream, parent, report)
         except (BrexError, Fenced, ParentFailed) as error:
             report.error = str(error)
@@ -126,7 +132,7 @@ class Sync:
             named = ", ".join(sorted(report.unknown))
             log.warning("%s.%s: Brex sends new fields: %s", self.connection, stream.name, named)
         self.progress(report)
-        await asyncio.to_thread(self._record, report, began)
+        await asyncio.to_thread(self._record, report, began, self._news(report, since))
         return report
 
     async def _read(
@@ -217,8 +223,16 @@ class Sync:
                 *(self.engine, self.run_id, self.connection, stream.name, since),
             )
 
-    def _record(self, report: StreamReport, began: datetime) -> None:
+    def _news(self, report: StreamReport, since: datetime | None) -> list[Notice]:
+        if since is None:
+            return []
+        rows = (report.inserted, report.updated, report.deleted)
+        change = Change(self.connection, report.stream, self.kind, *rows, since)
+        return of_change(self.tell, change, self.clock())
+
+    def _record(self, report: StreamReport, began: datetime, news: Sequence[Notice]) -> None:
         row = {
+            "connection": self.connection,
             "stream": report.stream,
             "started_at": began,
             "finished_at": self.clock(),
@@ -228,7 +242,7 @@ class Sync:
             **report.counts(),
         }
         try:
-            run_log.finish_stream(self.engine, self.run_id, row)
+            run_log.finish_stream(self.engine, self.run_id, row, news)
         except sa.exc.SQLAlchemyError as error:
             report.error = report.error or f"the log of runs: {_first_line(error)}"
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from psycopg.errors import UndefinedTable
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse.internal import credentials, refreshes
+from brex_sync.warehouse.internal import credentials, refreshes, webhook_secrets
 
 
 class State(StrEnum):
@@ -84,7 +84,7 @@ def put(db: sa.Connection, connection: str, **values: Any) -> None:
 
 def forget(db: sa.Connection, connection: str) -> None:
     """Removes all that is known of a connection's credential."""
-    for table in (credentials, refreshes):
+    for table in (credentials, refreshes, webhook_secrets):
         db.execute(sa.delete(table).where(table.c.connection == connection))
 
 

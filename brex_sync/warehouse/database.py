@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,12 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
             "prepare_threshold": 2,
         },
     )
+
+
+def clock(engine: sa.Engine) -> datetime:
+    """The warehouse's time, by which its rows are stamped."""
+    with engine.connect() as db:
+        return db.execute(sa.select(sa.func.now())).scalar_one()
 
 
 @contextmanager

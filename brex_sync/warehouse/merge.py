@@ -128,30 +128,35 @@ class _Statements:
 
 @lru_cache(maxsize=256)
 def _statements_of(
-    names: tuple[str, ...], key: tuple[str, ...], schema: str, name: str
+    names: tuple[str, ...], key: tuple[str, ...], schema: str, name: str, rises: str | None
 ) -> _Statements:
     """The statements that bring one page into `schema.name`.
 
     Sorted by key, so that two writers never wait for each other in a circle; a row twice in a
-    page counts as its later one; a row that is as before is not written at all.
+    page counts as its later one; a row that is as before is not written at all, and neither is
+    one that has less of what `rises`.
     """
     table, staged = f'"{schema}"."{name}"', f'pg_temp."{schema}.{name}"'
     columns, keys = listed(names), listed(key)
     changing = [n for n in names if n not in key]
+    latest = f'"{rises}" DESC NULLS LAST, _position DESC' if rises else "_position DESC"
+    later = f'AND (t."{rises}" > excluded."{rises}") IS NOT TRUE' if rises else ""
     merge = f"""
         WITH merged AS (
             INSERT INTO {table} AS t ({columns}, _first_seen_at, _changed_at)
             SELECT {columns}, now(), now()
             FROM (
-                SELECT DISTINCT ON ({keys}) * FROM {staged} ORDER BY {keys}, _position DESC
+                SELECT DISTINCT ON ({keys}) * FROM {staged} ORDER BY {keys}, {latest}
             ) page
             ORDER BY {keys}
             ON CONFLICT ({keys}) DO UPDATE SET
                 {", ".join(f'"{n}" = excluded."{n}"' for n in changing)},
                 _changed_at = now(),
                 _deleted_at = NULL
-            WHERE t._deleted_at IS NOT NULL
-               OR ({listed(changing, "t")}) IS DISTINCT FROM ({listed(changing, "excluded")})
+            WHERE (
+                t._deleted_at IS NOT NULL
+                OR ({listed(changing, "t")}) IS DISTINCT FROM ({listed(changing, "excluded")})
+            ) {later}
             RETURNING t.xmax = 0 AS inserted
         )
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged
@@ -180,4 +185,5 @@ def _statements_of(
 
 def _statements(table: Table, schema: str) -> _Statements:
     names = (*(f.name for f in table.fields()), "_raw")
-    return _statements_of(names, table.key, schema, table.name)
+    rises = table.rises if isinstance(table, Stream) else None
+    return _statements_of(names, table.key, schema, table.name, rises)

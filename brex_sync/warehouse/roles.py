@@ -17,6 +17,8 @@ from brex_sync.warehouse.internal import (
     run_streams,
     runs,
     unavailable,
+    webhook_events,
+    webhook_refusals,
     workflow_runs,
     workflow_steps,
     writes,
@@ -36,6 +38,8 @@ OPEN_TABLES = (
     workflow_runs,
     workflow_steps,
     writes,
+    webhook_events,
+    webhook_refusals,
 )
 """What the reader may see of the internal schema."""
 

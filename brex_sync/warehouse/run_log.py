@@ -1,13 +1,15 @@
 """The log of runs: what each did, for charts of the sync itself and for those who retry one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.warehouse import outbox
 from brex_sync.warehouse.internal import run_streams, runs
+from brex_sync.warehouse.outbox import Notice
 from brex_sync.warehouse.presence import is_dead
 
 
@@ -69,14 +71,19 @@ def _end(db: sa.Connection, run_id: str, state: str, at: sa.ColumnElement[dateti
     db.execute(sa.update(run_streams).where(unfinished).values(**ended))
 
 
-def finish_stream(engine: sa.Engine, run_id: str, row: Mapping[str, object]) -> None:
-    """Notes what a run's latest attempt did to one stream; `row` has columns of `run_streams`, its
-    name too."""
+def finish_stream(
+    engine: sa.Engine, run_id: str, row: Mapping[str, object], notices: Sequence[Notice] = ()
+) -> None:
+    """Notes what a run's latest attempt did to one stream, and who is to hear of it.
+
+    `row` has columns of `run_streams`, its name and connection too.
+    """
     c = run_streams.c
     latest = sa.select(sa.func.max(c.id)).where(c.run_id == run_id, c.stream == row["stream"])
     mine = sa.update(run_streams).where(c.id == latest.scalar_subquery())
     with engine.begin() as db:
         db.execute(mine.values(**row, noted_at=sa.func.now()))
+        outbox.put(db, str(row["connection"]), notices)
 
 
 def finished_in(engine: sa.Engine, run_id: str) -> set[str]:

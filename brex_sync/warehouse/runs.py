@@ -96,6 +96,12 @@ def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str 
     return found
 
 
+def row_count(engine: sa.Engine, connection: str, name: str) -> int:
+    """Rows of a table; 0 where it does not exist."""
+    with engine.connect() as db:
+        return count(db, connection, name)
+
+
 def child_rows(engine: sa.Engine, connection: str, child: Child) -> int:
     """Rows of a child table that are not deleted."""
     with engine.connect() as db:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
-from brex_sync.streams.declare import Field, Kind, Stream, Table, View
+from brex_sync.streams import EVENT_TABLES
+from brex_sync.streams.declare import EventTable, Field, Kind, Stream, Table, View
 from brex_sync.warehouse import history, late_changes, snapshots, unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
@@ -78,6 +79,8 @@ def table_of(declared: Table, schema: str) -> sa.Table:
 
 def source(declared: Table) -> str:
     """Where the rows come from, for the table's comment."""
+    if isinstance(declared, EventTable):
+        return f" Source: events of type {declared.event}."
     return f" Source: GET {declared.path}." if isinstance(declared, Stream) else ""
 
 
@@ -86,12 +89,13 @@ def prepare(
 ) -> None:
     """Makes the connection's schema fit the declarations: creates what is missing, adds columns.
 
-    Nothing is dropped or retyped, and where all is as declared no lock is taken.
+    The tables that events fill are among them. Nothing is dropped or retyped, and where all is as
+    declared no lock is taken.
 
     Raises:
         TableMismatch: a column exists with another type than declared.
     """
-    streams, views = list(streams), list(views)
+    streams, views = [*streams, *EVENT_TABLES.values()], list(views)
     wanted = fingerprint(streams, views)
     with engine.begin() as db:
         _lock(db)

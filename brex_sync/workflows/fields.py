@@ -2,12 +2,11 @@
 
 import re
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, StringConstraints
 
-from brex_sync.sync.money import DEFAULT_CURRENCY, exponent
+from brex_sync.sync.money import DEFAULT_CURRENCY, places
 
 NONE = "none"
 _AMOUNT = re.compile(r"(\d{1,15})(?:\.(\d{1,4}))?(?: ?([A-Z]{3}))?")
@@ -49,12 +48,12 @@ def minor(amount: str) -> dict[str, Any]:
     if found is None:
         raise ValueError("expected an amount such as 1500.00 or 1500.00 EUR")
     whole, part, currency = found[1], found[2] or "", found[3] or DEFAULT_CURRENCY
-    places = exponent(currency)
-    if places is None:
+    digits = places(currency)
+    if digits is None:
         raise ValueError(f"{currency} is no currency with a known number of decimal places")
-    if len(part) > places:
-        raise ValueError(f"{currency} has {places} decimal places")
-    return {"amount": int(Decimal(f"{whole}.{part or 0}").scaleb(places)), "currency": currency}
+    if len(part) > digits:
+        raise ValueError(f"{currency} has {digits} decimal places")
+    return {"amount": int(whole + part.ljust(digits, "0")), "currency": currency}
 
 
 def maybe_minor(amount: str | None) -> dict[str, Any] | None:

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 
 from brex_sync.orchestration import checks, freshness
 from brex_sync.orchestration.catalogue import entries
-from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
 from brex_sync.streams.declare import View
 from brex_sync_tests.orchestration.conftest import Build
 
 TABLES = entries(STREAMS.values())
+SENSORS = ("first_sync", "webhooks")
 HOUSEKEEPING = {
     "_raw": "jsonb",
     "_first_seen_at": "timestamptz",
@@ -41,7 +42,7 @@ def test_loading_touches_neither_database_nor_network(
 
 def test_every_stream_and_view_is_an_asset_of_its_connection(build: Build) -> None:
     keys = {tuple(spec.key.path) for spec in build().resolve_all_asset_specs()}
-    assert keys == {("brex", name) for name in TABLES}
+    assert keys == {("brex", name) for name in (*TABLES, *EVENT_TABLES, "webhook_events")}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -78,6 +79,7 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
     expected: dict[str, set[str]] = {name: set() for name in STREAMS}
     expected |= {child.name: {s.name} for s in STREAMS.values() for child in s.children}
     expected |= {name: set(view.sources) for name, view in VIEWS.items()}
+    expected |= {"webhook_events": set()} | {name: {"webhook_events"} for name in EVENT_TABLES}
     expected |= {
         "user_limits": {"users"},
         "cash_statements": {"cash_accounts"},
@@ -91,7 +93,8 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
 def test_deselected_streams_are_no_assets_and_no_source_of_a_view(build: Build) -> None:
     found = specs(build(BREX_SYNC_STREAMS="cards, cash_transactions"))
     views = {"accounts", "transactions", "late_changes"}
-    assert set(found) == {"cards", "cash_accounts", "cash_transactions"} | views
+    tables = {"cards", "cash_accounts", "cash_transactions", "webhook_events"}
+    assert set(found) == tables | views
     sources = {dep.asset_key.path[-1] for dep in found["transactions"].deps}
     assert sources == {"cards", "cash_transactions"}
 
@@ -141,10 +144,10 @@ def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
     }
     assert schedules["brex_schedule"].cron_schedule == "*/20 * * * *"
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
-    [sensor] = repository.sensor_defs
-    assert sensor.name == "brex_first_sync"
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    assert sensor.minimum_interval_seconds == 30
+    sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
+    every = {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()}
+    assert every == {"brex_first_sync": 30, "brex_webhooks": 5}
+    assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,8 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
     repository = build().get_repository_def()
     assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
     assert {"one_sync", "two_sync"} <= set(repository.job_names)
-    assert {s.name for s in repository.sensor_defs} == {"one_first_sync", "two_first_sync"}
+    expected = {f"{name}_{sensor}" for name in ("one", "two") for sensor in SENSORS}
+    assert {s.name for s in repository.sensor_defs} == expected
 
 
 @pytest.mark.parametrize(

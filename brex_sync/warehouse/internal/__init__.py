@@ -2,6 +2,13 @@
 
 from brex_sync.warehouse.internal.base import internal_metadata
 from brex_sync.warehouse.internal.credentials import credentials, refreshes
+from brex_sync.warehouse.internal.events import (
+    notifications,
+    webhook_bodies,
+    webhook_events,
+    webhook_refusals,
+    webhook_secrets,
+)
 from brex_sync.warehouse.internal.requests import proxied_requests
 from brex_sync.warehouse.internal.syncing import (
     checkpoints,
@@ -32,6 +39,7 @@ __all__ = [
     "differences",
     "internal_metadata",
     "listed_keys",
+    "notifications",
     "parked_windows",
     "proxied_requests",
     "quarantine",
@@ -43,6 +51,10 @@ __all__ = [
     "runs",
     "unavailable",
     "unfilled",
+    "webhook_bodies",
+    "webhook_events",
+    "webhook_refusals",
+    "webhook_secrets",
     "workflow_inputs",
     "workflow_runs",
     "workflow_steps",

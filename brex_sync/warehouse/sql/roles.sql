@@ -58,5 +58,8 @@ BEGIN
         GRANT SELECT ON brex_sync.writes, brex_sync.workflow_runs, brex_sync.workflow_steps
             TO brex_reader;
     END IF;
+    IF to_regclass('brex_sync.webhook_events') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.webhook_events, brex_sync.webhook_refusals TO brex_reader;
+    END IF;
 END
 $roles$;

@@ -1,0 +1,213 @@
+"""The commands about webhooks: Brex's endpoint and secrets, and what came of the events."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import sqlalchemy as sa
+import typer
+from rich.table import Table
+
+from brex_sync import app as brex
+from brex_sync.brex.client import BrexClient
+from brex_sync.cli.common import ConnectionName, console
+from brex_sync.connections.declared import Connection, find
+from brex_sync.databases import databases, open_engine
+from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.streams import STREAMS, VIEWS
+from brex_sync.sync.refetch import refetch
+from brex_sync.warehouse import inbox, outbox, unavailable
+from brex_sync.warehouse.tables import prepare
+from brex_sync.webhooks import subscriptions
+from brex_sync.webhooks.events import EVENT_TYPES
+from brex_sync.webhooks.secrets import Secrets
+
+Result = TypeVar("Result")
+PARTNERS = "REFERRAL"
+"""Events that only partners get."""
+
+webhooks = typer.Typer(help="Have Brex tell of changes as they happen, and see what came of it.")
+secrets = typer.Typer(help="What Brex signs events with.")
+webhooks.add_typer(secrets, name="secrets")
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    cli.add_typer(webhooks, name="webhooks")
+
+
+@webhooks.command("register")
+def register_endpoint(
+    url: Annotated[
+        str,
+        typer.Option(help="Where Brex reaches the service; without a path, ours is added to it."),
+    ],
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", help="Only this type of event; several may be given."),
+    ] = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Have Brex send events to a URL, over https. Doing it again changes what differs.
+
+    Brex allows one endpoint: another URL takes the place of the one before.
+    """
+    with _opened(connection) as place:
+        where = subscriptions.address(url, place.connection.name)
+        events = event or _wanted(place)
+
+        async def work(client: BrexClient) -> subscriptions.Registered:
+            made = await subscriptions.register(client, where, events)
+            await _secrets(place).refresh(client)
+            await _show_in_table(place, client, made.subscription.id)
+            return made
+
+        made = place.ask(work)
+    console.print(f"{made.subscription.url}: {made.done.value}.", highlight=False)
+    if made.replaced:
+        console.print(f"It takes the place of {made.replaced}.", highlight=False)
+    console.print(f"Events: {', '.join(made.subscription.event_types)}", highlight=False)
+
+
+@webhooks.command("list")
+def list_endpoints(connection: ConnectionName = None) -> None:
+    """Show where Brex sends which events."""
+    with _opened(connection) as place:
+        found = place.ask(subscriptions.listed)
+    table = Table("id", "url", "events", "status", box=None)
+    for one in found:
+        table.add_row(one.id, one.url, ", ".join(one.event_types), one.status)
+    console.print(table if found else "Brex sends no events: `brex-sync webhooks register`.")
+
+
+@webhooks.command()
+def unregister(
+    subscription: Annotated[
+        str | None, typer.Argument(help="Its id; not needed where there is one.")
+    ] = None,
+    connection: ConnectionName = None,
+) -> None:
+    """Have Brex send no more events. What came is worked off all the same."""
+    with _opened(connection) as place:
+
+        async def work(client: BrexClient) -> str | None:
+            found = [one.id for one in await subscriptions.listed(client)]
+            if subscription is None and len(found) > 1:
+                raise SettingsError(f"there are several, so name one of {', '.join(found)}")
+            key = subscription or next(iter(found), None)
+            if key is not None and await subscriptions.unregister(client, key):
+                await _show_in_table(place, client, key)
+                return key
+            return None
+
+        ended = place.ask(work)
+    console.print(f"{ended} is ended." if ended else "There is none.", highlight=False)
+
+
+@secrets.command()
+def refresh(connection: ConnectionName = None) -> None:
+    """Ask Brex for its secrets now. The service does so by itself when a signature fits none."""
+    with _opened(connection) as place:
+        found = place.ask(_secrets(place).refresh)
+    console.print(f"{len(found)} live secrets are stored, sealed.", highlight=False)
+
+
+@webhooks.command()
+def replay(
+    event: Annotated[str, typer.Argument(help="The event's id.")],
+    connection: ConnectionName = None,
+) -> None:
+    """Let an event wait to be worked off again, a parked one for example."""
+    with _opened(connection) as place:
+        if not inbox.replay(place.engine, place.connection.name, event):
+            raise SettingsError(f"{place.connection.name} got no event {event}")
+    console.print(f"{event} waits again.", highlight=False)
+
+
+@webhooks.command()
+def process(connection: ConnectionName = None) -> None:
+    """Work off, once, the events that are due, without Dagster and the service."""
+    with _opened(connection) as place:
+        count = asyncio.run(
+            brex.process_events(place.settings, place.connection, place.engine, seconds=3600)
+        )
+        asyncio.run(brex.send_notifications(place.settings, place.engine))
+        parked = inbox.standing(place.engine, place.connection.name).parked
+    console.print(f"{count} events were taken up; {parked} are parked.", highlight=False)
+
+
+@webhooks.command()
+def status(connection: ConnectionName = None) -> None:
+    """Show how many events came and what became of them. Exits with 1 if any was given up."""
+    with _opened(connection) as place:
+        name = place.connection.name
+        stands = inbox.standing(place.engine, name)
+        parked = inbox.parked(place.engine, name)
+        untold = outbox.not_taken(place.engine, name)
+    table = Table("received", "verified", "refused", "waiting", "done", "parked", box=None)
+    numbers = (stands.received, stands.verified, stands.refused, stands.waiting)
+    table.add_row(*(f"{n:,}" for n in (*numbers, stands.done, stands.parked)))
+    console.print(table)
+    for one in parked:
+        console.print(f"parked: {one.id} ({one.type}): {one.note}", highlight=False)
+    for url in untold:
+        console.print(
+            f"{url.url}: {url.waiting:,} notifications wait, {url.given_up:,} were given up: "
+            f"{url.note or 'not tried yet'}",
+            highlight=False,
+        )
+    raise typer.Exit(1 if stands.parked or any(url.given_up for url in untold) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    settings: Settings
+    connection: Connection
+    engine: sa.Engine
+
+    def ask(self, work: Callable[[BrexClient], Awaitable[Result]]) -> Result:
+        """Does something with the connection's client."""
+
+        async def go() -> Result:
+            async with brex.open_client(self.settings, self.connection, self.engine) as client:
+                return await work(client)
+
+        return asyncio.run(go())
+
+
+@contextmanager
+def _opened(name: str | None) -> Iterator[_Place]:
+    """The connection and its warehouse, made ready; with the sandbox, where that is Brex."""
+    settings = load_settings()
+    connection = find(settings, name)
+    with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, connection):
+        engine = open_engine(ready)
+        try:
+            prepare(engine, connection.name, STREAMS.values(), VIEWS.values())
+            yield _Place(ready, connection, engine)
+        finally:
+            engine.dispose()
+
+
+def _secrets(place: _Place) -> Secrets:
+    return Secrets(place.settings, place.engine, place.connection.name)
+
+
+def _wanted(place: _Place) -> list[str]:
+    """The types of event that concern what is synced and may be read."""
+    synced = {stream.name for stream in brex.streams_of(place.settings, place.connection)}
+    return [
+        one.name
+        for one in EVENT_TYPES.values()
+        if one.stream.name in synced
+        and not one.name.startswith(PARTNERS)
+        and unavailable.found(place.engine, place.connection.name, one.stream.name) is None
+    ]
+
+
+async def _show_in_table(place: _Place, client: BrexClient, key: str) -> None:
+    """Lets webhook_subscriptions show what was done."""
+    stream = STREAMS["webhook_subscriptions"]
+    await refetch(client, place.engine, place.connection.name, stream, [key])

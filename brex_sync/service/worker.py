@@ -1,0 +1,125 @@
+"""What the service does besides answering: events worked off as they come, and others told."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+
+from brex_sync.app import desk_of, send_notifications
+from brex_sync.brex.errors import BrexError
+from brex_sync.connections.vault import VaultError
+from brex_sync.service.reception import Reception
+from brex_sync.settings import SettingsError
+from brex_sync.warehouse import inbox
+from brex_sync.webhooks.processing import process
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks, where nothing arrives: for what waits to be tried again."""
+GATHERING = 0.05
+"""Seconds in which what arrives at once is gathered into one batch."""
+FORESEEN = (BrexError, SettingsError, VaultError, sa.exc.SQLAlchemyError)
+
+
+@asynccontextmanager
+async def working(reception: Reception) -> AsyncIterator[None]:
+    """Works while the block runs; what is under way at its end is taken up by others later."""
+    tasks = [
+        asyncio.create_task(_again_and_again(one))
+        for one in (
+            *(_events_of(reception, name) for name in reception.accounts.connections),
+            *(_secrets_of(reception, name) for name in reception.accounts.connections),
+            _notifications(reception),
+            _refusals(reception),
+        )
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _note_refusals(reception)
+
+
+async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
+    """Does something for ever; a fault ends no more than one turn of it."""
+    while True:
+        try:
+            await work()
+        except FORESEEN as error:
+            log.warning("%s", _first_line(error))
+            await asyncio.sleep(LOOK_EVERY)
+        except Exception:
+            log.exception("unforeseen")
+            await asyncio.sleep(LOOK_EVERY)
+
+
+def _events_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]]:
+    accounts, arrived = reception.accounts, reception.arrived[name]
+
+    async def turn() -> None:
+        try:
+            await asyncio.wait_for(arrived.wait(), LOOK_EVERY)
+            await asyncio.sleep(GATHERING)
+        except TimeoutError:
+            pass
+        arrived.clear()
+        if not await asyncio.to_thread(inbox.are_due, accounts.engine, name):
+            return
+        client = await accounts.client(name)
+        connection = accounts.connections[name]
+        await process(desk_of(accounts.settings, connection, accounts.engine, client))
+
+    return turn
+
+
+def _secrets_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]]:
+    """Asks for secrets again when they are old: one may have been revoked."""
+
+    async def turn() -> None:
+        secrets = reception.secrets[name]
+        if await secrets.are_stale() and await secrets.may_ask():
+            await secrets.refresh(await reception.accounts.client(name))
+        await asyncio.sleep(60)
+
+    return turn
+
+
+def _notifications(reception: Reception) -> Callable[[], Awaitable[None]]:
+    async def turn() -> None:
+        await send_notifications(reception.accounts.settings, reception.accounts.engine)
+        await asyncio.sleep(1)
+
+    return turn
+
+
+def _refusals(reception: Reception) -> Callable[[], Awaitable[None]]:
+    async def turn() -> None:
+        await asyncio.sleep(1)
+        await _note_refusals(reception)
+
+    return turn
+
+
+async def _note_refusals(reception: Reception) -> None:
+    """Notes in the warehouse what was counted; what cannot be noted counts on."""
+    counted = reception.refused.copy()
+    if not counted:
+        return
+    try:
+        await asyncio.to_thread(inbox.note_refusals, reception.accounts.engine, counted)
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("refusals were not noted: %s", _first_line(error))
+    else:
+        reception.refused.subtract(counted)
+        reception.refused += Counter()
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0] or type(error).__name__

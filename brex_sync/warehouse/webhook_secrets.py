@@ -1,0 +1,72 @@
+"""What Brex signs events with, sealed, and when it was last asked for it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from brex_sync.warehouse.internal import webhook_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A connection's secrets as they are stored; `age` is how long ago Brex gave them."""
+
+    secrets: str
+    age: timedelta
+
+
+def read(engine: sa.Engine, connection: str) -> Sealed | None:
+    """What is stored; None where nothing is."""
+    w = webhook_secrets.c
+    age = sa.func.now() - w.fetched_at
+    chosen = sa.select(w.secrets, age).where(w.connection == connection, w.secrets.is_not(None))
+    with engine.connect() as db:
+        row = db.execute(chosen).one_or_none()
+    return Sealed(*row) if row else None
+
+
+def store(engine: sa.Engine, connection: str, sealed: str) -> None:
+    """Puts secrets in the place of those there were."""
+    now = sa.func.now()
+    row = {"secrets": sealed, "fetched_at": now, "asked_at": now}
+    with engine.begin() as db:
+        db.execute(
+            insert(webhook_secrets)
+            .values(connection=connection, **row)
+            .on_conflict_do_update(index_elements=["connection"], set_=row)
+        )
+
+
+def may_ask(engine: sa.Engine, connection: str, every: timedelta) -> bool:
+    """Whether nobody asked Brex for that long; if so, the caller is who asks now."""
+    w, now = webhook_secrets.c, sa.func.now()
+    asked = insert(webhook_secrets).values(connection=connection, asked_at=now)
+    with engine.begin() as db:
+        row = db.execute(
+            asked.on_conflict_do_update(
+                index_elements=["connection"],
+                set_={"asked_at": now},
+                where=w.asked_at.is_(None) | (w.asked_at <= now - every),
+            ).returning(w.connection)
+        ).one_or_none()
+    return row is not None
+
+
+def sealed_by_connection(db: sa.Connection) -> dict[str, str]:
+    """All that is stored, locked until the transaction ends."""
+    w = webhook_secrets.c
+    rows = db.execute(
+        sa.select(w.connection, w.secrets).where(w.secrets.is_not(None)).with_for_update()
+    )
+    return {row.connection: row.secrets for row in rows}
+
+
+def change(db: sa.Connection, connection: str, sealed: str) -> None:
+    """The same secrets, sealed anew."""
+    db.execute(
+        sa.update(webhook_secrets)
+        .where(webhook_secrets.c.connection == connection)
+        .values(secrets=sealed)
+    )

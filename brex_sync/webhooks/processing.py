@@ -1,0 +1,229 @@
+"""Events worked off: each is a hint to fetch rows again, and the warehouse takes what Brex has now.
+
+Many events are worked off together: a row that several tell of is fetched once, rows are fetched
+side by side, and what several processes do at once is divided between them by the inbox.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from brex_sync.brex.client import BrexClient
+from brex_sync.brex.errors import (
+    BrexError,
+    CredentialRefused,
+    NotAllowed,
+    RateLimited,
+    Unreachable,
+    UnusableAnswer,
+)
+from brex_sync.brex.strict_json import read_item
+from brex_sync.streams.declare import EventTable, Stream
+from brex_sync.sync.notices import Change, of_change
+from brex_sync.sync.refetch import refetch
+from brex_sync.sync.walking import prepare
+from brex_sync.warehouse import checkpoints, inbox, load, unavailable
+from brex_sync.warehouse.checkpoints import Counts, Fenced, Slice
+from brex_sync.warehouse.database import clock
+from brex_sync.warehouse.inbox import Event, Fate, Outcome
+from brex_sync.warehouse.outbox import Notice
+from brex_sync.warehouse.staging import Staged, together
+from brex_sync.webhooks.events import EVENT_TYPES, EventType, Malformed
+
+log = logging.getLogger(__name__)
+
+KIND = "webhook"
+"""What others are told that rows changed by."""
+BATCH = 100
+"""Events taken up together."""
+BATCH_SECONDS = 20.0
+"""For which a batch is worked at, well within its lease; what is not done then waits."""
+ROWS_AT_ONCE = 8
+"""Rows fetched side by side."""
+OUTAGES = (Unreachable, RateLimited, CredentialRefused)
+"""Faults that concern the whole connection, for which no event is to blame."""
+
+Row = tuple[str, str]
+"""A stream's name, and the key of one of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where events of one connection are worked off.
+
+    `streams` are the names of those synced; `tell` are the URLs to be told of changed rows.
+    """
+
+    connection: str
+    client: BrexClient
+    engine: sa.Engine
+    streams: Collection[str]
+    tell: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events taken up together, and what was found out about them.
+
+    `wanted` are the rows each event needs, `faults` what became of those that were not fetched,
+    and `settled` the outcomes that are known without.
+    """
+
+    began: datetime
+    wanted: dict[str, list[Row]] = field(default_factory=dict)
+    settled: dict[str, Outcome] = field(default_factory=dict)
+    told: dict[str, list[tuple[str, Staged]]] = field(default_factory=lambda: defaultdict(list))
+    faults: dict[Row, Outcome] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    gone: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def rows(self) -> list[Row]:
+        """The rows to fetch, each once."""
+        return list(dict.fromkeys(row for rows in self.wanted.values() for row in rows))
+
+
+async def process(desk: Desk, seconds: float = 30.0) -> int:
+    """Works off what is due, batch after batch, for about so many seconds; answers how much it was.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the warehouse failed; what was taken up waits for others.
+    """
+    end, count = asyncio.get_running_loop().time() + seconds, 0
+    while (left := end - asyncio.get_running_loop().time()) > 0:
+        events = await asyncio.to_thread(inbox.claim, desk.engine, desk.connection, BATCH)
+        if not events:
+            break
+        await _work_off(desk, events, min(left, BATCH_SECONDS))
+        count += len(events)
+    return count
+
+
+async def _work_off(desk: Desk, events: list[Event], seconds: float) -> None:
+    batch = Batch(await asyncio.to_thread(clock, desk.engine))
+    closed = await asyncio.to_thread(_closed, desk)
+    for event in events:
+        _look(desk, batch, event, closed)
+    for name, rows in batch.told.items():
+        await asyncio.to_thread(_store_told, desk, batch, name, rows)
+    await _fetch_all(desk, batch, seconds)
+    outcomes = [_outcome(batch, event) for event in events]
+    for one in outcomes:
+        if one.fate is not Fate.DONE:
+            log.warning("%s: event %s: %s", desk.connection, one.id, one.note)
+    news = list(_news(desk, batch, datetime.now(UTC)))
+    await asyncio.to_thread(inbox.conclude, desk.engine, desk.connection, outcomes, news)
+
+
+def _closed(desk: Desk) -> dict[str, str]:
+    """The streams that are not kept up to date here, and why."""
+    why = {}
+    for one in EVENT_TYPES.values():
+        name = one.stream.name
+        if name not in desk.streams:
+            why[name] = f"{name} is not synced"
+        elif fact := unavailable.found(desk.engine, desk.connection, name):
+            why[name] = f"{name} is unavailable: {fact.reason}"
+    return why
+
+
+def _look(desk: Desk, batch: Batch, event: Event, closed: dict[str, str]) -> None:
+    """Finds out what an event needs, without asking anyone."""
+    kind = EVENT_TYPES.get(event.type)
+    if kind is None:
+        note = f"nothing is known of events of type {event.type}"
+        batch.settled[event.id] = Outcome(event.id, note=note)
+        return
+    try:
+        keys = kind.keys(event.body)
+        row = _row_told(kind, event) if kind.stream.name in desk.streams else None
+    except (Malformed, UnusableAnswer) as error:
+        batch.settled[event.id] = Outcome(event.id, Fate.PARKED, str(error))
+        return
+    if kind.table is not None and row is not None:
+        batch.told[kind.table.name].append((event.id, row))
+    if why := closed.get(kind.stream.name):
+        batch.settled[event.id] = Outcome(event.id, note=why)
+    else:
+        batch.wanted[event.id] = [(kind.stream.name, key) for key in keys]
+
+
+def _row_told(kind: EventType, event: Event) -> Staged | None:
+    """The row that an event's body is, where its type has a table."""
+    if kind.table is None:
+        return None
+    _, staged = prepare(kind.table, read_item(event.body.encode()), None)
+    if staged.rejects:
+        raise Malformed(f"no row of {kind.table.name}: {staged.rejects[0].reason}")
+    return staged
+
+
+def _store_told(desk: Desk, batch: Batch, name: str, rows: list[tuple[str, Staged]]) -> None:
+    """Stores rows that events told; a later state stays where an earlier one comes late."""
+    table = _TABLES[name]
+    lease = checkpoints.share_lease(desk.engine, Slice(desk.connection, table))
+    batch.counts[name] += load.store_item(desk.engine, lease, together([row for _, row in rows]))
+
+
+async def _fetch_all(desk: Desk, batch: Batch, seconds: float) -> None:
+    """Fetches the rows side by side; what takes too long is left for another time."""
+    places = asyncio.Semaphore(ROWS_AT_ONCE)
+    tasks = {asyncio.create_task(_fetch(desk, batch, row, places)): row for row in batch.rows()}
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+        batch.faults[tasks[task]] = Outcome("", Fate.LATER, "Brex did not answer in time")
+    await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _fetch(desk: Desk, batch: Batch, row: Row, places: asyncio.Semaphore) -> None:
+    name, key = row
+    try:
+        async with places:
+            done = await refetch(desk.client, desk.engine, desk.connection, _STREAMS[name], [key])
+    except NotAllowed as error:
+        batch.faults[row] = Outcome("", note=f"{name} is unavailable: {error}")
+    except OUTAGES as error:
+        batch.faults[row] = Outcome("", Fate.LATER, str(error))
+    except (BrexError, Fenced) as error:
+        batch.faults[row] = Outcome("", Fate.AGAIN, str(error))
+    except sa.exc.OperationalError:
+        batch.faults[row] = Outcome("", Fate.LATER, "the warehouse was out of reach")
+    except Exception as error:
+        log.exception("%s: row %s of %s", desk.connection, key, name)
+        batch.faults[row] = Outcome("", Fate.AGAIN, f"unforeseen: {type(error).__name__}")
+    else:
+        batch.counts[name] += done.counts
+        batch.gone[name] += len(done.gone)
+
+
+_WORST_LAST = (Fate.DONE, Fate.LATER, Fate.AGAIN, Fate.PARKED)
+_STREAMS: dict[str, Stream] = {one.stream.name: one.stream for one in EVENT_TYPES.values()}
+_TABLES: dict[str, EventTable] = {
+    one.table.name: one.table for one in EVENT_TYPES.values() if one.table
+}
+
+
+def _outcome(batch: Batch, event: Event) -> Outcome:
+    """What came of an event: the worst that became of its rows."""
+    if event.id in batch.settled:
+        return batch.settled[event.id]
+    faults = [batch.faults[row] for row in batch.wanted[event.id] if row in batch.faults]
+    worst = max(faults, key=lambda one: _WORST_LAST.index(one.fate), default=Outcome(""))
+    return Outcome(event.id, worst.fate, worst.note)
+
+
+def _news(desk: Desk, batch: Batch, now: datetime) -> Iterator[Notice]:
+    """What to tell of the rows that changed."""
+    for name in {**batch.counts, **batch.gone}:
+        counts, gone = batch.counts[name], batch.gone[name]
+        change = Change(
+            desk.connection, name, KIND, counts.inserted, counts.updated, gone, batch.began
+        )
+        yield from of_change(desk.tell, change, now)

@@ -1,0 +1,118 @@
+"""The commands, as people type them, against a sandbox on a port."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from brex_sync.cli import cli
+from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.settings import load_settings
+from brex_sync_tests.webhooks.conftest import Office, signed, told
+
+URL = "https://hooks.example.com/webhooks/brex"
+DEFAULT = [
+    "ACCOUNTING_RECORD_READY_FOR_EXPORT",
+    "EXPENSE_PAYMENT_UPDATED",
+    "TRANSFER_FAILED",
+    "TRANSFER_PROCESSED",
+    "USER_UPDATED",
+]
+
+
+@dataclass
+class Ran:
+    """What a command printed, with the spaces of one line, and how it ended."""
+
+    code: int
+    told: str
+
+
+@pytest.fixture(autouse=True)
+def _settings(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert office.settings.database_url
+    monkeypatch.setenv("BREX_SYNC_DATABASE_URL", office.settings.database_url.get_secret_value())
+    monkeypatch.setenv("BREX_SYNC_HOME", str(office.settings.home))
+    monkeypatch.setenv("BREX_CONFIGURATION", "sandbox")
+    monkeypatch.setenv("BREX_API_URL", office.url)
+    load_settings.cache_clear()
+
+
+def webhooks(*arguments: str) -> Ran:
+    result = CliRunner().invoke(cli, ["webhooks", *arguments])
+    told = result.output if isinstance(result.exception, SystemExit | None) else result.exception
+    return Ran(result.exit_code, " ".join(str(told).split()))
+
+
+def done(*arguments: str) -> str:
+    ran = webhooks(*arguments)
+    assert ran.code == 0, ran.told
+    return ran.told
+
+
+def registered(office: Office) -> list[tuple[Any, ...]]:
+    rows = office.world.collection("webhooks").items()
+    return [(one["url"], sorted(one["event_types"]), one["status"]) for one in rows]
+
+
+@pytest.fixture(autouse=True)
+def _none_yet(office: Office) -> None:
+    for key in list(office.world.collection("webhooks").rows().ids):
+        office.world.collection("webhooks").delete(key)
+
+
+def test_registering_again_changes_what_differs_and_adds_none(office: Office) -> None:
+    assert "registered." in done("register", "--url", "https://hooks.example.com")
+    assert registered(office) == [(URL, DEFAULT, "ACTIVE")]
+    assert "registered already" in done("register", "--url", URL)
+    moved = done("register", "--url", "https://b.example/x", "--event", "USER_UPDATED")
+    assert f"takes the place of {URL}" in moved
+    assert registered(office) == [("https://b.example/x", ["USER_UPDATED"], "ACTIVE")]
+    assert "https://b.example/x" in done("list")
+    [shown] = office.rig.rows("SELECT url FROM brex.webhook_subscriptions")
+    assert shown == ("https://b.example/x",)
+    assert "is ended" in done("unregister")
+    assert "There is none" in done("unregister")
+    assert registered(office) == []
+    assert office.rig.live("webhook_subscriptions") == set()
+
+
+def test_registering_stores_the_secret_sealed_and_what_it_signs_is_taken(office: Office) -> None:
+    done("register", "--url", URL)
+    [secret] = office.world.events.secrets("ACTIVE")
+    body = told("USER_UPDATED", user_id="cuuser_00001")
+    asked = len(office.rig.asked("/v1/webhooks/secrets"))
+    assert office.post(body, signed(body, secret=secret)).status_code == 200
+    assert len(office.rig.asked("/v1/webhooks/secrets")) == asked
+    assert secret not in office.rig.one("SELECT secrets FROM brex_sync.webhook_secrets")
+    office.world.events.rotate_secret()
+    assert "2 live secrets" in done("secrets", "refresh")
+
+
+def test_an_answer_that_was_lost_registers_once(office: Office, faults: Faults) -> None:
+    faults.add(Fault(Kind.DROPPED, "/v1/webhooks", method="POST"))
+    done("register", "--url", URL)
+    assert len(registered(office)) == 1
+
+
+def test_where_brex_would_not_send_is_refused_before_it_is_asked(office: Office) -> None:
+    ran = webhooks("register", "--url", "http://hooks.example.com")
+    assert ran.code == 1
+    assert "is not https" in ran.told
+    assert registered(office) == []
+    assert done("register", "--url", "http://127.0.0.1:8787")
+
+
+def test_events_are_worked_off_shown_and_replayed_without_dagster(office: Office) -> None:
+    office.deliver_quietly(told("USER_UPDATED"), "bad")
+    office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "good")
+    assert "2 events were taken up; 1 are parked" in done("process")
+    assert office.rig.live("users") == {"cuuser_00001"}
+    shown = webhooks("status")
+    assert shown.code == 1
+    assert "parked: bad (USER_UPDATED): USER_UPDATED: user_id is no id" in shown.told
+    assert "waits again" in done("replay", "bad")
+    unheard = webhooks("replay", "unheard-of")
+    assert "got no event unheard-of" in unheard.told
+    assert "1 events were taken up" in done("process")
