@@ -106,7 +106,8 @@ class Desk:
     async def show(self, request: Request) -> JSONResponse:
         """How a run stands."""
         run_id, engine = request.path_params["run"], self.accounts.engine
-        run = await asyncio.to_thread(workflow_runs.find, engine, run_id)
+        known = run_id.isprintable()
+        run = await asyncio.to_thread(workflow_runs.find, engine, run_id) if known else None
         if run is None:
             if run_id in self.under_way:
                 return _later(run_id)
@@ -226,7 +227,7 @@ def _run_id(request: Request, connection: str) -> str:
 
 def _by(request: Request) -> str:
     caller = request.headers.get("user-agent", "a program")
-    return f"service: {caller[:100]}"
+    return f"service: {''.join(filter(str.isprintable, caller))[:100]}"
 
 
 def _patience(request: Request) -> float:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from brex_sync.workflows.declare import Inputs, Steps, workflow, write
-from brex_sync.workflows.fields import Amount, Day, Period, Text, minor
+from brex_sync.workflows.fields import Address, Amount, Day, Period, Text, minor
 
 Reason = Literal[
     "CARD_DAMAGED",
@@ -42,6 +42,10 @@ class NewCard(Inputs):
     period: Period = Field("MONTHLY", description="How often that limit begins anew.")
     lock_after: Day | None = Field(None, description="Lock it after this day, YYYY-MM-DD.")
 
+    mailing_address: Address | None = Field(
+        None, description="Where a physical card is sent; without it the card is virtual."
+    )
+
     @model_validator(mode="after")
     def _locks_by_its_limit(self) -> Self:
         if self.lock_after and not self.limit:
@@ -67,10 +71,19 @@ def card_body(
     }
 
 
-@workflow(confirm=lambda given: f"The card {given.card_name!r} can be spent from at once.")
+def _spends(given: NewCard) -> str:
+    if given.mailing_address is not None:
+        return f"The card {given.card_name!r} is made, and sent to {given.mailing_address.city}."
+    return f"The card {given.card_name!r} can be spent from at once."
+
+
+@workflow(confirm=_spends)
 def issue_card(given: NewCard) -> Steps:
-    """Issue a virtual card, with a limit of its own or under its user's."""
+    """Issue a card, virtual or physical, with a limit of its own or under its user's."""
     body = card_body(given.user_id, given.card_name, given.limit, given.period, given.lock_after)
+    if given.mailing_address is not None:
+        address = given.mailing_address.model_dump(exclude_none=True)
+        body |= {"card_type": "PHYSICAL", "mailing_address": address}
     yield write("issue card", "POST /v2/cards", body=body, refetch="cards")
 
 

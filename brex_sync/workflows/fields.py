@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, StringConstraints
 
 from brex_sync.sync.money import DEFAULT_CURRENCY, places
+from brex_sync.workflows.declare import Inputs
 
 NONE = "none"
 _AMOUNT = re.compile(r"(\d{1,15})(?:\.(\d{1,4}))?(?: ?([A-Z]{3}))?")
@@ -36,6 +37,19 @@ AmountOrNone = Annotated[str, AfterValidator(_is_amount_or_none)]
 Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Day = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isoformat())]
 Period = Literal["MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME"]
+Line = Annotated[Text, StringConstraints(max_length=59)]
+
+
+class Address(Inputs):
+    """An address. Its lines go on a label, so they are short."""
+
+    line1: Line
+    line2: Line | None = None
+    city: Text
+    state: Text
+    country: Annotated[Text, StringConstraints(pattern="^[A-Z]{2}$")] = "US"
+    postal_code: Text
+    phone_number: Text | None = None
 
 
 def minor(amount: str) -> dict[str, Any]:

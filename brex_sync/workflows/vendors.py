@@ -5,21 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from brex_sync.workflows.declare import Inputs, Steps, workflow, write
-from brex_sync.workflows.fields import Email, Text
+from brex_sync.workflows.fields import Address, Email, Text
 
 Digits = Annotated[str, StringConstraints(pattern=r"^\d{4,17}$")]
-Line = Annotated[Text, StringConstraints(max_length=59)]
-
-
-class Address(Inputs):
-    """An address in the United States."""
-
-    line1: Line
-    line2: Line | None = None
-    city: Text
-    state: Text
-    country: Text = "US"
-    postal_code: Text
 
 
 class Ach(Inputs):

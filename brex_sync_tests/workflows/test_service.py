@@ -1,13 +1,17 @@
 """Workflows asked for by other programs, over the service's own app."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from brex_sync.connections.declared import Connection
 from brex_sync.sandbox.faults import Fault, Kind
@@ -24,34 +28,35 @@ LOCK = {"inputs": {"card_id": "c1"}}
 Talk = Callable[[httpx.AsyncClient], Awaitable[Any]]
 
 
+@asynccontextmanager
+async def opened(desk: Desk, home: Path, brex: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The service, for a program of this machine; `brex` is where it reaches Brex."""
+    settings = Settings(
+        _env_file=None,
+        BREX_SYNC_HOME=home,
+        BREX_SYNC_DATABASE_URL=desk.rig.engine.url.render_as_string(hide_password=False),
+        BREX_SYNC_SERVICE_TOKEN=TOKEN,
+    )
+    connection = Connection("brex", Configuration.SANDBOX, brex, token="bxt_sandbox")
+    accounts = Accounts(settings, desk.rig.engine, {"brex": connection})
+    transport = httpx.ASGITransport(create_service(accounts), client=("127.0.0.1", 1))
+    headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "payroll/1"}
+    async with (
+        accounts,
+        httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=60
+        ) as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 def talk(desk: Desk, leaver: str, tmp_path: Path) -> Callable[[Talk], Any]:
     """Lets a program of this machine talk with the service."""
-    url = desk.rig.engine.url.render_as_string(hide_password=False)
-    settings = Settings(
-        _env_file=None,
-        BREX_SYNC_HOME=tmp_path,
-        BREX_SYNC_DATABASE_URL=url,
-        BREX_SYNC_SERVICE_TOKEN=TOKEN,
-    )
-
-    @asynccontextmanager
-    async def opened(brex: str) -> AsyncIterator[httpx.AsyncClient]:
-        connection = Connection("brex", Configuration.SANDBOX, brex, token="bxt_sandbox")
-        accounts = Accounts(settings, desk.rig.engine, {"brex": connection})
-        transport = httpx.ASGITransport(create_service(accounts), client=("127.0.0.1", 1))
-        headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "payroll/1"}
-        async with (
-            accounts,
-            httpx.AsyncClient(
-                transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=60
-            ) as client,
-        ):
-            yield client
 
     def run(said: Talk) -> Any:
         async def go() -> Any:
-            async with opened(brex) as client:
+            async with opened(desk, tmp_path, brex) as client:
                 return await said(client)
 
         with running(desk.rig.app) as brex:
@@ -199,3 +204,35 @@ def test_the_service_s_end_cuts_a_run_off_and_it_can_go_on(talk: Any, desk: Desk
     again = talk(post("offboard-user", body, **once))
     assert (again.status_code, again.json()["run"]) == (200, run_id)
     assert len(desk.did()) == 3
+
+
+WORDS = st.sampled_from(["inputs", "confirm", "card_id", "memos", "brex", "c1", "", "\x00", "é"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Idempotency-Key", "Prefer", "User-Agent", "Content-Length"]),
+    st.binary(max_size=12),
+)
+
+
+@given(
+    st.sampled_from(["terminate-card", "set-memos", "attach-receipts", "create-vendor"]),
+    JSON.map(json.dumps).map(str.encode) | st.binary(max_size=20),
+    HEADERS,
+    st.text(max_size=8),
+)
+def test_nothing_that_a_program_sends_breaks_the_service(
+    desk: Desk, tmp_path: Path, name: str, body: bytes, headers: dict[str, bytes], run: str
+) -> None:
+    async def go() -> list[int]:
+        async with opened(desk, tmp_path, "http://127.0.0.1:1") as client:
+            path = f"/workflows/brex/{name}"
+            sent = await client.post(path, content=body, headers=headers)
+            shown = await client.get(f"/workflows/runs/{quote(run, safe='')}")
+            return [sent.status_code, shown.status_code]
+
+    assert all(400 <= status < 500 for status in asyncio.run(go()))
+    assert not desk.rig.requests
