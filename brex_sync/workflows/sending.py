@@ -27,16 +27,11 @@ class Sent:
     meter: Meter = field(default_factory=Meter)
     reply: Reply | None = None
 
-    def answer(self, error: BrexError | None = None) -> Answer:
-        """The same for the record; `error` is why it did not succeed."""
+    def answer(self, error: BrexError | None = None, told: str | None = None) -> Answer:
+        """The same for the record; `error` is why it did not succeed, `told` how that is said."""
         said = error.fault if error is not None else self.reply
-        told = None if error is None else str(error)
-        return Answer(
-            self.meter.requests,
-            said.status if said else None,
-            told,
-            said.trace_id if said else None,
-        )
+        status, trace_id = (said.status, said.trace_id) if said else (None, None)
+        return Answer(self.meter.requests, status, told, trace_id)
 
 
 async def look(client: BrexClient, step: Step) -> Any:
