@@ -64,6 +64,7 @@ def test_what_failed_is_told_and_what_stands_is_not_done_again(desk: Desk, leave
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
     keys = desk.rig.rows("SELECT idempotency_key, status FROM brex_sync.writes WHERE method='PUT'")
     assert keys == [(key_of(RUN, "disable user"), 403), (key_of(RUN, "disable user", 1), 200)]
+    assert keys[0][0] != keys[1][0]
 
 
 def test_a_card_that_brex_does_not_lock_stops_no_other(desk: Desk, leaver: str) -> None:
