@@ -18,7 +18,7 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2 --dist loadfile -m "not crash and not browser and not history"
 
-crash-test: $(VENV)/dev.done  ## kill a sync at many moments, and look
+crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and look
 	$(BIN)/pytest -m crash
 
 history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream

@@ -51,7 +51,7 @@ def _job(
     settings: Settings, connections: Sequence[Connection], workflow: Workflow
 ) -> dg.JobDefinition:
     known = {connection.name: connection for connection in connections}
-    form = _form(workflow, list(known))
+    form = form_of(workflow, list(known))
 
     @dg.op(name=step_name(workflow), description=workflow.description)
     def perform(context: dg.OpExecutionContext, config: form) -> None:  # type: ignore[valid-type]
@@ -82,7 +82,7 @@ def _job(
     return job
 
 
-def _form(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
+def form_of(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
     """The launchpad's form: the inputs, for which connection, and what a person agrees to."""
     fields: dict[str, Any] = {
         entry.name: _field(entry) for entry in entries(workflow.inputs) if not entry.private

@@ -83,7 +83,7 @@ class Step:
     def __post_init__(self) -> None:
         segments = self.url.lower().split("/")
         if segments[0] or "//" in self.url or {"pan", "..", "."} & set(segments):
-            raise ValueError(f"step {self.name!r}: {self.path} is no path to ask Brex for")
+            raise BadInputs([f"step {self.name!r}: {self.url} is no path to ask Brex for"])
         if self.refetch and self.id is None and "id" not in self.keep:
             raise ValueError(f"step {self.name!r}: it keeps no id by which to fetch its row again")
         if unknown := [name for name in self.refetch if name not in STREAMS]:

@@ -1,11 +1,13 @@
 """Card expenses: memos in bulk, and receipts from a folder."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
 
+from brex_sync.brex.uploads import LARGEST
 from brex_sync.workflows.declare import (
     BadInputs,
     File,
@@ -80,9 +82,9 @@ class Receipt(Inputs):
 
 
 class Mapped(Inputs):
-    """A line that says which file belongs to which expense."""
+    """A line that says which file of the folder belongs to which expense."""
 
-    file: Text
+    file: Annotated[Text, StringConstraints(pattern=r"^[^/\\]+$")]
     expense_id: Text
 
 
@@ -98,8 +100,9 @@ def _from_folder(given: Any, info: ValidationInfo) -> Any:
         raise BadInputs([f"{folder} cannot be read: {error.strerror}"]) from None
     listed = folder / MAP
     if listed.exists():
-        return _by_map(folder, [Mapped.model_validate(m) for m in read_csv(listed, Mapped, "file")])
-    return [{"file": _file(path), "expense_id": _expense_of(path)} for path in found]
+        lines = [Mapped.model_validate(line) for line in read_csv(listed, Mapped, "file")]
+        return _receipts((folder / line.file, line.expense_id) for line in lines)
+    return _receipts((path, _expense_of(path)) for path in found)
 
 
 def _expense_of(path: Path) -> str:
@@ -107,22 +110,34 @@ def _expense_of(path: Path) -> str:
     return path.stem.partition("--")[0]
 
 
-def _by_map(folder: Path, lines: Sequence[Mapped]) -> list[dict[str, Any]]:
-    missing = [
-        line.file
-        for line in lines
-        if (folder / line.file).parent != folder or not (folder / line.file).is_file()
-    ]
-    if missing:
-        raise BadInputs([f"{MAP}: there is no file {name} in the folder" for name in missing])
-    return [{"file": _file(folder / x.file), "expense_id": x.expense_id} for x in lines]
+def _receipts(named: Iterable[tuple[Path, str]]) -> list[dict[str, Any]]:
+    """The files with their expenses; raises BadInputs with all that cannot be sent."""
+    read: list[dict[str, Any]] = []
+    faults: list[str] = []
+    for path, expense_id in named:
+        fault = _fault_of(path)
+        if fault is not None:
+            faults.append(f"{path.name}: {fault}")
+        else:
+            file = File(path, digest_of(path.read_bytes()))
+            read.append({"file": file, "expense_id": expense_id})
+    if faults:
+        raise BadInputs(faults)
+    return read
 
 
-def _file(path: Path) -> File:
-    try:
-        return File(path, digest_of(path.read_bytes()))
-    except OSError as error:
-        raise BadInputs([f"{path} cannot be read: {error.strerror}"]) from None
+def _fault_of(path: Path) -> str | None:
+    """Why a file cannot be sent."""
+    if not path.is_file():
+        return "there is no such file in the folder"
+    if not path.name.isascii():
+        return "Brex takes only plain (ASCII) characters in its name"
+    if not os.access(path, os.R_OK):
+        return "it cannot be read"
+    size = path.stat().st_size
+    if not 0 < size <= LARGEST:
+        return f"it is empty, or has more than the {LARGEST >> 20} MB that Brex takes"
+    return None
 
 
 class Receipts(Inputs):

@@ -36,7 +36,7 @@ from brex_sync.workflows.declare import (
     WorkflowError,
 )
 from brex_sync.workflows.lines import read_back
-from brex_sync.workflows.masking import masked
+from brex_sync.workflows.masking import cut_in, masked
 
 LOOKS_AT_ONCE = 8
 """How many steps that only look are made side by side."""
@@ -259,10 +259,12 @@ class Performer:
         except BrexError as error:
             refused = isinstance(error, Refused) and not _in_doubt(step, note, sent)
             state = StepState.REFUSED if refused else StepState.BEGUN
-            await asyncio.to_thread(ending, state, sent.answer(error))
-            if refused:
+            said = cut_in(str(error), step.body)
+            await asyncio.to_thread(ending, state, sent.answer(error, said))
+            if isinstance(error, LinkRefused):
                 raise
-            raise StepFailed(f"{step.name}: {error}{UNKNOWN}", refused=False) from None
+            told = f"{step.name}: {said}" if refused else f"{step.name}: {said}{UNKNOWN}"
+            raise StepFailed(told, refused) from None
         await asyncio.to_thread(ending, StepState.DONE, sent.answer(), kept)
         return kept
 

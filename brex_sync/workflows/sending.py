@@ -13,7 +13,6 @@ from brex_sync.brex.client import BrexClient, Call, Meter, Reply
 from brex_sync.brex.errors import BrexError, Refused, UnusableAnswer
 from brex_sync.brex.paging import Listing, walk
 from brex_sync.brex.strict_json import read_item
-from brex_sync.brex.uploads import LARGEST
 from brex_sync.streams.declare import Shape
 from brex_sync.warehouse.workflow_runs import Answer
 from brex_sync.workflows.declare import Kept, Step
@@ -28,16 +27,11 @@ class Sent:
     meter: Meter = field(default_factory=Meter)
     reply: Reply | None = None
 
-    def answer(self, error: BrexError | None = None) -> Answer:
-        """The same for the record; `error` is why it did not succeed."""
+    def answer(self, error: BrexError | None = None, told: str | None = None) -> Answer:
+        """The same for the record; `error` is why it did not succeed, `told` how that is said."""
         said = error.fault if error is not None else self.reply
-        told = None if error is None else str(error)
-        return Answer(
-            self.meter.requests,
-            said.status if said else None,
-            told,
-            said.trace_id if said else None,
-        )
+        status, trace_id = (said.status, said.trace_id) if said else (None, None)
+        return Answer(self.meter.requests, status, told, trace_id)
 
 
 async def look(client: BrexClient, step: Step) -> Any:
@@ -83,7 +77,7 @@ def read_file(step: Step) -> bytes:
     """A step's file, if it is still what it was.
 
     Raises:
-        Refused: it is not, or is too large.
+        Refused: it is not.
     """
     if step.file is None:
         raise ValueError(f"step {step.name!r} has no file")
@@ -93,8 +87,6 @@ def read_file(step: Step) -> bytes:
         raise Refused(f"{step.file.path} cannot be read: {error.strerror}") from None
     if digest_of(content) != step.file.digest:
         raise Refused(f"{step.file.path} was changed since the workflow was asked for")
-    if len(content) > LARGEST:
-        raise Refused(f"{step.file.path} has more than {LARGEST >> 20} MB, which is the most")
     return content
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from brex_sync import definitions
-from brex_sync.orchestration.workflows import _form
+from brex_sync.orchestration.workflows import form_of
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.server import running
 from brex_sync.settings import load_settings
@@ -96,9 +96,9 @@ def test_bad_lines_fail_the_run_before_anything_is_written(
 
 
 def test_the_form_has_types_choices_and_no_secret() -> None:
-    vendor = _form(load()["create-vendor"], ["brex", "brex_uk"]).to_fields_dict()
+    vendor = form_of(load()["create-vendor"], ["brex", "brex_uk"]).to_fields_dict()
     assert set(vendor) == {"company_name", "email", "phone", "connection", "confirm", "dry_run"}
-    leaver = _form(load()["offboard-user"], ["brex", "brex_uk"]).to_fields_dict()
+    leaver = form_of(load()["offboard-user"], ["brex", "brex_uk"]).to_fields_dict()
     assert leaver["user_id"].is_required
     assert leaver["cards"].default_value == "lock"
     assert choices(leaver["cards"]) == ["lock", "terminate"]

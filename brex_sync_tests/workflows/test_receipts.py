@@ -55,15 +55,42 @@ def test_a_map_says_which_file_belongs_where(desk: Desk, expense: str, tmp_path:
     assert receipts(desk, expense) == [b"seven"]
 
 
-@pytest.mark.parametrize("name", ["../secret.pdf", "/etc/hostname", "none.pdf", "sub/x.pdf"])
-def test_a_map_names_only_files_of_the_folder(desk: Desk, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("../secret.pdf", "line 2: file: String should match pattern"),
+        ("/etc/hostname", "line 2: file: String should match pattern"),
+        ("..", r"\.\.: there is no such file in the folder"),
+        ("none.pdf", r"none\.pdf: there is no such file in the folder"),
+    ],
+)
+def test_a_map_names_only_files_of_the_folder(
+    desk: Desk, tmp_path: Path, name: str, told: str
+) -> None:
     folder = tmp_path / "folder"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "sub" / "x.pdf").write_bytes(b"x")
+    folder.mkdir()
     (tmp_path / "secret.pdf").write_bytes(b"x")
     (folder / "receipts.csv").write_text(f"file,expense_id\n{name},e1\n")
-    with pytest.raises(BadInputs, match=r"receipts\.csv: there is no file "):
+    with pytest.raises(BadInputs, match=told):
         desk.perform("attach-receipts", folder=str(folder))
+
+
+def test_all_files_that_cannot_be_sent_are_told_before_any_is(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "e1.pdf").write_bytes(b"x")
+    (tmp_path / "e2.pdf").write_bytes(b"")
+    (tmp_path / "e3 é.pdf").write_bytes(b"x")
+    with (tmp_path / "e4.pdf").open("wb") as large:
+        large.truncate(uploads.LARGEST + 1)
+    with pytest.raises(BadInputs) as bad:
+        desk.perform("attach-receipts", folder=str(tmp_path))
+    size = "it is empty, or has more than the 50 MB that Brex takes"
+    assert bad.value.faults == (
+        f"e2.pdf: {size}",
+        "e3 é.pdf: Brex takes only plain (ASCII) characters in its name",
+        f"e4.pdf: {size}",
+    )
+    assert not desk.rig.requests
+    assert uploads.LARGEST == 50 * 1024 * 1024
 
 
 def test_a_link_that_is_nowhere_kept_carries_no_credential(
@@ -140,17 +167,6 @@ def test_a_file_that_was_changed_meanwhile_is_not_sent(
     assert again.error is not None
     assert "cannot be read: No such file" in again.error
     assert not desk.rig.world.uploads
-
-
-def test_a_file_that_is_too_large_is_not_sent(
-    desk: Desk, expense: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brex_sync.workflows.sending.LARGEST", 2)
-    (tmp_path / f"{expense}.pdf").write_bytes(b"xyz")
-    outcome = desk.perform("attach-receipts", folder=str(tmp_path))
-    assert outcome.error is not None
-    assert "which is the most" in outcome.error
-    assert uploads.LARGEST == 50 * 1024 * 1024
 
 
 def test_an_empty_folder_is_told(desk: Desk, tmp_path: Path) -> None:

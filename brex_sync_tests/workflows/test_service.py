@@ -136,6 +136,8 @@ def test_what_failed_goes_on_when_it_is_asked_for_again(talk: Any, desk: Desk) -
         ("terminate-card", LOCK, 422, 'Card c1 is ended for good. Send "confirm": true'),
         ("lock-card", {"inputs": {}}, 422, "card_id: Field required"),
         ("lock-card", {"inputs": {"card_id": 7}}, 422, "card_id: "),
+        ("lock-card", {"inputs": {"card_id": ".."}}, 422, "is no path to ask Brex for"),
+        ("lock-card", {"inputs": {"card_id": "PAN"}}, 422, "is no path to ask Brex for"),
         ("lock-card", {"card_id": "c1"}, 422, "inputs: Field required"),
         ("lock-card", [1], 422, "faults"),
         ("lock-card", {"inputs": {"card_id": "x" * 5_000_000}}, 413, "4 MB"),

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.workflows.declare import BadInputs
 from brex_sync_tests.workflows.conftest import Desk
 
+RUN = "5b0e6f4e-4b4f-4d53-9e02-3a1f4e1c7d22"
 USD = {"currency": "USD"}
 
 
@@ -125,19 +127,27 @@ def test_a_spend_limit_is_created_and_changed(desk: Desk) -> None:
     ) == [(key, "Offsite", 750025, users)]
 
 
+ACCOUNT = {
+    "type": "ACH",
+    "routing_number": "021000021",
+    "account_number": "9876543210",
+    "account_type": "CHECKING",
+    "account_class": "BUSINESS",
+}
+
+
 def test_a_vendor_is_created_and_its_bank_numbers_are_kept_nowhere(desk: Desk) -> None:
-    account = {
-        "type": "ACH",
-        "routing_number": "021000021",
-        "account_number": "9876543210",
-        "account_type": "CHECKING",
-        "account_class": "BUSINESS",
-    }
-    made = desk.perform("create-vendor", company_name="Acme Ltd", payment_accounts=[account])
+    refusal = '{"message": "account_number 9876543210 is unknown at 021000021"}'
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=400, body=refusal))
+    given = {"company_name": "Acme Ltd", "payment_accounts": [ACCOUNT]}
+    refused = desk.perform("create-vendor", RUN, **given)
+    assert refused.error is not None
+    assert "400: account_number …3210 is unknown at …0021 (Brex trace id" in refused.error
+    made = desk.perform("create-vendor", RUN, **given)
     assert made.error is None
-    assert desk.writes[0].body["payment_accounts"] == [{"details": account}]
+    assert desk.writes[0].body["payment_accounts"] == [{"details": ACCOUNT}]
     assert desk.rig.rows("SELECT company_name FROM brex.vendors") == [("Acme Ltd",)]
-    shown = desk.rig.one("SELECT body FROM brex_sync.writes")
+    shown = desk.rig.one("SELECT body FROM brex_sync.writes WHERE status = 200")
     assert shown["payment_accounts"][0]["details"]["account_number"] == "3210"
     for table in ("writes", "workflow_steps", "workflow_runs", "workflow_inputs"):
         stored = desk.rig.rows(f"SELECT t::text FROM brex_sync.{table} t")
