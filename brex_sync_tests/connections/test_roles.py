@@ -93,11 +93,13 @@ def test_a_table_or_view_made_later_can_be_read_too(as_role: Any) -> None:
     sync_tables(as_role(roles.WRITER), "brex")
     with psycopg.connect(as_role(roles.WRITER)) as db:
         db.execute("CREATE TABLE brex.later AS SELECT 1 AS n")
-        db.execute("CREATE TABLE brex_sync.webhook_bodies AS SELECT 1 AS n")
-    with psycopg.connect(as_role(roles.READER)) as db:
+        db.execute("CREATE TABLE brex_sync.later AS SELECT 1 AS n")
+    with psycopg.connect(as_role(roles.READER), autocommit=True) as db:
         assert db.execute("SELECT n FROM brex.later").fetchall() == [(1,)]
-        with pytest.raises(InsufficientPrivilege):
-            db.execute("SELECT n FROM brex_sync.webhook_bodies")
+        assert db.execute("SELECT * FROM brex_sync.webhook_events").fetchall() == []
+        for closed in ("later", "webhook_bodies", "webhook_secrets", "notifications"):
+            with pytest.raises(InsufficientPrivilege):
+                db.execute(f"SELECT FROM brex_sync.{closed}")
 
 
 def test_making_them_again_changes_nothing(as_role: Any, database_url: str) -> None:
