@@ -1,6 +1,8 @@
 """The command line: parses what people ask for and prints what came of it."""
 
 import logging
+import signal
+from types import FrameType
 from typing import NoReturn
 
 import sqlalchemy as sa
@@ -59,6 +61,11 @@ def roles() -> None:
     print(statements())
 
 
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends the process so that what it started is stopped first."""
+    raise SystemExit(128 + number)
+
+
 def main() -> NoReturn:
     """The console command; what can be foreseen ends in one line, not in a traceback."""
     logging.basicConfig(
@@ -66,6 +73,7 @@ def main() -> NoReturn:
         format="%(message)s",
         handlers=[RichHandler(console=errors, show_path=False, show_time=False)],
     )
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         cli()
     except FORESEEN as error:
