@@ -1,4 +1,4 @@
-"""Forgetting old runs, since Dagster's own retention covers ticks alone, and old requests."""
+"""Forgetting old runs, since Dagster's own retention covers ticks alone, and what else is old."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import dagster as dg
 
 from brex_sync.databases import open_engine
 from brex_sync.settings import Settings
-from brex_sync.warehouse import proxied
+from brex_sync.warehouse import inbox, outbox, proxied
 from brex_sync.warehouse.tables import prepare_internal
 
 BATCH = 500
@@ -17,17 +17,17 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 
 def prune_job(settings: Settings) -> dg.JobDefinition:
     """Deletes runs begun longer ago than the settings keep them, if they have ended, and with
-    them the log of the requests made through the proxy."""
+    them proxied requests, webhook events that are done, and notifications."""
 
-    @dg.op(name="prune_runs", description="Deletes old runs and requests, and all that they left.")
+    @dg.op(name="prune_runs", description="Deletes old runs, requests, events and notices.")
     def prune(context: dg.OpExecutionContext) -> None:
         deleted, before = 0, datetime.now(UTC) - timedelta(days=settings.retention_days)
         for run_id in _old_runs(context.instance, before):
             context.instance.compute_log_manager.delete_logs(prefix=[run_id])
             context.instance.delete_run(run_id)
             deleted += 1
-        forgotten = _forget_requests(settings, before)
-        context.log.info(f"{deleted} runs and {forgotten} proxied requests deleted")
+        forgotten = _forget_others(settings, before)
+        context.log.info(f"deleted: {deleted} runs, {forgotten}")
 
     @dg.job(
         name="prune_runs_job",
@@ -58,10 +58,12 @@ def _old_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
         yield from (record.dagster_run.run_id for record in records)
 
 
-def _forget_requests(settings: Settings, before: datetime) -> int:
+def _forget_others(settings: Settings, before: datetime) -> str:
     engine = open_engine(settings)
     try:
         prepare_internal(engine)
-        return proxied.prune(engine, before)
+        requests, events = proxied.prune(engine, before), inbox.prune(engine, before)
+        notices = outbox.prune(engine, before)
+        return f"{requests} proxied requests, {events} events, {notices} notifications"
     finally:
         engine.dispose()

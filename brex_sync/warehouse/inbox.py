@@ -298,3 +298,16 @@ def body(engine: sa.Engine, connection: str, event_id: str) -> str | None:
             sa.select(b.body).where(b.connection == connection, b.id == event_id)
         )
     return found
+
+
+def prune(engine: sa.Engine, before: datetime) -> int:
+    """Forgets events done before a moment, and what was refused before that day; how many events
+    there were. Those that are parked wait for a person."""
+    e, bodies = webhook_events.c, webhook_bodies
+    old = sa.delete(webhook_events).where(e.state == "done", e.done_at < before)
+    gone = old.returning(e.connection, e.id).cte()
+    orphaned = sa.and_(bodies.c.connection == gone.c.connection, bodies.c.id == gone.c.id)
+    with engine.begin() as db:
+        refused = webhook_refusals.c.day < before.date()
+        db.execute(sa.delete(webhook_refusals).where(refused))
+        return db.execute(sa.delete(bodies).where(orphaned)).rowcount

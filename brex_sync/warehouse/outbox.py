@@ -141,3 +141,10 @@ def not_taken(engine: sa.Engine, connection: str) -> list[Waiting]:
     )
     with engine.connect() as db:
         return [Waiting(*row) for row in db.execute(chosen)]
+
+
+def prune(engine: sa.Engine, before: datetime) -> int:
+    """Forgets notices of before a moment, whatever became of them; how many there were."""
+    old = sa.delete(notifications).where(notifications.c.created_at < before)
+    with engine.begin() as db:
+        return db.execute(old).rowcount
