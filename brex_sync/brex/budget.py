@@ -57,7 +57,7 @@ class Budget:
     async def take(self) -> Drawn:
         """One request's worth of a loan; waits until one can be had. Not to be called twice at
         once."""
-        while self._current is None or self._is_spent(self._current):
+        while self._current is None or self._is_old(self._current):
             if self._current is not None:
                 self._finish(self._current)
             lent = await self._borrow()
@@ -66,9 +66,12 @@ class Budget:
             else:
                 self._current = Drawn(lent, self._clock())
                 asyncio.get_running_loop().call_later(HOLD, self._let_go, self._current)
-        self._current.used += 1
-        self._current.in_flight += 1
-        return self._current
+        drawn = self._current
+        drawn.used += 1
+        drawn.in_flight += 1
+        if drawn.used >= drawn.loan.requests:
+            self._current = None
+        return drawn
 
     def answered(self, drawn: Drawn) -> None:
         """A request taken before has been answered, or given up."""
@@ -101,8 +104,8 @@ class Budget:
         if drawn is self._current:
             self._finish(drawn)
 
-    def _is_spent(self, drawn: Drawn) -> bool:
-        return drawn.used >= drawn.loan.requests or self._clock() - drawn.since > HOLD
+    def _is_old(self, drawn: Drawn) -> bool:
+        return self._clock() - drawn.since > HOLD
 
     def _finish(self, drawn: Drawn) -> None:
         self._current = None
