@@ -25,7 +25,7 @@ from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import VaultError, open_vault
 from brex_sync.databases import open_engine
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.server import bind, running_on
+from brex_sync.serving import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select

@@ -25,7 +25,7 @@ from brex_sync.connections.declared import Connection, declared_in, load_connect
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
 from brex_sync.embedded import Server
-from brex_sync.sandbox.server import PortTaken, bind
+from brex_sync.serving import PortTaken, bind
 from brex_sync.settings import ENV_FILE, Configuration, Settings, env_file
 from brex_sync.warehouse.database import with_driver
 

@@ -17,7 +17,7 @@ from brex_sync.connections.connect import ConnectError
 from brex_sync.connections.vault import VaultError
 from brex_sync.embedded import EmbeddedPostgresError
 from brex_sync.requests.filtering import FilterError
-from brex_sync.sandbox.server import PortTaken
+from brex_sync.serving import PortTaken
 from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
 from brex_sync.warehouse.roles import statements

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from brex_sync import serving
 from brex_sync.cli.common import console, parse_day
 from brex_sync.databases import databases
 from brex_sync.sandbox import World
-from brex_sync.sandbox import server as sandbox_server
 from brex_sync.sandbox.oauth import create_brex
-from brex_sync.sandbox.server import bind, url_of
 from brex_sync.service import server as service
+from brex_sync.serving import bind, url_of
 from brex_sync.settings import load_settings
 from brex_sync.up import run_everything
 
@@ -81,6 +81,4 @@ def sandbox(
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
     print(url_of(listener), flush=True)
-    sandbox_server.serve(
-        create_brex(world, latency=latency, rate_limit=rate_limit or None), listener
-    )
+    serving.serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)

@@ -36,6 +36,11 @@ PREFERRED_PORT = 54329
 DATABASES = ("brex", "dagster")
 SHARED = Path("/var/lib/brex-sync")  # for root, where home is closed to the user it switches to
 
+STARTS = 20
+"""Tries to start where others take the port that was just free."""
+NO_PORT = "could not create any TCP/IP sockets"
+"""What Postgres says of such a port, even if it is free again by then."""
+
 
 class EmbeddedPostgres:
     """A Postgres server whose files are in `home`, running for as long as anybody uses it.
@@ -153,13 +158,14 @@ class EmbeddedPostgres:
         """Start the server on the port preferred or remembered, or on the next that is free."""
         self._log.parent.mkdir(mode=0o700, exist_ok=True)
         wanted = self._port or credentials.port
-        while True:
+        for _ in range(STARTS):
             port = free_port(wanted)
             failure = start_postmaster(cluster, port, self._log)
             if failure is None:
                 return self._remember(replace(credentials, port=port))
-            if is_free(port):
-                raise EmbeddedPostgresError(f"Postgres did not start: {failure}; see {self._log}")
+            if is_free(port) and NO_PORT not in failure:
+                break
+        raise EmbeddedPostgresError(f"Postgres did not start: {failure}; see {self._log}")
 
 
 def _make_home(home: Path) -> None:

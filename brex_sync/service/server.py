@@ -2,8 +2,7 @@
 
 import socket
 
-import uvicorn
-
+from brex_sync import serving
 from brex_sync.connections.declared import load_connections
 from brex_sync.databases import open_engine
 from brex_sync.service.accounts import Accounts
@@ -11,6 +10,9 @@ from brex_sync.service.app import create_service
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.tables import prepare
+
+GRACE = 5
+"""Seconds that requests under way have to end."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -26,14 +28,6 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         for name in connections:
             prepare(engine, name, STREAMS.values(), VIEWS.values())
         app = create_service(Accounts(settings, engine, connections))
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        serving.serve(app, listener, GRACE)
     finally:
         engine.dispose()

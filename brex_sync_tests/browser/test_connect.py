@@ -12,7 +12,7 @@ import pytest
 from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.oauth import ISSUER, Authority, create_brex
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.browser.test_ui import FLAGS, look
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account

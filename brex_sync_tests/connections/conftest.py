@@ -21,7 +21,7 @@ from brex_sync.connections.health import Health, health
 from brex_sync.connections.vault import Vault, make_key, open_vault
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER, Authority, create_brex
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse import credentials as table

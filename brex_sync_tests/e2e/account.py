@@ -17,7 +17,7 @@ import psycopg
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
 
 CHECKOUT = Path(__file__).parents[2]

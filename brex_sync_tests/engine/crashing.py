@@ -12,7 +12,7 @@ from typing import Any
 
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from brex_sync.cli import cli
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync.settings import SettingsError, load_settings
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, spend

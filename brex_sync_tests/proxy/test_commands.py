@@ -14,7 +14,7 @@ from brex_sync.cli.requests import _sent
 from brex_sync.requests.calls import call_of
 from brex_sync.requests.filtering import Filter, FilterError
 from brex_sync.sandbox import World
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.connections.conftest import Commands, Desk, commands, consent, desk, new_desk
 from brex_sync_tests.proxy.conftest import Hostile
 

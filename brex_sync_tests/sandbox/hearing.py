@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 
 
 @dataclass

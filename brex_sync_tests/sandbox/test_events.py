@@ -15,7 +15,7 @@ import pytest
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.deliveries import sign
 from brex_sync.sandbox.events import Conduct, Fate
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe, wait_until
 
 DAY = date(2026, 3, 10)

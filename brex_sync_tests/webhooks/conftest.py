@@ -22,11 +22,11 @@ from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.events import Conduct
-from brex_sync.sandbox.server import running
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import Reception
 from brex_sync.service.webhooks import routes
+from brex_sync.serving import running
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import inbox, webhook_secrets
 from brex_sync.warehouse.inbox import Standing

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from brex_sync.app import open_sync
 from brex_sync.connections.connect import rotate_key
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.streams import STREAMS
 from brex_sync.sync.report import Report

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync_tests.conftest import Rig
 
 

@@ -11,7 +11,7 @@ import pytest
 from brex_sync import definitions
 from brex_sync.orchestration.workflows import form_of
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.sandbox.server import running
+from brex_sync.serving import running
 from brex_sync.settings import load_settings
 from brex_sync.workflows import load
 from brex_sync_tests.workflows.conftest import Desk

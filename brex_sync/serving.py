@@ -1,4 +1,4 @@
-"""The sandbox on a port."""
+"""An app on a port: the sandbox's, or the service's."""
 
 import socket
 import threading
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
 GRACE = 1
-"""Seconds that requests under way have to end, once the server is to stop."""
+"""Seconds that requests under way have to end, once the server is to stop, if not said."""
 
 
 class PortTaken(Exception):
@@ -40,9 +40,9 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM."""
-    _server(app).run(sockets=[listener])
+def serve(app: ASGIApp, listener: socket.socket, grace: int = GRACE) -> None:
+    """Serves until SIGINT or SIGTERM; requests under way then have `grace` seconds to end."""
+    _server(app, grace).run(sockets=[listener])
 
 
 @contextmanager
@@ -65,13 +65,15 @@ def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
+def _server(app: ASGIApp, grace: int = GRACE) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
             log_level="warning",
             access_log=False,
             lifespan="auto",
-            timeout_graceful_shutdown=GRACE,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=grace,
         )
     )
