@@ -42,14 +42,11 @@ class Receiver:
                 "use --no-browser and paste the address you are sent to"
             ) from None
 
-    def take(self, target: str) -> tuple[int, tuple[str, str]]:
-        """What to answer a request with; it counts only with the right path and state."""
+    def expects(self, target: str) -> bool:
+        """Whether a request counts: only with the right path and state."""
         parts = urlsplit(target)
         state = parse_qs(parts.query).get("state", [""])[0]
-        if parts.path != self.path or not hmac.compare_digest(state, self.state):
-            return 400, _NOT_OURS
-        self.came.put(target)
-        return 200, _DONE
+        return parts.path == self.path and hmac.compare_digest(state, self.state)
 
 
 @contextmanager
@@ -66,14 +63,17 @@ def listening(redirect_uri: str, state: str) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, (title, text) = receiver.take(self.path)
+            counts = receiver.expects(self.path)
+            title, text = _DONE if counts else _NOT_OURS
             body = _PAGE.format(title=title, text=text).encode()
-            self.send_response(status)
+            self.send_response(200 if counts else 400)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Referrer-Policy", "no-referrer")
             self.end_headers()
             self.wfile.write(body)
+            if counts:
+                receiver.came.put(self.path)
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing: the request holds the code."""

@@ -15,7 +15,7 @@ from brex_sync_tests.engine.items import day, spent
 from brex_sync_tests.engine.truth import assert_equal
 
 SLOW = (Kind.HANG, Kind.DELAY)
-SPECIAL = (Kind.SMALL_PAGES, Kind.BODY)
+SPECIAL = (Kind.SMALL_PAGES, Kind.BODY, Kind.DONE_STATUS, Kind.DROPPED)
 number = st.integers(0, 30)
 step = st.one_of(
     st.tuples(st.just("add"), st.sampled_from([-40, -1, 0, 0, 1, 5, 13, 14, 15, 60, 400])),

@@ -192,7 +192,7 @@ def test_what_there_is_and_how_it_is_asked_for_can_be_seen(talk: Any) -> None:
 
 
 def test_the_service_s_end_cuts_a_run_off_and_it_can_go_on(talk: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards/c2/lock", "POST"))
+    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards/c1/lock", "POST"))
     body, once = {"inputs": {"user_id": "leaver"}}, {"Idempotency-Key": "leaver"}
 
     async def left(client: httpx.AsyncClient) -> str:
