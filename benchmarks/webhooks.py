@@ -18,6 +18,7 @@ from itertools import count, cycle, islice
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 
 from brex_sync.warehouse import inbox
@@ -85,8 +86,16 @@ def dagster(database: str, storage: str, api: str, home: Path) -> Iterator[None]
         _until_done(database, "msg_first", seconds=180)
         yield
     finally:
-        process.terminate()
-        process.wait(timeout=60)
+        _end(process.pid)
+
+
+def _end(pid: int) -> None:
+    """Ends a process and all that it started; Dagster does not always hear the first word."""
+    leader = psutil.Process(pid)
+    family = [leader, *leader.children(recursive=True)]
+    leader.terminate()
+    for process in psutil.wait_procs(family, timeout=10)[1]:
+        process.kill()
 
 
 def _until_done(database: str, name: str, seconds: float) -> float:
