@@ -10,6 +10,7 @@ from brex_sync.embedded import EmbeddedPostgres, Server, login
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.tables import prepare_internal
 
 
 @contextmanager
@@ -51,3 +52,14 @@ def open_engine(settings: Settings) -> sa.Engine:
             "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
     return open_warehouse(settings.database_url.get_secret_value())
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[sa.Engine]:
+    """The warehouse with its internal tables, given back when the block ends."""
+    engine = open_engine(settings)
+    try:
+        prepare_internal(engine)
+        yield engine
+    finally:
+        engine.dispose()

@@ -5,8 +5,6 @@ import getpass
 import inspect
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -20,10 +18,9 @@ from brex_sync import app as brex
 from brex_sync.cli.common import ConnectionName, console, errors
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection, find
-from brex_sync.databases import databases, open_engine
+from brex_sync.databases import databases, warehouse
 from brex_sync.settings import Settings, load_settings
 from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.tables import prepare_internal
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows import load
 from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowError
@@ -75,7 +72,7 @@ def list_workflows() -> None:
 def resume(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
     """Continue a run that failed or was cut off: what is done is not done again."""
     settings = load_settings()
-    with databases(settings) as (ready, _), _warehouse(ready) as engine:
+    with databases(settings) as (ready, _), warehouse(ready) as engine:
         workflows = load(settings.workflow_modules)
         vault = ready_vault(ready, engine)
         name, asked = recall(engine, vault, workflows, run, _me())
@@ -86,7 +83,7 @@ def resume(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
 @workflow.command()
 def runs(connection: ConnectionName = None) -> None:
     """List the latest runs, and how each stands."""
-    with databases(load_settings()) as (ready, _), _warehouse(ready) as engine:
+    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
         found = workflow_runs.latest(engine, connection, MOST)
     table = Table(*("run", "workflow", "connection", "state", "asked at (UTC)", "by"))
     for one in found:
@@ -99,7 +96,7 @@ def runs(connection: ConnectionName = None) -> None:
 @workflow.command()
 def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
     """Show what a run has done, and what Brex answered."""
-    with databases(load_settings()) as (ready, _), _warehouse(ready) as engine:
+    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
         found = workflow_runs.find(engine, run)
         sent = workflow_runs.writes_of(engine, run)
     if found is None:
@@ -221,7 +218,7 @@ def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> Non
     with (
         databases(settings) as (ready, _),
         brex.sandbox_if_needed(ready, chosen),
-        _warehouse(ready) as engine,
+        warehouse(ready) as engine,
     ):
         planned = asyncio.run(go())
     for one in planned:
@@ -237,7 +234,7 @@ def _run(
     chosen = find(settings, connection)
     _confirm(workflow.confirm(inputs), yes)
     asked = Asked(workflow, inputs, run_id, _me())
-    with databases(settings) as (ready, _), _warehouse(ready) as engine:
+    with databases(settings) as (ready, _), warehouse(ready) as engine:
         outcome = _perform(ready, chosen, engine, asked)
     _end(outcome)
 
@@ -283,16 +280,6 @@ def _end(outcome: Outcome) -> None:
             soft_wrap=True,
         )
     raise typer.Exit(1)
-
-
-@contextmanager
-def _warehouse(settings: Settings) -> Iterator[sa.Engine]:
-    engine = open_engine(settings)
-    try:
-        prepare_internal(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _me() -> str:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,14 +19,13 @@ from brex_sync.connections.declared import Connection, find, load_connections
 from brex_sync.connections.health import digest_of
 from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import Vault, VaultError
-from brex_sync.databases import open_engine
+from brex_sync.databases import warehouse
 from brex_sync.embedded.lock import exclusive
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse import runs, webhook_secrets, workflow_runs
 from brex_sync.warehouse.credentials import State
-from brex_sync.warehouse.tables import prepare_internal
 
 log = logging.getLogger(__name__)
 
@@ -200,17 +198,6 @@ def ready_vault(settings: Settings, engine: sa.Engine, name: str = "") -> Vault:
     for row in others:
         vault.open(row.secrets or "")
     return vault
-
-
-@contextmanager
-def warehouse(settings: Settings) -> Iterator[sa.Engine]:
-    """The warehouse with its internal tables, given back when the block ends."""
-    engine = open_engine(settings)
-    try:
-        prepare_internal(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _check_no_sandbox(settings: Settings, engine: sa.Engine, name: str) -> None:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.orchestration.catalogue import Entry
-from brex_sync.streams.declare import Child, Kind, Stream, View
+from brex_sync.streams.columns import Kind
+from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.tables import table_of

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from brex_sync.databases import open_engine
+from brex_sync.databases import warehouse
 from brex_sync.settings import Settings
 from brex_sync.warehouse import inbox, outbox, proxied
-from brex_sync.warehouse.tables import prepare_internal
 
 BATCH = 500
 """Runs looked up at a time."""
@@ -59,11 +58,7 @@ def _old_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
 
 
 def _forget_others(settings: Settings, before: datetime) -> str:
-    engine = open_engine(settings)
-    try:
-        prepare_internal(engine)
+    with warehouse(settings) as engine:
         requests, events = proxied.prune(engine, before), inbox.prune(engine, before)
         notices = outbox.prune(engine, before)
-        return f"{requests} proxied requests, {events} events, {notices} notifications"
-    finally:
-        engine.dispose()
+    return f"{requests} proxied requests, {events} events, {notices} notifications"

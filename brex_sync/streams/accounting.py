@@ -1,12 +1,7 @@
 """Brex's Accounting API: what is to be posted to the books, line by line."""
 
-from brex_sync.streams.declare import (
-    Child,
+from brex_sync.streams.columns import (
     Column,
-    Paging,
-    Reference,
-    Stream,
-    Window,
     decimal,
     integer,
     json,
@@ -14,6 +9,7 @@ from brex_sync.streams.declare import (
     text,
     timestamp,
 )
+from brex_sync.streams.declare import Child, Paging, Reference, Stream, Window
 
 
 def _amount(path: str, description: str) -> tuple[Column, Column]:

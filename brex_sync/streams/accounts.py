@@ -1,18 +1,7 @@
 """Brex's Transactions API: the accounts and their statements."""
 
-from brex_sync.streams.declare import (
-    Paging,
-    Per,
-    Reference,
-    Shape,
-    Statement,
-    Stream,
-    bank_number,
-    boolean,
-    date,
-    money,
-    text,
-)
+from brex_sync.streams.columns import bank_number, boolean, date, money, text
+from brex_sync.streams.declare import Paging, Per, Reference, Shape, Statement, Stream
 
 _STATEMENT = (
     text("id", "Brex's identifier of the statement."),

@@ -1,15 +1,7 @@
 """Brex's Budgets API: budgets, the spend limits under them, and programs that make limits."""
 
-from brex_sync.streams.declare import (
-    Reference,
-    Stream,
-    date,
-    integer,
-    json,
-    money,
-    text,
-    timestamp,
-)
+from brex_sync.streams.columns import date, integer, json, money, text, timestamp
+from brex_sync.streams.declare import Reference, Stream
 
 BUDGETS = Stream(
     name="budgets",

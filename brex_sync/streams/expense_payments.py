@@ -1,13 +1,7 @@
 """What Brex tells of card spending as it happens, hours or days before it is settled."""
 
-from brex_sync.streams.declare import (
-    EventTable,
-    Reference,
-    integer,
-    money,
-    text,
-    timestamp,
-)
+from brex_sync.streams.columns import integer, money, text, timestamp
+from brex_sync.streams.declare import EventTable, Reference
 
 EXPENSE_PAYMENTS = EventTable(
     name="expense_payments",

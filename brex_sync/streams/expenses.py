@@ -1,19 +1,7 @@
 """Brex's Expenses API: card expenses, reimbursements and bills, with all that hangs on them."""
 
-from brex_sync.streams.declare import (
-    Booked,
-    Child,
-    Column,
-    Paging,
-    Reference,
-    Stream,
-    Window,
-    json,
-    money,
-    personal,
-    text,
-    timestamp,
-)
+from brex_sync.streams.columns import Column, json, money, personal, text, timestamp
+from brex_sync.streams.declare import Booked, Child, Paging, Reference, Stream, Window
 
 
 def _user(path: str, who: str) -> tuple[Column, ...]:

@@ -1,6 +1,7 @@
 """Brex's Fields API: custom and accounting fields, and the values one may choose from."""
 
-from brex_sync.streams.declare import Per, Reference, Stream, boolean, text, timestamp
+from brex_sync.streams.columns import boolean, text, timestamp
+from brex_sync.streams.declare import Per, Reference, Stream
 
 FIELDS = Stream(
     name="fields",

@@ -1,6 +1,7 @@
 """Brex's Onboarding API: companies that a partner referred."""
 
-from brex_sync.streams.declare import Paging, Stream, json, personal, text, timestamp
+from brex_sync.streams.columns import json, personal, text, timestamp
+from brex_sync.streams.declare import Paging, Stream
 
 REFERRALS = Stream(
     name="referrals",

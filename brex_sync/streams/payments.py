@@ -3,9 +3,7 @@
 Bank numbers are cut to their last four characters, also inside lists and in `_raw`.
 """
 
-from brex_sync.streams.declare import (
-    Reference,
-    Stream,
+from brex_sync.streams.columns import (
     bank_number,
     boolean,
     date,
@@ -14,6 +12,7 @@ from brex_sync.streams.declare import (
     personal,
     text,
 )
+from brex_sync.streams.declare import Reference, Stream
 
 _BANK_NUMBERS = ("account_number", "routing_number", "iban", "swift_code")
 

@@ -2,13 +2,8 @@
 
 from datetime import timedelta
 
-from brex_sync.streams.declare import (
-    ONE_OBJECT,
+from brex_sync.streams.columns import (
     Column,
-    Per,
-    Reference,
-    Rest,
-    Stream,
     boolean,
     date,
     integer,
@@ -18,6 +13,7 @@ from brex_sync.streams.declare import (
     text,
     timestamp,
 )
+from brex_sync.streams.declare import ONE_OBJECT, Per, Reference, Rest, Stream
 
 
 def _address(path: str, whose: str) -> tuple[Column, ...]:

@@ -1,16 +1,7 @@
 """Brex's Transactions API: what was spent, paid and received."""
 
-from brex_sync.streams.declare import (
-    Booked,
-    Per,
-    Reference,
-    Stream,
-    Window,
-    date,
-    json,
-    money,
-    text,
-)
+from brex_sync.streams.columns import date, json, money, text
+from brex_sync.streams.declare import Booked, Per, Reference, Stream, Window
 
 CARD_TRANSACTIONS = Stream(
     name="card_transactions",

@@ -2,18 +2,8 @@
 
 from datetime import timedelta
 
-from brex_sync.streams.declare import (
-    Per,
-    Reference,
-    Rest,
-    Stream,
-    Window,
-    integer,
-    json,
-    personal,
-    text,
-    timestamp,
-)
+from brex_sync.streams.columns import integer, json, personal, text, timestamp
+from brex_sync.streams.declare import Per, Reference, Rest, Stream, Window
 
 TRIPS = Stream(
     name="trips",

@@ -1,6 +1,7 @@
 """The views for people: several tables of a connection read as one."""
 
-from brex_sync.streams.declare import Field, Kind, View
+from brex_sync.streams.columns import Field, Kind
+from brex_sync.streams.declare import View
 
 ACCOUNTS = View(
     name="accounts",

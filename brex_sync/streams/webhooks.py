@@ -1,6 +1,7 @@
 """Brex's Webhooks API: where Brex sends events."""
 
-from brex_sync.streams.declare import Stream, json, text
+from brex_sync.streams.columns import json, text
+from brex_sync.streams.declare import Stream
 
 WEBHOOK_SUBSCRIPTIONS = Stream(
     name="webhook_subscriptions",

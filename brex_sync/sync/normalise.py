@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from brex_sync.streams.declare import KEY_SEPARATOR, Child, Kind, Stream, Table
+from brex_sync.streams.columns import Kind
+from brex_sync.streams.declare import KEY_SEPARATOR, Child, Stream, Table
 from brex_sync.sync.nested import Nested, read_nested
 from brex_sync.sync.records import follow, read_records
 from brex_sync.sync.sensitive import may_hold, purge

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
-from brex_sync.streams.declare import Kind, Stream
+from brex_sync.streams.columns import Kind
+from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.checkpoints import Scope, State, Window
 
 Moment = datetime | None

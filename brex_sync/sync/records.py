@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from brex_sync.streams.declare import Column, Kind
+from brex_sync.streams.columns import Column, Kind
 
 _TYPES: dict[Kind, Any] = {
     Kind.TEXT: str | None,

@@ -10,7 +10,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from brex_sync.streams import EVENT_TABLES, STREAMS
-from brex_sync.streams.declare import Child, Kind, Stream, Table
+from brex_sync.streams.columns import Kind
+from brex_sync.streams.declare import Child, Stream, Table
 from brex_sync.sync.nested import read_nested
 from brex_sync.sync.normalise import child_frame, to_array
 from brex_sync.sync.values import follow_keys, read_columns

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from brex_sync.streams.declare import Column, Kind, Table
+from brex_sync.streams.columns import Column, Kind
+from brex_sync.streams.declare import Table
 from brex_sync.sync import money
 
 Item = dict[str, Any]

@@ -1,6 +1,7 @@
 """What changed after a month was closed: the statement of the view, for one stream."""
 
-from brex_sync.streams.declare import Booked, Kind, Stream
+from brex_sync.streams.columns import Kind
+from brex_sync.streams.declare import Booked, Stream
 from brex_sync.warehouse.columns import same
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 
 from brex_sync.streams import EVENT_TABLES
-from brex_sync.streams.declare import EventTable, Field, Kind, Stream, Table, View
+from brex_sync.streams.columns import Field, Kind
+from brex_sync.streams.declare import EventTable, Stream, Table, View
 from brex_sync.warehouse import history, late_changes, snapshots, unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata

@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Stream, text
+from brex_sync.streams.columns import text
+from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.tables import prepare
 from brex_sync_tests.engine.items import card, person
 

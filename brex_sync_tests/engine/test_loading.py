@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from brex_sync.sandbox.faults import Fault
 from brex_sync.sandbox.faults import Kind as Misbehaviour
-from brex_sync.streams.declare import Kind
+from brex_sync.streams.columns import Kind
 from brex_sync.sync.normalise import DTYPES
 from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.staging import fields, to_bytes, to_lines

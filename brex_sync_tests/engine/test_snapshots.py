@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from brex_sync.streams.declare import Stream, text
+from brex_sync.streams.columns import text
+from brex_sync.streams.declare import Stream
 from brex_sync_tests.engine.items import cash_account
 
 DAILY = (

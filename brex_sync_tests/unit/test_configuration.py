@@ -9,7 +9,8 @@ from brex_sync.app import streams_of
 from brex_sync.connections.declared import find, load_connections
 from brex_sync.settings import Configuration, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.streams.declare import Column, Kind, Stream, money, text
+from brex_sync.streams.columns import Column, Kind, money, text
+from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.database import with_driver
 
 SECRET = "bxt_very_secret"
