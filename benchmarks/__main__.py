@@ -201,7 +201,7 @@ def main() -> None:
     """Measures what is asked for; the whole of it is written to docs/benchmarks.md."""
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default=PARTS, help="which parts, for example ab")
     arguments = parser.parse_args()
     rows = arguments.rows

@@ -62,7 +62,7 @@ def read_page(body: bytes, shape: Shape | None) -> Page:
             items, cursor = _ARRAY.decode(text), None
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UnusableAnswer(f"the answer is not the JSON list expected: {error}") from None
-    return Page(tuple(bytes(item) for item in items), cursor or None, cleaned)
+    return Page(tuple(map(bytes, items)), cursor or None, cleaned)
 
 
 def read_item(body: bytes) -> Page:

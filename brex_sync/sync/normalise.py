@@ -21,9 +21,11 @@ from brex_sync.sync.nested import Nested, read_nested
 from brex_sync.sync.records import follow, read_records
 from brex_sync.sync.sensitive import may_hold, purge
 from brex_sync.sync.values import (
+    UNFIT,
     Follow,
     Item,
     Values,
+    columns_of,
     encode,
     follow_keys,
     read_columns,
@@ -88,9 +90,12 @@ def _as_declared(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Fr
     records = None if may_hold(stream, raw) else read_records(stream.reads, raw)
     if records is None:
         return None
-    columns, broken = read_columns(stream, records, follow)
+    try:
+        columns = columns_of(stream, records, follow)
+    except UNFIT:
+        return None
     nested = _nested(stream, records, columns, follow)
-    if broken or any(one.broken for one in nested):
+    if any(one.broken for one in nested):
         return None
     return _frame(stream, columns, [text.decode() for text in raw], parent, nested)
 

@@ -17,7 +17,7 @@ Values = list[Any]
 Follow = Callable[[Sequence[Any], str], Values]
 
 INT64 = range(-(2**63), 2**63)
-_UNFIT = (ValueError, OverflowError, RecursionError)
+UNFIT = (ValueError, OverflowError, RecursionError)
 """What a value that cannot be read raises; the last where it is nested too deep."""
 
 _OBJECTS = (dict, msgspec.Struct, type(None))
@@ -49,6 +49,25 @@ def read_columns(
                 if value is None or value == "":
                     broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
     return columns, broken
+
+
+def columns_of(table: Table, records: Sequence[Any], follow: Follow) -> dict[str, Values]:
+    """Values by physical column, of items whose types were checked when they were decoded.
+
+    Raises:
+        UNFIT: one does not fit; `read_columns` tells which, and why.
+    """
+    columns: dict[str, Values] = {}
+    for column in table.columns:
+        values = follow_path(records, column.keys, follow)
+        if column.kind is Kind.MONEY:
+            amounts, codes = follow(values, "amount"), follow(values, "currency")
+            columns |= _in_both_units(column.name, _int64(amounts), codes)
+        else:
+            columns[column.name] = _READERS[column.kind][1](values)
+    if not all(map(all, (columns[c.name] for c in table.columns if c.name in table.key))):
+        raise ValueError("a row without what identifies it")
+    return columns
 
 
 def _refuse_others(keys: Sequence[str], values: Values, broken: dict[int, str]) -> None:
@@ -87,10 +106,14 @@ def _money(
     amounts, codes = follow(values, "amount"), follow(values, "currency")
     minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, broken)
     currency = _read(f"{column.path}.currency", Kind.TEXT, codes, broken)
+    return _in_both_units(column.name, minor, currency)
+
+
+def _in_both_units(name: str, minor: Values, currency: Values) -> dict[str, Values]:
     return {
-        column.name: money.majors(minor, currency),
-        f"{column.name}_minor": minor,
-        f"{column.name}_currency": currency,
+        name: money.majors(minor, currency),
+        f"{name}_minor": minor,
+        f"{name}_currency": currency,
     }
 
 
@@ -100,7 +123,7 @@ def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Valu
     try:
         if set(map(type, values)) <= accepted:
             return read(values)
-    except _UNFIT:
+    except UNFIT:
         pass
     return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
 
@@ -113,7 +136,7 @@ def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> A
         if type(value) not in accepted:
             raise ValueError
         return read([value])[0]
-    except _UNFIT:
+    except UNFIT:
         wanted = kind.name.lower()
         broken.setdefault(i, f"{path}: expected {wanted}, got {told(value)}")
         return None
@@ -149,6 +172,13 @@ def _date(value: str) -> date:
     return date.fromisoformat(value)
 
 
+def _decimals(values: Values) -> Values:
+    """Numbers as they are written; the decoder, which takes texts for some, has not checked."""
+    if not set(map(type, values)) <= _NUMBERS:
+        raise ValueError
+    return [None if value is None else Decimal(value) for value in values]
+
+
 def _each(read: Callable[[Any], Any]) -> Callable[[Values], Values]:
     return lambda values: [None if value is None else read(value) for value in values]
 
@@ -165,13 +195,14 @@ def _json(value: Any) -> str:
 
 
 _NONE = type(None)
+_NUMBERS: set[type] = {int, Decimal, _NONE}
 _READERS: dict[Kind, tuple[set[type], Callable[[Values], Values]]] = {
     Kind.TEXT: ({str, _NONE}, _as_they_are),
     Kind.INTEGER: ({int, _NONE}, _int64),
     Kind.BOOLEAN: ({bool, _NONE}, _as_they_are),
     Kind.DATE: ({str, _NONE}, _dates),
     Kind.TIMESTAMP: ({str, _NONE}, _each(_moment)),
-    Kind.DECIMAL: ({int, Decimal, _NONE}, _each(Decimal)),
+    Kind.DECIMAL: (_NUMBERS, _decimals),
     Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _each(_json)),
 }
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 RESTARTS = 3
 """How often one window may begin anew because Brex refused its cursor or its page size."""
-PAGES_AHEAD = 8
+PAGES_AHEAD = 16
 """Pages that may wait while others are committed, and so the most that one commit takes."""
 
 

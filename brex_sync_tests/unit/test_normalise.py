@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from brex_sync.sandbox import World
 from brex_sync.streams import STREAMS
+from brex_sync.streams.declare import Stream
 from brex_sync.sync import money
 from brex_sync.sync.normalise import _as_declared, _item_by_item, normalise
 from brex_sync.warehouse.staging import plain
@@ -157,22 +158,30 @@ def test_every_kind_of_missing_value_becomes_none() -> None:
     assert list(plain(odd["x"])) == [None, None, None]
 
 
+RECORDS = STREAMS["accounting_records"]
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("2026-01-02"),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=3)
+    | st.sampled_from([1.5, "1.5", "NaN", "2026-01-02", "2026-01-02T03:04:05Z"]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(st.sampled_from(["amount", "currency", "mcc", "new"]), inner, max_size=3)
     ),
     max_leaves=5,
 )
-FIELDS = [*dict.fromkeys(column.keys[0] for column in CARDS.columns), "novelty"]
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=5), max_size=3))
-@example([{"amount": {"new": None}}])
-def test_the_quick_way_gives_what_the_patient_way_gives_or_nothing(items: list[Any]) -> None:
+def odd_items(stream: Stream) -> st.SearchStrategy[list[dict[str, Any]]]:
+    fields = [*dict.fromkeys(column.keys[0] for column in stream.columns), "novelty"]
+    return st.lists(st.dictionaries(st.sampled_from(fields), ODD, max_size=5), max_size=3)
+
+
+def quick_is_patient(stream: Stream, items: list[Any]) -> None:
+    """The quick way gives what the patient way gives, or nothing."""
     raw = [json.dumps({"id": str(i)} | item).encode() for i, item in enumerate(items)]
-    quick, patient = _as_declared(CARDS, raw, None), _item_by_item(CARDS, raw, None)
+    quick, patient = _as_declared(stream, raw, None), _item_by_item(stream, raw, None)
     if quick is None:
         assert any(items), "it may give way to anything odd, never to what is plain"
     else:
@@ -180,6 +189,23 @@ def test_the_quick_way_gives_what_the_patient_way_gives_or_nothing(items: list[A
         assert patient.rejected == ()
         assert values(quick.rows) == values(patient.rows)
         assert list(quick.rows.dtypes) == list(patient.rows.dtypes)
+
+
+@given(odd_items(CARDS))
+@example([{"amount": {"new": None}}])
+@example([{"id": ""}])
+@example([{"amount": {"amount": 2**63}}])
+def test_the_quick_way_reads_money_as_the_patient_way(items: list[Any]) -> None:
+    quick_is_patient(CARDS, items)
+
+
+@given(odd_items(RECORDS))
+@example([{"amount": {"amount": "1.5"}}])
+@example([{"amount": {"amount": "NaN"}}])
+@example([{"amount": {"amount": True}}])
+@example([{"version": 2**63}])
+def test_the_quick_way_reads_decimals_as_the_patient_way(items: list[Any]) -> None:
+    quick_is_patient(RECORDS, items)
 
 
 @pytest.mark.parametrize("field", ["card_metadata", "description", "amount", "novelty"])
