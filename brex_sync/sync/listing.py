@@ -37,10 +37,11 @@ async def _bring_up_to_date(reading: Reading, lease: Lease) -> date:
     unfinished = plan.resumable(stream, state, began, full=anew)
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
-        state = plan.after(state, window)
+        await settle(reading, lease, window, comparison)
         if stream.window is None:
-            await settle(reading, lease, window, comparison)
             return window.opened_at.date()
+        last = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
+        state = replace(plan.after(state, window), last_number=last)
     lease = replace(lease, state=state)
     span = _due(reading, lease, began)
     anew = anew and state.full_at is not None

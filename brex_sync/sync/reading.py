@@ -37,7 +37,8 @@ class Options:
 class Reading:
     """One list of one connection, where it comes from, where it goes, and who is told.
 
-    `report` is added to as pages land, and `progress` is told of it.
+    `report` is added to as pages land, and `progress` is told of it. `missing` counts, for all
+    lists of the stream together, by parent, the rows that are here and were not listed.
     """
 
     client: BrexClient
@@ -49,6 +50,7 @@ class Reading:
     progress: Progress
     meter: Meter
     run_id: str
+    missing: dict[str | None, int]
 
     def tell(self, counts: Counts) -> None:
         """Adds what became of some rows to the report."""

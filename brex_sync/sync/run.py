@@ -21,7 +21,7 @@ from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import reconciliations, run_log, unavailable
+from brex_sync.warehouse import checkpoints, reconciliations, run_log, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
 from brex_sync.warehouse.database import clock as stamp
 from brex_sync.warehouse.lists import KnownList, known_lists
@@ -180,6 +180,7 @@ class Sync:
         """Reads the stream's lists that are due, or all if everything is asked for, side by side;
         the first fault is raised once all have ended."""
         meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
+        missing: dict[str | None, int] = {}
         options = self.options_of(stream)
         everything = options.full or options.compare
         due = [one.parent for one in lists if one.due or everything]
@@ -196,6 +197,7 @@ class Sync:
                 self.progress,
                 meter,
                 self.run_id,
+                missing,
             )
             async with places:
                 through = await sync_list(reading)
@@ -214,13 +216,17 @@ class Sync:
         return through([*read_through, *resting]) or self.clock().date()
 
     async def _conclude(self, stream: Stream, report: StreamReport) -> None:
-        """Records what differed, if the stream was compared."""
+        """Counts the rows in doubt, and records what differed, if the stream was compared."""
+        place = (self.engine, self.connection, stream)
+        report.withheld = await asyncio.to_thread(checkpoints.withheld, *place)
+        if report.withheld and report.doubt is None:
+            report.doubt = f"{report.withheld} rows that an earlier read missed may be gone"
         options = self.options_of(stream)
         if options.compare:
             since = options.since if stream.window else None
             report.differed = await asyncio.to_thread(
                 reconciliations.conclude,
-                *(self.engine, self.run_id, self.connection, stream.name, since),
+                *(self.engine, self.run_id, self.connection, stream.name, since, report.withheld),
             )
 
     def _news(self, report: StreamReport, since: datetime | None) -> list[Notice]:

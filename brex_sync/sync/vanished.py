@@ -22,32 +22,47 @@ async def settle(reading: Reading, lease: Lease, window: Window, compared: Compa
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: the proof could not be had.
     """
     gone: tuple[str, ...] = ()
-    doubt = _doubt(reading, window, compared)
+    doubt = await _doubt(reading, window, compared)
     if compared.missing and doubt is None:
         gone, doubt = await _confirm(reading, lease, window, compared)
     withheld = len(compared.missing) if doubt else 0
-    await asyncio.to_thread(deletions.mark_deleted, reading.engine, lease, gone, withheld)
+    found = (window, reading.clock(), gone, withheld)
+    await asyncio.to_thread(deletions.mark_deleted, reading.engine, lease, *found)
     report = reading.report
     report.doubt = doubt or report.doubt
-    report.withheld += withheld
     report.deleted += len(gone)
     reading.progress(report)
 
 
-def _doubt(reading: Reading, window: Window, compared: Comparison) -> str | None:
+async def _doubt(reading: Reading, window: Window, compared: Comparison) -> str | None:
     """Why the missing rows must not be called deleted, if there is a reason."""
     missing = len(compared.missing)
-    if missing and window.counts.quarantined:
+    if not missing:
+        return None
+    if window.counts.quarantined:
         return (
             f"{missing} rows are missing and {window.counts.quarantined} could not be read; "
             "they may be the same"
         )
-    if reading.options.accept_deletions or not plan.shrank_too_much(missing, compared.held):
+    if reading.options.accept_deletions:
+        return None
+    missing, held = await _of_all_lists(reading, compared)
+    if not plan.shrank_too_much(missing, held):
         return None
     return (
-        f"{missing} of {compared.held} rows are missing at once, more than the guard allows; "
+        f"{missing} of {held} rows are missing at once, more than the guard allows; "
         "if they are really gone, run brex-sync sync --full --accept-deletions"
     )
+
+
+async def _of_all_lists(reading: Reading, compared: Comparison) -> tuple[int, int]:
+    """Missing and live rows of the whole stream, as far as this run has read it."""
+    slice_ = reading.slice
+    reading.missing[slice_.parent] = len(compared.missing)
+    if slice_.stream.per is None:
+        return len(compared.missing), compared.held
+    held = await asyncio.to_thread(deletions.live, reading.engine, slice_)
+    return sum(reading.missing.values()), held + reading.report.deleted
 
 
 async def _confirm(
@@ -88,7 +103,7 @@ async def _list_again(
     for _ in range(LISTINGS):
         begun = await begin_window(reading, lease, window.number + 1, everything, reading.clock())
         later, compared = await walk_window(reading, lease, begun)
-        if doubt := _doubt(reading, later, compared):
+        if doubt := await _doubt(reading, later, compared):
             return (), doubt
         if later.pages == 1:
             return compared.missing, None

@@ -182,6 +182,7 @@ def _close(db: sa.Connection, lease: Lease, window: Window, now: datetime) -> Co
         watermark=plan.watermark(lease.state.watermark, window.newest, window.opened_at),
         listed=compared.listed,
         held=compared.held,
+        missing=len(compared.missing),
         now=now,
     )
     return compared

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -136,6 +136,7 @@ class Lease:
         return sa.and_(is_of(self.slice), checkpoints.c.epoch == self.state.epoch)
 
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _FRESH = {
     "epoch": 1,
     "withheld": 0,
@@ -213,12 +214,14 @@ def close(
     watermark: datetime | None,
     listed: int,
     held: int,
+    missing: int,
     now: datetime,
 ) -> None:
     """Records, in the transaction of the last page, that the window was read to its end.
 
     `watermark` is the new one, never behind the old; `listed` and `held` count distinct rows in
-    the window's range at Brex and live here.
+    the window's range at Brex and live here. Until rows that are `missing` are dealt with, so
+    long a read is due again, for whoever comes after a run that is stopped before.
 
     Raises:
         Fenced: another run has taken the list over.
@@ -231,13 +234,31 @@ def close(
         "synced_through": window.opened_at.date(),
         "listed": listed,
         "held": held,
-        "withheld": 0,
     }
-    if window.scope is not Scope.OVERLAP:
-        values["wide_at"] = now
+    over = _read_at(window, _LONG_AGO) if missing else _settled(window, now, withheld=0)
+    record(db, lease, values | over)
+
+
+def _settled(window: Window, now: datetime, *, withheld: int) -> dict[str, object]:
+    """That nothing more is to be learnt from a window, which leaves so many rows in doubt.
+
+    Those that another one left in doubt stay so, unless this one reaches as far back.
+    """
+    c = checkpoints.c
+    reaches = sa.true() if window.since is None else c.withheld_since >= window.since
+    lays = sa.or_(c.withheld == 0, reaches)
+    return {
+        **_read_at(window, now),
+        "withheld": sa.case((lays, withheld), else_=sa.func.greatest(c.withheld, withheld)),
+        "withheld_since": sa.case((lays, window.since), else_=c.withheld_since),
+    }
+
+
+def _read_at(window: Window, moment: datetime) -> dict[str, object]:
+    """When a list was read as far back as the window reaches."""
     if window.scope is Scope.FULL:
-        values["full_at"] = now
-    record(db, lease, values)
+        return {"wide_at": moment, "full_at": moment}
+    return {"wide_at": moment} if window.scope is Scope.WIDE else {}
 
 
 def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
@@ -307,14 +328,25 @@ def _last_number(db: sa.Connection, lease: Lease) -> int:
     return int(db.scalar(sa.select(checkpoints.c.window_number).where(is_of(lease.slice))) or 0)
 
 
-def settle(db: sa.Connection, lease: Lease, *, deleted: int, withheld: int) -> None:
+def settle(
+    db: sa.Connection, lease: Lease, window: Window, now: datetime, *, deleted: int, withheld: int
+) -> None:
     """Records how the rows missing from a closed window were dealt with, and forgets its keys.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    record(db, lease, {"held": checkpoints.c.held - deleted, "withheld": withheld})
+    settled = _settled(window, now, withheld=withheld)
+    record(db, lease, {"held": checkpoints.c.held - deleted, **settled})
     forget_keys(db, lease)
+
+
+def withheld(engine: sa.Engine, connection: str, stream: Stream) -> int:
+    """How many rows of a stream are in doubt: some read did not find them, and none has since."""
+    c = checkpoints.c
+    of_stream = sa.and_(c.connection == connection, c.stream == stream.name)
+    with engine.connect() as db:
+        return int(db.scalar(sa.select(sa.func.sum(c.withheld)).where(of_stream)) or 0)
 
 
 def forget_keys(db: sa.Connection, lease: Lease) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import KEY_SEPARATOR
 from brex_sync.warehouse import checkpoints, reconciliations
-from brex_sync.warehouse.checkpoints import Lease, Window
+from brex_sync.warehouse.checkpoints import Lease, Slice, Window
 from brex_sync.warehouse.internal import listed_keys, quarantine
 
 
@@ -21,6 +22,15 @@ class Comparison:
     missing: tuple[str, ...]
 
 
+def live(engine: sa.Engine, slice_: Slice) -> int:
+    """Rows of the list's stream that are not deleted, in all its lists."""
+    table = f'"{slice_.connection}"."{slice_.stream.name}"'
+    with engine.connect() as db:
+        return int(
+            db.scalar(sa.text(f"SELECT count(*) FROM {table} WHERE _deleted_at IS NULL")) or 0
+        )
+
+
 def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
     """Compares what the window listed with the live rows in its range."""
     table, key, scope, values = _range(lease, window)
@@ -28,16 +38,15 @@ def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
     held = db.scalar(sa.text(f"SELECT count(*) FROM {table} t WHERE {scope}"), values)
     if held == counts.inserted == counts.fetched:
         return Comparison(counts.fetched, counts.fetched, ())  # each came just now, and once
-    noted = _noted(lease)
     db.execute(sa.text("SET LOCAL work_mem = '64MB'"))
     listed = db.scalar(
-        sa.text(f"SELECT count(DISTINCT k) FROM ({noted}) l(k)"),
+        sa.text(f"SELECT count(DISTINCT k) FROM ({_NOTED}) l(k)"),
         values | {"number": window.number},
     )
     missing = db.scalars(
         sa.text(
             f"SELECT {key} FROM {table} t WHERE {scope} "
-            f"AND NOT EXISTS (SELECT FROM ({noted}) l(k) WHERE l.k = {key}) ORDER BY 1"
+            f"AND NOT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE l.k = {key}) ORDER BY 1"
         ),
         values | {"number": window.number},
     )
@@ -45,22 +54,46 @@ def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
 
 
 def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Window) -> bool:
-    """Whether every key of the earlier listing is in the later one.
+    """Whether every key of the earlier listing is in the later one, and in the same order.
 
-    Then nothing left the list while the earlier one was read, so no row slipped past between its
+    Then nothing left its place while the earlier one was read, so no row slipped past between its
     pages: what it lacks was not there.
     """
-    gone = db.scalar(
-        sa.text(
-            f"SELECT count(*) FROM ({_noted(lease, 'earlier')} EXCEPT {_noted(lease, 'later')}) g"
-        ),
+    steady = db.scalar(
+        sa.text(f"""
+            SELECT coalesce(bool_and(place IS NOT NULL AND place > coalesce(before, 0)), true)
+            FROM (
+                SELECT later.place, max(later.place) OVER (
+                    ORDER BY earlier.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS before
+                FROM ({_places("earlier")}) earlier LEFT JOIN ({_places("later")}) later USING (key)
+            ) compared
+        """),
         lease.slice.key | {"earlier": earlier.number, "later": later.number},
     )
-    return bool(gone == 0)
+    return bool(steady)
 
 
-def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld: int) -> None:
-    """Marks rows as deleted and records how many missing ones were left unmarked.
+def _places(number: str) -> str:
+    """The keys of a listing with the place at which each came first."""
+    return (
+        "SELECT key, min(place) AS place FROM ("
+        "SELECT key, row_number() OVER (ORDER BY page, at) AS place "
+        "FROM brex_sync.listed_keys, unnest(keys) WITH ORDINALITY AS k(key, at) "
+        "WHERE connection = :connection AND stream = :stream AND slice = :slice "
+        f"AND window_number = :{number}) listed GROUP BY key"
+    )
+
+
+def mark_deleted(
+    engine: sa.Engine,
+    lease: Lease,
+    window: Window,
+    now: datetime,
+    gone: Sequence[str],
+    withheld: int,
+) -> None:
+    """Marks rows missing from a window as deleted and records how many of them were left unmarked.
 
     Raises:
         Fenced: another run has taken the list over; nothing was written.
@@ -70,7 +103,7 @@ def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld:
         if gone:
             _mark(db, lease, gone)
         reconciliations.note_gone(db, lease, gone)
-        checkpoints.settle(db, lease, deleted=len(gone), withheld=withheld)
+        checkpoints.settle(db, lease, window, now, deleted=len(gone), withheld=withheld)
 
 
 def mark_gone(engine: sa.Engine, lease: Lease, key: str) -> bool:
@@ -145,8 +178,7 @@ def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str
     return table, key, " AND ".join(conditions), values
 
 
-def _noted(lease: Lease, number: str = "number") -> str:
-    return (
-        "SELECT unnest(keys) FROM brex_sync.listed_keys WHERE connection = :connection "
-        f"AND stream = :stream AND slice = :slice AND window_number = :{number}"
-    )
+_NOTED = (
+    "SELECT unnest(keys) FROM brex_sync.listed_keys WHERE connection = :connection "
+    "AND stream = :stream AND slice = :slice AND window_number = :number"
+)

@@ -35,17 +35,20 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Differed:
     """How a stream differed from Brex: rows that lacked here, had another content, or were here
-    though Brex lists them no more; `shown` are the first of them."""
+    though Brex lists them no more; `shown` are the first of them. Of `withheld` ones, which are
+    here as before, it is not known whether they are gone."""
 
     missing: int = 0
     stale: int = 0
     gone: int = 0
+    withheld: int = 0
     shown: tuple[Difference, ...] = ()
 
     def __str__(self) -> str:
-        if not (self.missing or self.stale or self.gone):
+        if not (self.missing or self.stale or self.gone or self.withheld):
             return "nothing differed"
-        return f"{self.missing} missing, {self.stale} stale, {self.gone} gone"
+        differed = f"{self.missing} missing, {self.stale} stale, {self.gone} gone"
+        return f"{differed}, {self.withheld} not known to be gone" if self.withheld else differed
 
     def told(self) -> str:
         """The numbers, and below them a line per row, of the first rows."""
@@ -72,14 +75,21 @@ def note_gone(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None:
 
 
 def conclude(
-    engine: sa.Engine, run_id: str, connection: str, stream: str, since: date | None
+    engine: sa.Engine,
+    run_id: str,
+    connection: str,
+    stream: str,
+    since: date | None,
+    withheld: int,
 ) -> Differed:
-    """Records that a stream was compared from `since` on (None: all of it), and what differed."""
+    """Records that a stream was compared from `since` on (None: all of it), what differed, and
+    how many rows may be gone."""
     d = differences.c
     mine = sa.and_(d.run_id == run_id, d.connection == connection, d.stream == stream)
     with engine.begin() as db:
         counted = sa.select(d.kind, sa.func.count()).where(mine).group_by(d.kind)
         counts: dict[str, int] = dict(db.execute(counted).tuples().all())
+        counts["withheld"] = withheld
         first = sa.select(d.kind, d.slice, d.key, d.columns).where(mine)
         shown = db.execute(first.order_by(d.kind, d.slice, d.key).limit(SHOWN)).all()
         row = {"run_id": run_id, "connection": connection, "stream": stream, "since": since}

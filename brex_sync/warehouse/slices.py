@@ -151,7 +151,6 @@ def close(
                 "synced_through": window.opened_at.date(),
                 "listed": compared.listed,
                 "held": compared.held,
-                "withheld": 0,
             },
         )
         return compared

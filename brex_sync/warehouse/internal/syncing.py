@@ -51,6 +51,7 @@ checkpoints = sa.Table(
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
+    sa.Column("withheld_since", _when, comment="From where on they are missing; null: in all."),
     sa.Column("window_open", sa.Boolean, nullable=False),
     *_window(),
     comment="How far each list of each connection was read. The truth about it, and the fence.",
@@ -180,8 +181,11 @@ reconciliations = sa.Table(
     sa.Column("missing", _count, nullable=False, server_default="0", comment="Rows Brex had."),
     sa.Column("stale", _count, nullable=False, server_default="0", comment="Rows that differed."),
     sa.Column("gone", _count, nullable=False, server_default="0", comment="Rows Brex had not."),
-    comment="Streams compared with Brex to their end; three zeros: nothing differed. What did is "
-    "in differences, and has been mended.",
+    sa.Column(
+        "withheld", _count, nullable=False, server_default="0", comment="Rows that may be gone."
+    ),
+    comment="Streams compared with Brex to their end; four zeros: nothing differed. What did is "
+    "in differences, and has been mended, but for what is withheld.",
 )
 
 differences = sa.Table(
