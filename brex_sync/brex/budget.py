@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-HOLD = 10.0
-"""Seconds for which a loan may be drawn on: what a process that died had borrowed frees itself."""
+HOLD = 0.5
+"""Seconds for which a loan may be drawn on: so soon a pause that another process met holds here."""
 
 
 class Loan(Protocol):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import msgspec
 
 _TOKEN = re.compile(r"\btoken\b", re.IGNORECASE)
+_REACH = re.compile(r"\b(scope|role|permission)s?\b", re.IGNORECASE)
 _EXCERPT = 300
+_NOT_BREXS = "that is not Brex's form of an error, so something on the way to it may have said so"
 
 
 class BrexError(Exception):
@@ -39,7 +41,7 @@ class ServerFault(Transient):
 
 
 class UnusableAnswer(Transient):
-    """HTTP 200 with a body that is not the JSON the endpoint promises. Never an end of data."""
+    """A body that is not the JSON the endpoint promises. Never an end of data, nor a row's."""
 
 
 class NeverAsked(BrexError):
@@ -59,7 +61,7 @@ class Refused(BrexError):
 
 
 class CursorRefused(Refused):
-    """HTTP 400 on a page cursor: it expired, or belongs to another list."""
+    """HTTP 4xx on a page cursor: it expired, or belongs to another list."""
 
 
 class PageTooLarge(Refused):
@@ -71,7 +73,7 @@ class PageTooLarge(Refused):
 
 
 class NotFound(Refused):
-    """HTTP 404."""
+    """HTTP 404, from Brex itself."""
 
 
 class CredentialRefused(Refused):
@@ -108,15 +110,24 @@ def classify(fault: Fault, request: str) -> BrexError:
     if fault.status >= 500:
         return ServerFault(says, fault.retry_after)
     if fault.status in (401, 403):
-        refused = _TOKEN.search(told) or not fault.body.strip()
-        return CredentialRefused(says) if refused else NotAllowed(says)
+        refused = _TOKEN.search(told) and not _REACH.search(told)
+        return CredentialRefused(says) if refused or not fault.body.strip() else NotAllowed(says)
     if fault.status == 404:
-        return NotFound(says)
+        return NotFound(says) if _is_brexs(fault.body) else UnusableAnswer(f"{says}; {_NOT_BREXS}")
     if fault.status == 400 and "limit" in told.lower():
         return PageTooLarge(says, _allowed(told))
-    if fault.status == 400 and "cursor" in told.lower():
-        return CursorRefused(says)
     return Refused(says)
+
+
+def _is_brexs(body: bytes) -> bool:
+    """Whether an error has Brex's form (its error-code guide; the Accounting API's own), and is
+    not of a gateway on the way, which knows nothing of rows."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    named = ("type", "error_code")
+    return isinstance(answer, dict) and any(isinstance(answer.get(n), str) for n in named)
 
 
 def _message(body: bytes) -> str:

@@ -196,7 +196,9 @@ class OAuth:
         if answer.status_code == 200:
             return _tokens(content)
         error = str(content.get("error", ""))
-        told = f"{content.get('error_description') or error or 'without a message'}"
+        told = str(content.get("error_description") or error or "without a message")
+        for secret in filter(None, (*parameters.values(), self._app.client_secret)):
+            told = told.replace(secret, "[secret]")
         where = f"Brex's token endpoint answered {answer.status_code}"
         if error == "invalid_grant":
             raise GrantRefused(f"{where}: {told}")

@@ -11,7 +11,15 @@ from functools import partial
 from urllib.parse import quote
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import LoopingCursor, NotFound
+from brex_sync.brex.errors import (
+    CredentialRefused,
+    CursorRefused,
+    LoopingCursor,
+    NotAllowed,
+    NotFound,
+    PageTooLarge,
+    Refused,
+)
 from brex_sync.brex.strict_json import Page, read_item, read_page
 from brex_sync.streams.declare import Shape, Stream
 
@@ -108,7 +116,11 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
         return await client.get(
             listing.path, params, partial(read_page, shape=listing.shape), meter
         )
-    except NotFound:
-        if listing.of_parent and cursor is None:
+    except (CredentialRefused, NotAllowed, PageTooLarge):
+        raise
+    except Refused as error:
+        if cursor is not None:
+            raise CursorRefused(str(error)) from error
+        if listing.of_parent and isinstance(error, NotFound):
             return Page((), None)
         raise

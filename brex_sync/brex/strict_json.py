@@ -6,6 +6,8 @@ the character NUL and surrogates without a partner.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import msgspec
 
@@ -25,6 +27,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class _Envelope(msgspec.Struct):
     items: list[msgspec.Raw]
     next_cursor: str | None = None
+    has_next_page: Any = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -58,6 +61,8 @@ def read_page(body: bytes, shape: Shape | None) -> Page:
         if shape is Shape.ENVELOPE:
             answer = _ENVELOPE.decode(text)
             items, cursor = answer.items, answer.next_cursor
+            if answer.has_next_page is True and not cursor:
+                raise UnusableAnswer("the answer has a next page, and does not say which")
         else:
             items, cursor = _ARRAY.decode(text), None
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -77,6 +82,18 @@ def read_item(body: bytes) -> Page:
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UnusableAnswer(f"the answer is not the JSON object expected: {error}") from None
     return Page((text,), None, cleaned)
+
+
+def exact(number: str) -> Decimal:
+    """A number that is no integer, digit by digit.
+
+    Raises:
+        ValueError: its exponent is beyond what can be held.
+    """
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        raise ValueError(f"the number {number[:60]} is beyond what can be held") from None
 
 
 def clean(body: bytes) -> tuple[bytes, int]:

@@ -11,7 +11,7 @@ import msgspec
 from brex_sync.brex.allowed import refusal
 from brex_sync.brex.client import Call
 from brex_sync.brex.errors import NeverAsked, UnusableAnswer
-from brex_sync.brex.strict_json import clean
+from brex_sync.brex.strict_json import clean, exact
 
 WRITES_ONCE = ("POST", "PUT")
 """The methods that take an idempotency key (Brex's idempotency guide)."""
@@ -20,7 +20,7 @@ Value = str | int | Decimal | bool
 Params = Mapping[str, Value | Sequence[Value]]
 """Query parameters; a sequence is sent as one parameter per element."""
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_DECODER = msgspec.json.Decoder(float_hook=exact)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 

@@ -47,6 +47,7 @@ BOOKINGS = Stream(
     scope="travel.trips.readonly",
     per=Per("trips", into="trip_id", rest=OVER),
     key=("trip_id", "id"),
+    masked=("document_number",),
     columns=(
         text("id", "Brex's identifier of the booking."),
         text("type", "AIR, CAR_RENTAL, LODGING or RAIL."),

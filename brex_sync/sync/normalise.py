@@ -8,13 +8,13 @@ quarantine.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from brex_sync.brex.strict_json import exact
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import KEY_SEPARATOR, Child, Stream, Table
 from brex_sync.sync.nested import Nested, read_nested
@@ -44,7 +44,7 @@ DTYPES: dict[Kind, str] = {
 RAW = "_raw"
 _NONE = pd.DataFrame()
 
-_decode_one = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_one = msgspec.json.Decoder(float_hook=exact).decode
 
 
 @dataclass(frozen=True, slots=True)

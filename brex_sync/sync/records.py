@@ -5,13 +5,13 @@ garbage collector's. Whatever does not fit is left to the patient way, which tel
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from brex_sync.brex.strict_json import exact
 from brex_sync.streams.columns import Column, Kind
 
 _TYPES: dict[Kind, Any] = {
@@ -54,7 +54,7 @@ def _decoder(columns: tuple[Column, ...]) -> "msgspec.json.Decoder[list[Any]]":
         for key in above:
             inner = inner.setdefault(key, {})
         inner[last] = dict(_MONEY) if column.kind is Kind.MONEY else _TYPES[column.kind]
-    return msgspec.json.Decoder(list[_record(shape)], float_hook=Decimal)  # type: ignore[misc]
+    return msgspec.json.Decoder(list[_record(shape)], float_hook=exact)  # type: ignore[misc]
 
 
 def _record(shape: dict[str, Any]) -> type[msgspec.Struct]:

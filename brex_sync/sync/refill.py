@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
+from brex_sync.brex.strict_json import exact
 from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, Table
@@ -22,7 +22,7 @@ from brex_sync.warehouse.unfilled import Place, Stored, Unfilled
 
 log = logging.getLogger(__name__)
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(float_hook=exact).decode
 
 
 def refill(engine: sa.Engine, connection: str) -> None:

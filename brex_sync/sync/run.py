@@ -125,6 +125,9 @@ class Sync:
             report.error = str(error)
         except sa.exc.SQLAlchemyError as error:
             report.error = f"the warehouse refused: {_first_line(error)}"
+        except Exception as error:
+            log.exception("%s.%s", self.connection, stream.name)
+            report.error = f"an unforeseen fault, {type(error).__name__}; the log tells where"
         report.seconds = time.monotonic() - clock
         if report.error:
             log.error("%s.%s: %s", self.connection, stream.name, report.error)

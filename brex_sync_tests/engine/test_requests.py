@@ -86,7 +86,8 @@ def test_all_streams_wait_as_long_as_brex_asks(rig: Any) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 def test_what_brex_refuses_is_asked_once(rig: Any, status: int) -> None:
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, status=status, body='{"message":"no"}'))
+    body = '{"type":"X","message":"no"}'
+    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, status=status, body=body))
     report = rig.sync("card_transactions").streams["card_transactions"]
     assert f"answered {status}: no" in str(report.error or report.unavailable)
     assert report.requests == len(rig.requests) == 1

@@ -162,7 +162,7 @@ def test_what_goes_wrong_is_one_tree_of_exceptions(sandbox: Rig, hostile: Hostil
             brex.get("/v2/users?limit=1")
         with pytest.raises(NeverAsked):
             list(brex.items("https://evil.example/v2/users"))
-        hostile.how = lambda *_: Response(b'{"message":"no such user"}', 404)
+        hostile.how = lambda *_: Response(b'{"type":"NOT_FOUND","message":"no such user"}', 404)
         with pytest.raises(NotFound, match="GET /v2/users/x answered 404: no such user"):
             brex.get("/v2/users/x")
         hostile.how = answering(b'{"items":[],"next_cursor":"again"}')

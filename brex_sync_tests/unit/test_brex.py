@@ -67,6 +67,10 @@ def test_pages_arrays_and_items_are_read() -> None:
     for body in (b"[]", b"", b"null"):
         with pytest.raises(UnusableAnswer):
             read_item(body)
+    with pytest.raises(UnusableAnswer, match="does not say which"):
+        read_page(b'{"items":[],"next_cursor":null,"has_next_page":true}', Shape.ENVELOPE)
+    last = b'{"items":[],"next_cursor":null,"has_next_page":false,"total_count":0}'
+    assert read_page(last, Shape.ENVELOPE).next_cursor is None
     with pytest.raises(UnusableAnswer):
         read_page(b'{"items":[]}', Shape.ARRAY)
 
@@ -81,23 +85,39 @@ def test_pages_arrays_and_items_are_read() -> None:
         (403, "Invalid or Revoked Token", errors.CredentialRefused),
         (403, "Missing required scope", errors.NotAllowed),
         (401, "Must be cash admin", errors.NotAllowed),
+        (403, "Your token lacks the scope cards.readonly", errors.NotAllowed),
         (404, "none", errors.NotFound),
+        (404, "", errors.UnusableAnswer),
         (400, "limit must be less than or equal to 100", errors.PageTooLarge),
-        (400, "Invalid cursor", errors.CursorRefused),
         (400, "bad", errors.Refused),
         (302, "", errors.Refused),
     ],
 )
 def test_faults_are_told_apart(status: int, message: str, kind: type[Exception]) -> None:
-    body = json.dumps({"message": message}).encode() if message else b""
+    body = json.dumps({"type": "X", "message": message}).encode() if message else b""
     error = classify(Fault(status, body, "trace-1", 3.0), "GET /x")
     assert type(error) is kind
     assert f"GET /x answered {status}" in str(error)
     assert "trace-1" in str(error)
-    if isinstance(error, errors.Transient):
+    if isinstance(error, errors.RateLimited | errors.ServerFault):
         assert error.retry_after == 3.0
     if isinstance(error, errors.PageTooLarge):
         assert error.allowed == 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>404</html>", b"404 page not found", b'"NOT_FOUND"', b"[]", b"{}", b'{"message":"no"}'],
+)
+def test_what_a_gateway_does_not_find_is_no_word_of_brex_on_a_row(body: bytes) -> None:
+    error = classify(Fault(404, body, None, None), "GET /v2/users/x")
+    assert type(error) is errors.UnusableAnswer
+    assert "not Brex's form" in str(error)
+
+
+def test_the_accounting_apis_own_form_is_brexs() -> None:
+    body = b'{"error_code":"NOT_FOUND","message":"no such record"}'
+    assert type(classify(Fault(404, body, None, None), "GET /x")) is errors.NotFound
 
 
 async def _through(limiter: RateLimiter, clock: list[float], times: list[float]) -> None:

@@ -129,6 +129,11 @@ def error(status: int, **body: str) -> httpx.Response:
     [
         (error(400, error="invalid_grant"), oauth.GrantRefused, 1),
         (error(401, error="invalid_grant", error_description="gone"), oauth.GrantRefused, 1),
+        (
+            error(400, error="invalid_grant", error_description=f"rt_very_secret, {SECRET}: spent"),
+            oauth.GrantRefused,
+            1,
+        ),
         (error(401, error="invalid_client"), oauth.ApplicationRefused, 1),
         (error(400, error="unauthorized_client"), oauth.ApplicationRefused, 1),
         (error(400, error="slow_down"), oauth.OAuthError, 1),

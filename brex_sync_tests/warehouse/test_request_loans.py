@@ -7,7 +7,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.brex.budget import Budget
+from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import Loan, RequestLedger
@@ -141,3 +141,20 @@ def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> N
         assert db.scalar(sa.text("SELECT count(*) FROM brex_sync.request_loans")) == 2
     engine.dispose()
     other.dispose()
+
+
+def test_a_pause_that_one_process_met_holds_another_that_has_a_loan_in_hand(
+    engine: sa.Engine,
+) -> None:
+    async def main() -> bool:
+        other, mine = Budget(ledger(engine)), Budget(ledger(engine))
+        mine.answered(await mine.take())
+        await other.pause(60)
+        await asyncio.sleep(HOLD + 0.1)
+        try:
+            await asyncio.wait_for(mine.take(), 0.3)
+        except TimeoutError:
+            return True
+        return False
+
+    assert asyncio.run(main())
