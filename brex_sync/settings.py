@@ -2,14 +2,17 @@
 
 import base64
 import os
+import re
+from calendar import day_abbr, month_abbr
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import (
     AliasChoices,
     Field,
+    NonNegativeInt,
     SecretStr,
     ValidationError,
     field_validator,
@@ -17,6 +20,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from brex_sync.brex.oauth import is_private
+from brex_sync.streams import STREAMS
 from brex_sync.warehouse.database import with_driver
 
 
@@ -56,6 +61,12 @@ ISSUERS = {
 """Where people consent, and tokens come from, by Brex's authentication guides."""
 
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""What the numbers of a cron line may be: minute, hour, day, month, day of the week."""
+_CRON_NAMES = {name.lower() for name in (*month_abbr[1:], *day_abbr)}
+
+
 class Settings(BaseSettings):
     """Every setting; the README's table lists them with their meaning."""
 
@@ -80,7 +91,7 @@ class Settings(BaseSettings):
     connections_file: Path | None = Field(None, validation_alias="BREX_SYNC_CONNECTIONS")
     schedule: str = Field("0 * * * *", validation_alias="BREX_SYNC_SCHEDULE")
     streams: str = Field("", validation_alias="BREX_SYNC_STREAMS")
-    overlap_days: dict[str, int] = Field({}, validation_alias="BREX_SYNC_OVERLAP_DAYS")
+    overlap_days: dict[str, NonNegativeInt] = Field({}, validation_alias="BREX_SYNC_OVERLAP_DAYS")
     requests_per_minute: int = Field(
         1000, ge=1, le=1000, validation_alias="BREX_SYNC_REQUESTS_PER_MINUTE"
     )
@@ -88,17 +99,17 @@ class Settings(BaseSettings):
     notify_urls: str = Field("", validation_alias="BREX_SYNC_NOTIFY_URLS")
     notify_secret: SecretStr | None = Field(None, validation_alias="BREX_SYNC_NOTIFY_SECRET")
     notify_events: bool = Field(False, validation_alias="BREX_SYNC_NOTIFY_EVENTS")
-    ui_port: int = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
-    postgres_port: int | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
+    ui_port: Port = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
+    postgres_port: Port | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
     postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
-    service_port: int = Field(8787, validation_alias="BREX_SYNC_SERVICE_PORT")
+    service_port: Port = Field(8787, validation_alias="BREX_SYNC_SERVICE_PORT")
     service_token: SecretStr | None = Field(
         None, min_length=16, validation_alias="BREX_SYNC_SERVICE_TOKEN"
     )
     proxy_methods: str = Field("GET", validation_alias="BREX_SYNC_PROXY_METHODS")
     proxy_paths: str = Field("", validation_alias="BREX_SYNC_PROXY_PATHS")
     workflows: str = Field("", validation_alias="BREX_SYNC_WORKFLOWS")
-    sandbox_port: int = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
+    sandbox_port: Port = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     @field_validator("home")
     @classmethod
@@ -118,9 +129,25 @@ class Settings(BaseSettings):
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str) -> str:
-        if len(schedule.split()) != 5:
+        fields = schedule.split()
+        if len(fields) != len(_CRON) or not all(map(_is_cron_field, fields, _CRON)):
             raise ValueError("expected five cron fields, such as '0 * * * *'")
         return schedule
+
+    @field_validator("api_url", "auth_url")
+    @classmethod
+    def _is_private_url(cls, url: str | None) -> str | None:
+        if url is not None and not is_private(url):
+            raise ValueError("expected a URL with https, or one of this machine")
+        return url
+
+    @field_validator("overlap_days")
+    @classmethod
+    def _are_windowed(cls, days: dict[str, int]) -> dict[str, int]:
+        if others := [n for n in days if n not in STREAMS or STREAMS[n].window is None]:
+            windowed = ", ".join(name for name, s in STREAMS.items() if s.window)
+            raise ValueError(f"{', '.join(others)}: only {windowed} have an overlap")
+        return days
 
     @model_validator(mode="after")
     def _mail_has_a_recipient(self) -> Self:
@@ -164,6 +191,17 @@ class Settings(BaseSettings):
         if self.configuration is not None:
             return self.configuration
         return Configuration.API_KEY if self.api_key else Configuration.SANDBOX
+
+
+def _is_cron_field(field: str, numbers: tuple[int, int]) -> bool:
+    """Whether a field is made of numbers that may be there, names of days or months, and stars."""
+    words = re.split(r"[,/-]", field)
+    return all(
+        word == "*"
+        or (word.isdecimal() and numbers[0] <= int(word) <= numbers[1])
+        or word.lower() in _CRON_NAMES
+        for word in words
+    )
 
 
 @lru_cache(maxsize=1)

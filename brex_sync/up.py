@@ -301,7 +301,7 @@ def _tell(
         f"SQL          {psql}",
         f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
         f"Syncing      {', '.join(c.name for c in connections)} from {source}, "
-        f"on the schedule {settings.schedule!r}; the first sync starts by itself",
+        f"on the schedule {settings.schedule!r}; what was never synced is at once",
         "",
         "Next: watch the run in the UI, then ask, for example:",
         f"  select * from {first.name}.transactions order by posted_at_date desc limit 10;",

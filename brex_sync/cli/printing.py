@@ -1,5 +1,6 @@
 """What the command line shows: progress while it goes, tables at the end."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +14,8 @@ from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse.closes import Close
 from brex_sync.warehouse.runs import StreamStatus
 
+LINES_EVERY = 1.0
+"""Seconds between two lines about a stream, at least."""
 WIDTH = 132
 """Characters a table may take: a line that a narrow terminal wraps still says everything."""
 COLUMNS = ("fetched", "inserted", "updated", "unchanged", "deleted", "quarantined", "requests")
@@ -60,7 +63,7 @@ def print_report(console: Console, report: Report) -> None:
             f"{stream.seconds:.1f}",
             str(stream.synced_through or stream.state),
         )
-    console.print(table, width=max(WIDTH, console.width), crop=False)
+    _print_whole(console, table)
     for stream in report.streams.values():
         for sentence in (stream.error, stream.doubt):
             if sentence:
@@ -96,7 +99,7 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
             f"{row.quarantined:,}",
             _state(row),
         )
-    console.print(table, width=max(WIDTH, console.width), crop=False)
+    _print_whole(console, table)
     for row in rows:
         if row.unavailable:
             console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
@@ -112,13 +115,23 @@ def print_closes(console: Console, connection: str, months: Iterable[Close]) -> 
     console.print(table, highlight=False)
 
 
+def _print_whole(console: Console, table: Table) -> None:
+    """Prints a table no narrower than it must be to say everything."""
+    width = max(WIDTH, console.width)
+    Console(file=console.file, width=width, force_terminal=console.is_terminal).print(table)
+
+
 def _lines(console: Console) -> reading.Progress:
     printed: dict[str, tuple[int, int]] = {}
+    told: dict[str, float] = {}
 
     def show(report: StreamReport) -> None:
-        reached = (report.fetched, report.requests)
-        if printed.get(report.stream) != reached:
-            printed[report.stream] = reached
+        reached, now = (report.fetched, report.requests), time.monotonic()
+        if printed.get(report.stream) == reached:
+            return
+        ended = report.synced_through is not None or report.state != "finished"
+        if ended or now - told.get(report.stream, -LINES_EVERY) >= LINES_EVERY:
+            printed[report.stream], told[report.stream] = reached, now
             line = f"{report.stream}: {report.fetched:,} rows fetched, {report.requests} requests"
             console.print(line, highlight=False)
 

@@ -25,7 +25,8 @@ def register(cli: typer.Typer) -> None:
 
 def up(
     port: Annotated[
-        int | None, typer.Option(help="Port of the Dagster UI (3000, or BREX_SYNC_PORT).")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the Dagster UI (3000, or BREX_SYNC_PORT)."),
     ] = None,
 ) -> None:
     """Start everything: Postgres, the sandbox if there is no Brex account, Dagster, a first sync.
@@ -37,7 +38,8 @@ def up(
 
 def serve(
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on (8787, or BREX_SYNC_SERVICE_PORT).")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on (8787, or BREX_SYNC_SERVICE_PORT)."),
     ] = None,
 ) -> None:
     """Run the web service: webhooks from Brex, and requests of programs on this machine.
@@ -53,7 +55,9 @@ def serve(
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8642,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
+    ] = 8642,
     seed: Annotated[int, typer.Option(help="Another seed makes another company.")] = 7,
     months: Annotated[int, typer.Option(help="Months of history.")] = 14,
     card_transactions: Annotated[int, typer.Option(help="How many card transactions.")] = 12_000,

@@ -114,7 +114,9 @@ def lacking(connection: Connection) -> str:
     what = "to what Brex gave you when your application was registered"
     if connection.application is None:
         what = "to a user token"
-    return f"connection {connection.name}: {connection.lacks} is not set; set it {what}"
+    several = " and " in connection.lacks
+    lack = "are not set; set them" if several else "is not set; set it"
+    return f"connection {connection.name}: {connection.lacks} {lack} {what}"
 
 
 def _unknown(connection: Connection) -> Health:

@@ -189,8 +189,9 @@ def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:
 def _finished_before(
     context: dg.AssetExecutionContext, settings: Settings, run_id: str
 ) -> set[str]:
-    """Streams an earlier attempt finished, if Dagster retries a run that crashed."""
-    if "dagster/retry_number" not in context.run.tags:
+    """Streams an earlier attempt finished, if what failed of a run is tried again: by Dagster
+    itself after a crash, or by a person from the point of failure."""
+    if not context.run.tags.keys() & {"dagster/retry_number", "dagster/is_resume_retry"}:
         return set()
     engine = open_engine(settings)
     try:

@@ -94,7 +94,7 @@ def text(path: str, description: str, sensitivity: Sensitivity = Sensitivity.OPE
 
 def personal(path: str, description: str) -> Column:
     """A text that identifies a person."""
-    return text(path, description, Sensitivity.PERSONAL)
+    return text(path, f"{description} Personal data.", Sensitivity.PERSONAL)
 
 
 def bank_number(path: str, description: str) -> Column:

@@ -39,7 +39,12 @@ def table_of(declared: Table, schema: str) -> sa.Table:
         for f in declared.fields()
     ]
     housekeeping = (
-        sa.Column("_raw", JSONB(), nullable=False, comment="The item as Brex sent it."),
+        sa.Column(
+            "_raw",
+            JSONB(),
+            nullable=False,
+            comment="The item as Brex sent it, but for what must not be stored.",
+        ),
         sa.Column(
             "_first_seen_at",
             sa.DateTime(timezone=True),

@@ -158,12 +158,15 @@ def test_the_log_of_runs_says_what_started_them(
     ]
 
 
-def test_a_retry_after_a_crash_takes_up_only_what_is_unfinished(
-    execute: Execute, company: Rig, asked: dict[str, Any]
+@pytest.mark.parametrize(
+    "again", [{"dagster/retry_number": "1"}, {"dagster/is_resume_retry": "true"}]
+)
+def test_a_retry_takes_up_only_what_is_unfinished(
+    execute: Execute, company: Rig, asked: dict[str, Any], again: dict[str, str]
 ) -> None:
     first = execute("users").run_id
     company.requests.clear()
-    tags = {"dagster/retry_number": "1", "dagster/root_run_id": first}
+    tags = again | {"dagster/root_run_id": first}
     shown = made(_retry(execute, tags))
     assert set(shown) == {"users", "cards"}
     assert shown["users"]["dagster/row_count"] > 0
