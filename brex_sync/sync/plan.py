@@ -120,6 +120,14 @@ def cut(
     return list(pairwise([since, *inner, None]))
 
 
+def with_present(
+    spans: list[tuple[Moment, Moment]], moment: datetime
+) -> list[tuple[Moment, Moment]]:
+    """The same time, with all that comes from `moment` on in a last slice of its own."""
+    moment = moment.replace(microsecond=0)
+    return [*spans[:-1], (spans[-1][0], moment), (moment, None)]
+
+
 def after(state: State, window: Window) -> State:
     """What is known of a list once `window` is closed."""
     began = window.opened_at
