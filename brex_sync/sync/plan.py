@@ -14,6 +14,8 @@ RESUMABLE = timedelta(minutes=15)
 """How old an unfinished walk through an unfiltered list may be to be continued: no staler than a
 slow one. Lists with a filter are always continued, since a fresh window follows."""
 
+CLOCKS = timedelta(hours=1)
+"""How far Brex's clock and ours may be apart, at the very most."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anyone had a Brex account."""
 TRY_AGAIN = timedelta(hours=23)

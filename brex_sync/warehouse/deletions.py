@@ -59,6 +59,14 @@ def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Wi
     return bool(gone == 0)
 
 
+def listed_any(engine: sa.Engine, lease: Lease, window: Window, keys: Sequence[str]) -> bool:
+    """Whether the window has listed any of these rows."""
+    found = sa.text(f"SELECT EXISTS (SELECT FROM ({_noted(lease)}) l(k) WHERE k = ANY(:keys))")
+    values = lease.slice.key | {"number": window.number, "keys": list(keys)}
+    with engine.connect() as db:
+        return bool(db.scalar(found, values))
+
+
 def mark_deleted(engine: sa.Engine, lease: Lease, gone: Sequence[str], withheld: int) -> None:
     """Marks rows as deleted and records how many missing ones were left unmarked.
 
