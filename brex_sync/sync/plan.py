@@ -14,6 +14,8 @@ RESUMABLE = timedelta(minutes=15)
 """How old an unfinished walk through an unfiltered list may be to be continued: no staler than a
 slow one. Lists with a filter are always continued, since a fresh window follows."""
 
+CLOCKS = timedelta(hours=1)
+"""How far Brex's clock and ours may be apart, at the very most."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anyone had a Brex account."""
 TRY_AGAIN = timedelta(hours=23)
@@ -118,6 +120,14 @@ def cut(
     parts = max(1, min(number, (last - first) // step))
     inner = [(first + step * n).replace(microsecond=0) for n in range(1, parts)]
     return list(pairwise([since, *inner, None]))
+
+
+def with_present(
+    spans: list[tuple[Moment, Moment]], moment: datetime
+) -> list[tuple[Moment, Moment]]:
+    """The same time, with all that comes from `moment` on in a last slice of its own."""
+    moment = moment.replace(microsecond=0)
+    return [*spans[:-1], (spans[-1][0], moment), (moment, None)]
 
 
 def after(state: State, window: Window) -> State:

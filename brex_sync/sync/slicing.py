@@ -1,7 +1,8 @@
 """A long read of a list whose pages are small: cut into slices of time, read side by side.
 
-A row that changes meanwhile may move from one slice to another. So the window read after them
-begins before they did, and a row that no slice had is asked for by its id.
+A row that changes meanwhile leaves its slice for the last one, which has no end and is read once
+the others are. Where a row left that had been listed, those behind it moved up by one, and one may
+have slipped past between two pages: such slices are read once more.
 """
 
 import asyncio
@@ -24,8 +25,10 @@ SLICES = 32
 SLICES_AT_ONCE = 12
 """How many are read side by side: enough for a page every 60 ms where one takes 700."""
 MEANWHILE = timedelta(hours=1)
-"""How far before its watermark the window after the slices begins: rows changed while they were
-read, whatever the clocks say, and all before has just been read."""
+"""How far before the slices are laid out the last of them begins, and before its watermark the
+window after them: rows changed while they were read, whatever the clocks say."""
+READ_AGAIN = 2
+"""How often slices that rows left are read once more: what is lost then slipped past each time."""
 
 
 async def read_in_slices(
@@ -43,7 +46,7 @@ async def read_in_slices(
     cut = await _cut(reading, lease, asked, anew)
     if cut is None:
         return None
-    await _side_by_side(reading, lease, cut.parts)
+    await _read_all(reading, lease, cut)
     window = await asyncio.to_thread(slices.together, reading.engine, lease)
     state = plan.after(lease.state, window)
     closing = (reading.engine, lease, window, state, reading.clock())
@@ -67,7 +70,7 @@ async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | N
         cut = await _lay_out(reading, lease, plan.Range(Scope.BACKFILL, since), cut)
     if cut is None:
         return False
-    await _side_by_side(reading, lease, cut.parts)
+    await _read_all(reading, lease, cut)
     window = await asyncio.to_thread(slices.together, reading.engine, lease)
     await asyncio.to_thread(slices.close_backfill, reading.engine, lease, window)
     return True
@@ -94,6 +97,7 @@ async def _lay_out(
     found = await _extent(reading, lease, asked.since, began)
     spans = plan.cut(found[0], began, found[1], asked.since) if found else []
     if len(spans) > 1:
+        spans = plan.with_present(spans, began - MEANWHILE)
         laid = (reading.engine, lease, asked.scope, spans, began)
         return await asyncio.to_thread(slices.lay_out, *laid)
     if instead_of is not None:
@@ -114,6 +118,21 @@ async def _extent(
     rows, first = await asyncio.to_thread(slices.extent, reading.engine, lease, since)
     number = min(SLICES, rows // (reading.slice.stream.paging.limit or rows + 1))
     return None if first is None or number < 2 else (first, number)
+
+
+async def _read_all(reading: Reading, lease: Lease, cut: Cut) -> None:
+    """Reads the slices to their ends, and those that rows left meanwhile once more."""
+    await _read_unfinished(reading, lease, cut)
+    for _ in range(READ_AGAIN):
+        if not await asyncio.to_thread(slices.reopen_left, reading.engine, lease):
+            return
+        await _read_unfinished(reading, lease, cut)
+
+
+async def _read_unfinished(reading: Reading, lease: Lease, cut: Cut) -> None:
+    *past, present = cut.parts
+    await _side_by_side(reading, lease, past)
+    await _side_by_side(reading, lease, [present])
 
 
 async def _side_by_side(reading: Reading, lease: Lease, parts: Sequence[Slice]) -> None:

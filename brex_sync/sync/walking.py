@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from brex_sync.brex.errors import CursorRefused, PageTooLarge
 from brex_sync.brex.paging import listing_of, walk
 from brex_sync.brex.strict_json import Page
+from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import plan
 from brex_sync.sync.batches import in_batches
@@ -20,14 +21,21 @@ from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints, deletions, load, snapshots
 from brex_sync.warehouse.checkpoints import Lease, Scope, Window
 from brex_sync.warehouse.deletions import Comparison
-from brex_sync.warehouse.staging import Reject, Staged, stage, stage_child, together
+from brex_sync.warehouse.staging import Reject, Staged, plain, stage, stage_child, together
 
 log = logging.getLogger(__name__)
 
 RESTARTS = 3
 """How often one window may begin anew because Brex refused its cursor or its page size."""
+WALKS = 3
+"""How often a list is walked at most because rows moved on in it: what is lost then slipped past
+each time."""
 PAGES_AHEAD = 16
 """Pages that may wait while others are committed, and so the most that one commit takes."""
+
+
+class MovedOn(Exception):
+    """A row that was listed came again, later in time: those behind it moved up by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class Arrival:
     """A page ready to be committed, and where the walk stands after it.
 
     `part` and `cursor` tell the next page, `last` that there is none; `newest` is the latest moment
-    in it, `cleaned` and `unknown` what was noticed on the way.
+    in it, `edited` are rows and their moments where an edit may have put them since the window was
+    opened, `cleaned` and `unknown` what was noticed on the way.
     """
 
     staged: Staged
@@ -43,6 +52,7 @@ class Arrival:
     cursor: str | None
     last: bool
     newest: datetime | None
+    edited: Mapping[str, datetime]
     cleaned: int
     unknown: frozenset[str]
 
@@ -64,15 +74,20 @@ async def begin_window(
 
 
 async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
-    """Walks a window to its end; a refused cursor or page size begins the same window anew.
+    """Walks a window to its end; a refused cursor or page size begins the same window anew, and so
+    do rows that moved on in the list.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
             was committed stays and is gone on from.
     """
+    walks = 1
     for _ in range(RESTARTS):
         try:
-            return await _walk_once(reading, lease, window)
+            return await _walk_once(reading, lease, window, watchful=walks < WALKS)
+        except MovedOn:
+            walks += 1
+            limit = window.limit
         except CursorRefused as error:
             log.warning("%s; reading the window again from its start", error)
             limit = window.limit
@@ -83,10 +98,12 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             log.warning("%s; going on with pages of %d", error, limit)
         again = window.anew(limit)
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
-    return await _walk_once(reading, lease, window)
+    return await _walk_once(reading, lease, window, watchful=False)
 
 
-async def _walk_once(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
+async def _walk_once(
+    reading: Reading, lease: Lease, window: Window, *, watchful: bool
+) -> tuple[Window, Comparison]:
     comparisons: list[Comparison] = []
 
     def finish(db: sa.Connection, closing: Window) -> None:
@@ -94,6 +111,8 @@ async def _walk_once(reading: Reading, lease: Lease, window: Window) -> tuple[Wi
 
     async with aclosing(in_batches(_arrivals(reading, window), PAGES_AHEAD)) as batches:
         async for batch in batches:
+            if watchful and await asyncio.to_thread(_moved_on, reading, lease, window, batch):
+                raise MovedOn
             after = await asyncio.to_thread(
                 load.commit_pages,
                 reading.engine,
@@ -128,6 +147,7 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival,
                     page.next_cursor,
                     ended and part == parts - 1,
                     frame.newest,
+                    _edited(stream, frame, staged.keys, window),
                     page.cleaned,
                     frame.unknown,
                 )
@@ -152,6 +172,38 @@ def span(stream: Stream, since: datetime | None, until: datetime | None) -> dict
         for param, moment in asked.items()
         if param is not None and moment is not None
     }
+
+
+def _edited(
+    stream: Stream, frame: Frame, keys: Sequence[str], window: Window
+) -> dict[str, datetime]:
+    """The rows of a page, and their moments, that may have got them since the window was opened."""
+    since = window.opened_at - plan.CLOCKS
+    if stream.window is None or stream.window_kind is not Kind.TIMESTAMP:
+        return {}
+    if frame.newest is None or frame.newest < since:
+        return {}
+    moments = zip(keys, plain(frame.rows[stream.window.column]), strict=True)
+    return {key: at for key, at in moments if at is not None and at >= since}
+
+
+def _moved_on(reading: Reading, lease: Lease, window: Window, batch: Sequence[Arrival]) -> bool:
+    """Whether a row of these pages was listed before and now lies after all that was.
+
+    Only in a list with the newest last does a row come again so. In one with the newest first,
+    rows come twice because others were put before them, and none slips past.
+    """
+    listed: set[str] = set()
+    later: list[str] = []
+    newest = window.newest
+    for arrival in batch:
+        moved = [key for key, at in arrival.edited.items() if newest is None or at > newest]
+        if not listed.isdisjoint(moved):
+            return True
+        later += moved
+        listed.update(arrival.staged.keys)
+        newest = max((m for m in (newest, arrival.newest) if m), default=None)
+    return bool(later) and deletions.listed_any(reading.engine, lease, window, later)
 
 
 def _after(window: Window, batch: Sequence[Arrival]) -> Window:

@@ -74,6 +74,14 @@ def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Wi
     return bool(steady)
 
 
+def listed_any(engine: sa.Engine, lease: Lease, window: Window, keys: Sequence[str]) -> bool:
+    """Whether the window has listed any of these rows."""
+    found = sa.text(f"SELECT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE k = ANY(:keys))")
+    values = lease.slice.key | {"number": window.number, "keys": list(keys)}
+    with engine.connect() as db:
+        return bool(db.scalar(found, values))
+
+
 def _places(number: str) -> str:
     """The keys of a listing with the place at which each came first."""
     return (

@@ -124,6 +124,62 @@ def together(engine: sa.Engine, lease: Lease) -> Window:
     )
 
 
+def reopen_left(engine: sa.Engine, lease: Lease) -> bool:
+    """Has slices read from their first pages again that listed rows have left, and with them the
+    last one, which shows what changed; whether there are any.
+
+    All must have been read to their ends.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    c = table.c
+    with engine.begin() as db:
+        checkpoints.committed(db, lease)
+        left = _left(db, lease)
+        if left:
+            anew: dict[str, object] = {
+                "epoch": c.epoch + 1,
+                "window_number": c.window_number + 1,
+                "window_open": True,
+                "window_part": 0,
+                "window_pages": 0,
+                "window_newest": None,
+                **dict.fromkeys(("fetched", "inserted", "updated", "quarantined"), 0),
+            }
+            those = sa.or_(c.slice.in_(left), c.window_until.is_(None))
+            db.execute(sa.update(table).where(_slices(lease, table), those).values(**anew))
+        return bool(left)
+
+
+def _left(db: sa.Connection, lease: Lease) -> list[str]:
+    """The slices of which a row that was listed lies in the last one by now.
+
+    Slices meet in a second, and rows of that second are in both: they have not moved.
+    """
+    stream = lease.slice.stream
+    if stream.window is None:
+        raise ValueError(f"stream {stream.name} has no time filter")
+    (key,) = stream.own_key
+    listed = (
+        "SELECT slice, window_until, unnest(keys) AS key "
+        "FROM brex_sync.listed_keys JOIN brex_sync.checkpoints "
+        "USING (connection, stream, slice, window_number) "
+        "WHERE connection = :connection AND stream = :stream AND slice <> :slice"
+    )
+    present = sa.text(f"SELECT DISTINCT key FROM ({listed} AND window_until IS NULL) present")
+    changed = list(db.scalars(present, lease.slice.key))
+    if not changed:
+        return []
+    left = sa.text(
+        f"SELECT DISTINCT past.slice FROM ({listed} AND window_until IS NOT NULL) past "
+        f'JOIN "{lease.slice.connection}"."{stream.name}" t ON t."{key}" = past.key '
+        "WHERE past.key = ANY(:changed) "
+        f"AND t.\"{stream.window.column}\" > past.window_until + interval '1 second'"
+    )
+    return list(db.scalars(left, {**lease.slice.key, "changed": changed}))
+
+
 def close(
     engine: sa.Engine, lease: Lease, window: Window, state: State, now: datetime
 ) -> Comparison:

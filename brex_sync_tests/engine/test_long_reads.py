@@ -1,9 +1,11 @@
 """Every long read of a list is cut into slices: a full one, one that is due, one that compares, a
 backfill. Together they prove what one walk would, and are gone on with wherever they stopped."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import sqlalchemy as sa
@@ -50,6 +52,61 @@ def spans(rig: Any) -> set[str]:
     """The slices that were asked for, by the query of their first page."""
     asked = [r.query for r in rig.asked(PATH) if "cursor" not in r.query]
     return {query for query in asked if "updated_at_end" in query}
+
+
+def between(rig: Any, query: str) -> list[str]:
+    """The expenses that the slice asked for by this query holds now, in listing order."""
+    asked = parse_qs(query)
+    since = asked.get("updated_at_start", [""])[0].removesuffix("Z")
+    until = asked["updated_at_end"][0].removesuffix("Z")
+    rows = rig.world.collection("expenses").rows()
+    return [key for key, at in zip(rows.ids, rows.dates, strict=True) if since <= at[:19] <= until]
+
+
+def edit_behind_pages(rig: Any, times: int | None) -> tuple[list[str], list[str]]:
+    """Has a row that a slice just listed on its first page edited, so that one behind it slips
+    past, which is not here yet: in so many slices, or in the same one whenever it begins. The rows
+    edited, and their slices.
+    """
+    edited: list[str] = []
+    queries: list[str] = []
+
+    def wrap(app: Any) -> Any:
+        async def edit(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            query = scope["query_string"].decode()
+            bounded = "updated_at_start" in query and "updated_at_end" in query
+            full = times is not None and len(edited) >= times
+            if scope["path"] != PATH or "cursor" in query or not bounded or full:
+                return
+            inside = between(rig, query)
+            if len(inside) > PAGES + 1 and (times or query in queries or not queries):
+                touch(rig, inside[0])
+                forget(rig, inside[PAGES])
+                edited.append(inside[0])
+                queries.append(query)
+
+        return edit
+
+    rig.wrap = wrap
+    return edited, queries
+
+
+def forget(rig: Any, key: str) -> None:
+    with rig.engine.begin() as db:
+        db.execute(sa.text("DELETE FROM brex.expenses WHERE id = :key"), {"key": key})
+
+
+def touch(rig: Any, key: str) -> None:
+    """Someone edits an expense now."""
+    stamp = f"{rig.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    rig.world.collection("expenses").edit(key, memo="edited meanwhile", updated_at=stamp)
+
+
+def begun(rig: Any) -> Counter[str]:
+    """How often the first page of each slice was asked for."""
+    asked = [r.query for r in rig.asked(PATH) if f"limit={PAGES}" in r.query]
+    return Counter(q for q in asked if "cursor" not in q and "updated_at_end" in q)
 
 
 def interrupt(rig: Any, requests: int, **options: Any) -> None:
@@ -199,6 +256,82 @@ def test_a_row_that_slips_between_slices_is_asked_for_and_kept(read: Any) -> Non
     asked = {r.path for r in read.requests}
     assert any(f"{PATH}/{key}" in asked for key in moved), "none slipped: the test shows nothing"
     assert_equal(read, "expenses")
+
+
+def test_no_row_is_lost_where_a_listed_one_leaves_its_slice(company: Any) -> None:
+    edited, queries = edit_behind_pages(company, times=1)
+    sync(company)
+    assert len(edited) == 1
+    assert_equal(company, "expenses")
+    again = {query for query, times in begun(company).items() if times > 1}
+    assert again == set(queries), "no other slice is read again"
+    assert_nothing_is_left(company)
+
+
+def test_no_slice_is_read_again_when_nothing_moved(company: Any) -> None:
+    sync(company)
+    assert set(begun(company).values()) == {1}
+
+
+def test_a_backfill_loses_no_row_either(read: Any) -> None:
+    edited, _ = edit_behind_pages(read, times=1)
+    sync(read, backfill=True)
+    assert len(edited) == 1
+    assert_equal(read, "expenses")
+    assert_nothing_is_left(read)
+
+
+def test_slices_gone_on_with_the_next_day_have_lost_no_row(company: Any) -> None:
+    company.faults.add(Fault(Kind.STATUS, path=PATH, after=45, times=None, status=500))
+    assert not company.sync("expenses", pages=PAGES, patience=SHORT).finished
+    company.faults.clear()
+    half = company.rows(
+        "SELECT window_since, window_until FROM brex_sync.checkpoints "
+        "WHERE slice <> '' AND window_open AND window_pages > 0 AND window_until IS NOT NULL"
+    )
+    rows = company.world.collection("expenses").rows()
+    dated = list(zip(rows.ids, map(datetime.fromisoformat, rows.dates), strict=True))
+    company.later = timedelta(days=1)
+    for since, until in half:
+        low, high = (m and m.replace(tzinfo=None) for m in (since, until))
+        inside = [key for key, at in dated if (low is None or low <= at) and at <= high]
+        for key in inside[:2]:
+            touch(company, key)
+    assert half
+    sync(company)
+    assert_equal(company, "expenses")
+    assert_nothing_is_left(company)
+
+
+def test_a_slice_that_rows_keep_leaving_is_read_three_times_and_no_more(company: Any) -> None:
+    edited, queries = edit_behind_pages(company, times=None)
+    sync(company)
+    assert len(edited) == 3
+    assert begun(company)[queries[0]] == 3
+    assert_nothing_is_left(company)
+
+
+def test_a_run_that_dies_while_slices_are_read_again_is_gone_on_with(
+    company: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited, _ = edit_behind_pages(company, times=1)
+    reopen = slices.reopen_left
+
+    def killed(engine: sa.Engine, lease: Any) -> bool:
+        assert reopen(engine, lease)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(slices, "reopen_left", killed)
+        with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+            company.sync("expenses", pages=PAGES)
+    assert company.live("expenses") != set(ids(company))
+    company.requests.clear()
+    sync(company)
+    assert len(edited) == 1
+    assert len(spans(company)) == 1, "the others were read"
+    assert_equal(company, "expenses")
+    assert_nothing_is_left(company)
 
 
 def test_too_many_missing_rows_are_doubted(read: Any) -> None:
