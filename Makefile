@@ -16,7 +16,7 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2 --dist loadfile -m "not crash and not browser and not history"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history"
 
 crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and look
 	$(BIN)/pytest -m crash
