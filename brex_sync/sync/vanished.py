@@ -1,6 +1,7 @@
 """Rows that are here and were not listed: gone, or only not seen? No live row is ever marked."""
 
 import asyncio
+from dataclasses import dataclass
 
 from brex_sync.brex.errors import NotFound
 from brex_sync.brex.paging import fetch_item
@@ -15,23 +16,45 @@ LISTINGS = 3
 """How many full listings may be read to prove that missing rows are gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the last `window` that was read says of the rows it misses: which are gone for certain,
+    or why that can't be told."""
+
+    window: Window
+    missing: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+    doubt: str | None = None
+
+
 async def settle(reading: Reading, lease: Lease, window: Window, compared: Comparison) -> None:
     """Marks those of the missing rows that are gone for certain, and counts the others.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: the proof could not be had.
     """
-    gone: tuple[str, ...] = ()
-    doubt = await _doubt(reading, window, compared)
-    if compared.missing and doubt is None:
-        gone, doubt = await _confirm(reading, lease, window, compared)
-    withheld = len(compared.missing) if doubt else 0
-    found = (window, reading.clock(), gone, withheld)
+    verdict = await _judge(reading, lease, window, compared)
+    withheld = len(verdict.missing) if verdict.doubt else 0
+    found = (verdict.window, reading.clock(), verdict.gone, withheld)
     await asyncio.to_thread(deletions.mark_deleted, reading.engine, lease, *found)
     report = reading.report
-    report.doubt = doubt or report.doubt
-    report.deleted += len(gone)
+    report.doubt = verdict.doubt or report.doubt
+    report.deleted += len(verdict.gone)
     reading.progress(report)
+
+
+async def _judge(reading: Reading, lease: Lease, window: Window, compared: Comparison) -> Verdict:
+    """Which of the missing rows are gone for certain, or why that can't be told."""
+    missing = compared.missing
+    if doubt := await _doubt(reading, window, compared):
+        return Verdict(window, missing, doubt=doubt)
+    if not missing:
+        return Verdict(window, ())
+    if reading.slice.stream.item_path is not None:
+        return Verdict(window, missing, gone=await _ask_for(reading, lease, missing))
+    if window.since is None and window.pages == 1:
+        return Verdict(window, missing, gone=missing)
+    return await _list_again(reading, lease, window, compared)
 
 
 async def _doubt(reading: Reading, window: Window, compared: Comparison) -> str | None:
@@ -65,17 +88,6 @@ async def _of_all_lists(reading: Reading, compared: Comparison) -> tuple[int, in
     return sum(reading.missing.values()), held + reading.report.deleted
 
 
-async def _confirm(
-    reading: Reading, lease: Lease, window: Window, compared: Comparison
-) -> tuple[tuple[str, ...], str | None]:
-    """Which of the missing rows are gone for certain, or why that can't be told."""
-    if reading.slice.stream.item_path is not None:
-        return await _ask_for(reading, lease, compared.missing), None
-    if window.since is None and window.pages == 1:
-        return compared.missing, None
-    return await _list_again(reading, lease, window, compared)
-
-
 async def _ask_for(reading: Reading, lease: Lease, missing: tuple[str, ...]) -> tuple[str, ...]:
     """Asks for each missing row by its id; those Brex still has are stored as it shows them."""
     stream, parent = reading.slice.stream, reading.slice.parent
@@ -95,7 +107,7 @@ async def _ask_for(reading: Reading, lease: Lease, missing: tuple[str, ...]) -> 
 
 async def _list_again(
     reading: Reading, lease: Lease, window: Window, compared: Comparison
-) -> tuple[tuple[str, ...], str | None]:
+) -> Verdict:
     """Lists all until a listing has every row the one before had: then none slipped past."""
     earlier = window if window.since is None else None
     missing = compared.missing
@@ -104,13 +116,14 @@ async def _list_again(
         begun = await begin_window(reading, lease, window.number + 1, everything, reading.clock())
         later, compared = await walk_window(reading, lease, begun)
         if doubt := await _doubt(reading, later, compared):
-            return (), doubt
+            return Verdict(later, compared.missing, doubt=doubt)
         if later.pages == 1:
-            return compared.missing, None
+            return Verdict(later, compared.missing, gone=compared.missing)
         if earlier is not None and await asyncio.to_thread(_stable, reading, lease, earlier, later):
-            return tuple(set(missing) & set(compared.missing)), None
+            gone = tuple(set(missing) & set(compared.missing))
+            return Verdict(later, compared.missing, gone=gone)
         earlier, window, missing = later, later, compared.missing
-    return (), "the list kept changing while it was read"
+    return Verdict(window, missing, doubt="the list kept changing while it was read")
 
 
 def _stable(reading: Reading, lease: Lease, earlier: Window, later: Window) -> bool:

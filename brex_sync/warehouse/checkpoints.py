@@ -242,15 +242,15 @@ def close(
 def _settled(window: Window, now: datetime, *, withheld: int) -> dict[str, object]:
     """That nothing more is to be learnt from a window, which leaves so many rows in doubt.
 
-    Those that another one left in doubt stay so, unless this one reaches as far back.
+    Those that a longer read left in doubt stay so.
     """
     c = checkpoints.c
-    reaches = sa.true() if window.since is None else c.withheld_since >= window.since
-    lays = sa.or_(c.withheld == 0, reaches)
+    longer = list(Scope)[list(Scope).index(window.scope) + 1 :]
+    stays = sa.and_(c.withheld > 0, c.withheld_scope.in_(longer))
     return {
         **_read_at(window, now),
-        "withheld": sa.case((lays, withheld), else_=sa.func.greatest(c.withheld, withheld)),
-        "withheld_since": sa.case((lays, window.since), else_=c.withheld_since),
+        "withheld": sa.case((stays, sa.func.greatest(c.withheld, withheld)), else_=withheld),
+        "withheld_scope": sa.case((stays, c.withheld_scope), else_=window.scope.value),
     }
 
 

@@ -51,7 +51,7 @@ checkpoints = sa.Table(
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
     sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
     sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
-    sa.Column("withheld_since", _when, comment="From where on they are missing; null: in all."),
+    sa.Column("withheld_scope", sa.Text, comment="How long a read left them unmarked."),
     sa.Column("window_open", sa.Boolean, nullable=False),
     *_window(),
     comment="How far each list of each connection was read. The truth about it, and the fence.",
