@@ -203,7 +203,9 @@ def _moved_on(reading: Reading, lease: Lease, window: Window, batch: Sequence[Ar
         later += moved
         listed.update(arrival.staged.keys)
         newest = max((m for m in (newest, arrival.newest) if m), default=None)
-    return bool(later) and deletions.listed_any(reading.engine, lease, window, later)
+    if not later or window.pages == 0:
+        return False
+    return deletions.listed_any(reading.engine, lease, window, later)
 
 
 def _after(window: Window, batch: Sequence[Arrival]) -> Window:

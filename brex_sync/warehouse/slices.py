@@ -143,6 +143,7 @@ def reopen_left(engine: sa.Engine, lease: Lease) -> bool:
                 "window_number": c.window_number + 1,
                 "window_open": True,
                 "window_part": 0,
+                "window_cursor": None,
                 "window_pages": 0,
                 "window_newest": None,
                 **dict.fromkeys(("fetched", "inserted", "updated", "quarantined"), 0),
