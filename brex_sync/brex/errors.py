@@ -126,8 +126,9 @@ def _is_brexs(body: bytes) -> bool:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    named = ("type", "error_code")
-    return isinstance(answer, dict) and any(isinstance(answer.get(n), str) for n in named)
+    if not isinstance(answer, dict) or not isinstance(answer.get("message"), str):
+        return False
+    return any(isinstance(answer.get(name), str) for name in ("type", "error_code"))
 
 
 def _message(body: bytes) -> str:

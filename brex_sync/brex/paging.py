@@ -120,7 +120,9 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
         raise
     except Refused as error:
         if cursor is not None:
-            raise CursorRefused(str(error)) from error
+            refused = CursorRefused(str(error))
+            refused.fault = error.fault
+            raise refused from error
         if listing.of_parent and isinstance(error, NotFound):
             return Page((), None)
         raise

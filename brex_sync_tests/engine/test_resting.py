@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
+from brex_sync.warehouse import deletions
 from brex_sync.warehouse.runs import status
 from brex_sync_tests.engine.items import person
 from brex_sync_tests.engine.truth import assert_equal
@@ -181,6 +182,28 @@ def test_a_list_whose_missing_rows_wait_for_a_decision_does_not_rest(company: An
     company.requests.clear()
     assert company.sync("bookings", accept_deletions=True).streams["bookings"].deleted == 20
     assert trip in asked(company, "bookings")
+
+
+def test_a_list_does_not_rest_when_a_run_was_killed_before_it_settled_it(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(rig, "u1", "u2")
+    rig.sync("user_limits")
+    rig.world.collection("user_limits").delete("u1")
+    rig.world.collection("users").edit("u1", first_name="Changed")
+
+    settled = deletions.mark_deleted
+
+    def dies(engine: sa.Engine, lease: Any, *found: Any) -> None:
+        if lease.slice.parent == "u1":
+            raise KeyboardInterrupt
+        settled(engine, lease, *found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deletions, "mark_deleted", dies)
+        with pytest.raises(KeyboardInterrupt):
+            rig.sync("user_limits")
+    assert rig.sync("user_limits").streams["user_limits"].deleted == 1
 
 
 def test_a_stream_is_known_through_the_day_of_its_list_that_rested_longest(rig: Any) -> None:

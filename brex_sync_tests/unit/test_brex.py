@@ -107,7 +107,15 @@ def test_faults_are_told_apart(status: int, message: str, kind: type[Exception])
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>404</html>", b"404 page not found", b'"NOT_FOUND"', b"[]", b"{}", b'{"message":"no"}'],
+    [
+        b"<html>404</html>",
+        b"404 page not found",
+        b'"NOT_FOUND"',
+        b"[]",
+        b"{}",
+        b'{"message":"no"}',
+        b'{"type":"a"}',
+    ],
 )
 def test_what_a_gateway_does_not_find_is_no_word_of_brex_on_a_row(body: bytes) -> None:
     error = classify(Fault(404, body, None, None), "GET /v2/users/x")
