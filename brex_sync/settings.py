@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_private_url(cls, url: str | None) -> str | None:
         if url is not None and not is_private(url):
-            raise ValueError("expected a URL with https, or one of this machine")
+            raise ValueError("not https and not of this machine, so no credential goes there")
         return url
 
     @field_validator("overlap_days")

@@ -197,11 +197,8 @@ class OAuth:
             return _tokens(content)
         error = str(content.get("error", ""))
         told = str(content.get("error_description") or error or "without a message")
-        secrets_sent = {*parameters.values(), self._app.client_secret} - {
-            self._app.redirect_uri,
-            "",
-        }
-        for secret in sorted(secrets_sent, key=len, reverse=True):
+        sent = {*parameters.values(), self._app.client_secret} - {self._app.redirect_uri, ""}
+        for secret in sorted(sent, key=len, reverse=True):
             told = told.replace(secret, "[secret]")
         where = f"Brex's token endpoint answered {answer.status_code}"
         if error == "invalid_grant":
