@@ -111,7 +111,11 @@ async def _walk_once(
 
     async with aclosing(in_batches(_arrivals(reading, window), PAGES_AHEAD)) as batches:
         async for batch in batches:
-            if watchful and await asyncio.to_thread(_moved_on, reading, lease, window, batch):
+            if (
+                watchful
+                and any(arrival.edited for arrival in batch)
+                and await asyncio.to_thread(_moved_on, reading, lease, window, batch)
+            ):
                 raise MovedOn
             after = await asyncio.to_thread(
                 load.commit_pages,

@@ -17,6 +17,12 @@ TABLES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _small_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are short here: a commit must not take all of one, or nothing is ever half read."""
+    monkeypatch.setattr("brex_sync.sync.walking.PAGES_AHEAD", 4)
+
+
 @pytest.fixture(scope="session")
 def _shared(server: Any) -> Iterator[tuple[str, sa.Engine]]:
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:

@@ -120,7 +120,7 @@ def test_no_reader_ever_sees_a_checkpoint_ahead_of_the_data(
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert rig.sync("card_transactions", pages=2, full=True).finished
+        assert rig.sync("card_transactions", pages=5, full=True).finished
     finally:
         done.set()
         reader.join()
