@@ -137,6 +137,8 @@ class Lease:
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a list counts as read of which missing rows are not dealt with yet: it is due at once.
+`lists` knows it as Postgres' epoch."""
 _FRESH = {
     "epoch": 1,
     "withheld": 0,
