@@ -30,7 +30,9 @@ from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.tables import prepare
 
 BREX_URL = "http://brex.test"
-SHORT = Patience(deadline=1, attempts=3, total=10, first=0.01, longest=0.05)
+SHORT = Patience(attempts=3, first=0.01, longest=0.05)
+FOR_HUNG = replace(SHORT, deadline=2)
+"""For a server that never responds: one that does takes far less, on any machine."""
 settings.register_profile(
     "here",
     deadline=None,

@@ -18,8 +18,9 @@ from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account
 from brex_sync_tests.e2e.conftest import RUN, Up, await_ready, stop
 from brex_sync_tests.e2e.test_secrets import launch
+from brex_sync_tests.waiting import HANGS
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 TRANSACTIONS = 400
 
 
@@ -46,7 +47,7 @@ def approve(page: Any, connecting: subprocess.Popen[str]) -> str:
     page.get_by_text("brex_sync wants to read your account").wait_for()
     page.get_by_role("button", name="Approve").click()
     page.get_by_text("You can close this page").wait_for()
-    printed, _ = connecting.communicate(timeout=90)
+    printed, _ = connecting.communicate(timeout=HANGS)
     assert connecting.returncode == 0, printed
     return printed
 

@@ -28,6 +28,7 @@ from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
 from brex_sync.warehouse.tables import prepare_internal
 from brex_sync_tests.e2e.conftest import free_port
+from brex_sync_tests.waiting import HANGS
 
 SCOPES = frozenset({s.scope for s in STREAMS.values()} | {"companies.readonly", "offline_access"})
 REDIRECT = "http://127.0.0.1:8765/callback"
@@ -178,7 +179,7 @@ class Commands:
     def run(self, *arguments: str, typed: str = "", code: int = 0, **environment: str) -> str:
         """What it prints, standard error included."""
         process = self.start(*arguments, **environment)
-        printed, _ = process.communicate(typed, timeout=90)
+        printed, _ = process.communicate(typed, timeout=HANGS)
         assert process.returncode == code, printed
         assert "Traceback" not in printed
         return printed

@@ -18,6 +18,7 @@ from brex_sync.streams import STREAMS
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Slice
 from brex_sync_tests.connections.conftest import Desk
+from brex_sync_tests.waiting import HANGS
 
 
 @dataclass
@@ -145,7 +146,7 @@ def test_mail_reaches_who_is_named(desk: Desk) -> None:
         desk.oauth()
         desk.pass_time(days=91)
         look(desk, settings)
-        server.join(timeout=10)
+        server.join(timeout=HANGS)
     assert "rcpt to:<ops@example.com>" in "\n".join(got).lower()
     assert "brex-sync connect" in "".join(got)
 

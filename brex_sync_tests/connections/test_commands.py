@@ -17,8 +17,7 @@ from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.oauth import ISSUER
 from brex_sync.warehouse import workflow_runs
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
-
-pytestmark = pytest.mark.timeout(240)
+from brex_sync_tests.waiting import HANGS
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_consent_is_pasted_on_a_machine_without_a_browser(desk: Desk, commands: 
     url = question(process)
     assert "cards.pan" not in url
     assert "offline_access" in url
-    printed, _ = process.communicate(consent(url) + "\n", timeout=60)
+    printed, _ = process.communicate(consent(url) + "\n", timeout=HANGS)
     assert process.returncode == 0, printed
     assert re.search(r"Granted: .*\baccounts.card.readonly\b", printed)
     assert not [secret for secret in secrets_of(desk) if secret in printed]
@@ -70,7 +69,7 @@ def test_what_workflows_write_with_is_asked_for_on_request(desk: Desk, commands:
         "connect", "--configuration", "brex", "--no-browser", "--workflows", "--stream", "cards"
     )
     url = question(process)
-    printed, _ = process.communicate(consent(url) + "\n", timeout=60)
+    printed, _ = process.communicate(consent(url) + "\n", timeout=HANGS)
     assert process.returncode == 0, printed
     asked = set(parse_qs(urlsplit(url).query)["scope"][0].split())
     writes = {"budgets", "cards", "expenses.card", "users", "vendors"}
@@ -89,7 +88,7 @@ def test_consent_comes_back_to_this_machine_and_a_stranger_does_not_disturb(
     assert httpx.get(redirect.replace("/callback", "/other")).status_code == 400
     answer = httpx.get(redirect)
     assert (answer.status_code, "close this page" in answer.text) == (200, True)
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 0, printed
     assert desk.row().configuration == "brex-staging"
     shown = commands.run("connections")
@@ -100,7 +99,7 @@ def test_consent_comes_back_to_this_machine_and_a_stranger_does_not_disturb(
 def test_saying_no_connects_nothing(desk: Desk, commands: Commands) -> None:
     process = commands.start("connect", "--configuration", "brex")
     httpx.get(consent(question(process), answer="deny"))
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert "without consent: The person said no" in printed
     assert "Traceback" not in printed
@@ -111,7 +110,7 @@ def test_scopes_and_roles_that_are_missing_hide_streams(desk: Desk, commands: Co
     process = commands.start("connect", "--configuration", "brex")
     scopes = ["companies.readonly", "accounts.cash.readonly", "users.readonly"]
     httpx.get(consent(question(process), scope=scopes, employee="yes"))
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=HANGS)
     [can] = re.findall(r"^Can be synced: (.*)$", printed, re.MULTILINE)
     readable = {"current_user", "users", "user_limits", "cost_centers", "company"}
     assert set(can.split(", ")) == readable
@@ -221,7 +220,7 @@ def test_a_file_of_the_persons_own_is_not_written_to(desk: Desk, commands: Comma
 def test_disconnecting_revokes_and_forgets(desk: Desk, commands: Commands) -> None:
     process = commands.start("connect", "--configuration", "brex")
     httpx.get(consent(question(process)))
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANGS)
     desk.vault.open(desk.row().secrets or "")
     assert "revoked at Brex" in commands.run("disconnect", "brex")
     assert all(issued.grant.revoked for issued in desk.authority.access.values())
@@ -233,7 +232,7 @@ def test_disconnecting_revokes_and_forgets(desk: Desk, commands: Commands) -> No
 def test_what_brex_does_not_revoke_is_not_forgotten(desk: Desk, commands: Commands) -> None:
     process = commands.start("connect", "--configuration", "brex")
     httpx.get(consent(question(process)))
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANGS)
     said = commands.run("disconnect", "brex", code=1, BREX_CLIENT_SECRET="wrong")
     assert "revoking answered 401" in said
     assert desk.row().secrets is not None
@@ -323,7 +322,7 @@ def test_keys_are_replaced_while_tokens_are_renewed(desk: Desk, commands: Comman
         credentials.access()
         if all(process.poll() is not None for process in rotating):
             break
-    assert [process.wait(timeout=30) for process in rotating] == [0, 0]
+    assert [process.wait(timeout=HANGS) for process in rotating] == [0, 0]
     assert set(desk.refreshes) == {""}
     assert desk.secrets()["refresh_token"] in desk.authority.refresh
     credentials.access()

@@ -10,8 +10,7 @@ import pytest
 from brex_sync.connections.credentials import ActionNeeded
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.connections.conftest import Desk
-
-pytestmark = pytest.mark.timeout(240)
+from brex_sync_tests.waiting import HANGS
 
 
 def start(desk: Desk, where: str = "") -> subprocess.Popen[str]:
@@ -43,7 +42,7 @@ def end_access(desk: Desk) -> None:
 
 def killed(desk: Desk, where: str) -> None:
     process = start(desk, where)
-    process.communicate("go\n", timeout=60)
+    process.communicate("go\n", timeout=HANGS)
     assert process.returncode == -9
 
 
@@ -58,7 +57,7 @@ def test_eight_processes_that_find_the_same_ended_token_cause_one_refresh(desk: 
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    printed = {process.communicate(timeout=60)[0] for process in processes}
+    printed = {process.communicate(timeout=HANGS)[0] for process in processes}
     assert len(printed) == 1
     assert printed == {desk.secrets()["access_token"] + "\n"}
     assert desk.refreshes == [""]

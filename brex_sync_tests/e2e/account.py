@@ -19,6 +19,7 @@ from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
+from brex_sync_tests.waiting import HANGS
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -67,7 +68,7 @@ class Account:
 
     def run(self, *arguments: str, typed: str = "") -> tuple[int, str]:
         process = self.start(*arguments)
-        printed, _ = process.communicate(typed, timeout=120)
+        printed, _ = process.communicate(typed, timeout=HANGS)
         self.printed.append(printed)
         return process.returncode, printed
 

@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-READY = 150.0
-RUN = 120.0
+from brex_sync_tests.waiting import HANGS
+
 NEVER_IN_A_TEST = "0 0 29 2 *"
 """A schedule that would start a run at the full hour, in the middle of a test, is no help."""
 
@@ -38,7 +38,7 @@ class Up:
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=30).json()
+        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=HANGS).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
@@ -47,7 +47,7 @@ class Up:
         return self.graphql(query, id=run_id)["runOrError"].get("status", "")
 
     def await_run(self, run_id: str) -> str:
-        deadline = time.monotonic() + RUN
+        deadline = time.monotonic() + HANGS
         while time.monotonic() < deadline:
             if (status := self.run_status(run_id)) in ("SUCCESS", "FAILURE", "CANCELED"):
                 return status
@@ -90,7 +90,7 @@ def start(
 
 def stop(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANGS)
     return output
 
 
@@ -98,7 +98,7 @@ def await_ready(process: subprocess.Popen[str], home: Path) -> Up:
     """The whole, once it has said where it is."""
     assert process.stdout is not None
     lines: list[str] = []
-    deadline = time.monotonic() + READY
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         lines.append(line := process.stdout.readline())
         if "Ctrl-C stops everything" in line or not line:

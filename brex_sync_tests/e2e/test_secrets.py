@@ -16,8 +16,8 @@ from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account
 from brex_sync_tests.e2e.conftest import Up, await_ready, stop
 from brex_sync_tests.e2e.test_up import LAUNCH, first_run
+from brex_sync_tests.waiting import HANGS
 
-pytestmark = [pytest.mark.timeout(500)]
 ALLOWED = ("encryption.key", "pgpass", "pgpass-brex_writer", "pgpass-brex_reader")
 """Files that are there to hold a secret."""
 NOT_SECRET = "Run `brex-sync connect brex`"
@@ -31,7 +31,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Up
         mine.authority.keys[mine.secrets["API key"]] = Access()
         connecting = mine.start("connect", "--configuration", "brex")
         httpx.get(consent(question(connecting)))
-        mine.printed.append(connecting.communicate(timeout=90)[0])
+        mine.printed.append(connecting.communicate(timeout=HANGS)[0])
         mine.run(
             "connect", "by_key", "--configuration", "brex-api-key",
             typed=mine.secrets["API key"] + "\n",

@@ -11,7 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from brex_sync_tests.e2e.conftest import READY, free_port
+from brex_sync_tests.e2e.conftest import free_port
+from brex_sync_tests.waiting import HANGS
 
 
 def _postmasters(home: Path) -> list[int]:
@@ -35,7 +36,7 @@ def test_a_service_that_is_ended_leaves_nothing_running(tmp_path: Path, ending: 
     environment |= {"BREX_SYNC_HOME": str(home), "BREX_SYNC_PG_PORT": str(free_port())}
     command = [sys.executable, "-m", "brex_sync", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment, cwd=tmp_path) as process:
-        deadline = time.monotonic() + READY
+        deadline = time.monotonic() + HANGS
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5)
@@ -45,5 +46,5 @@ def test_a_service_that_is_ended_leaves_nothing_running(tmp_path: Path, ending: 
         assert health.json() == {"status": "up"}
         assert _postmasters(home)
         process.send_signal(ending)
-        process.wait(timeout=30)
+        process.wait(timeout=HANGS)
     assert _postmasters(home) == []

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
-from brex_sync_tests.e2e.conftest import RUN, Up, free_port, start
+from brex_sync_tests.e2e.conftest import Up, free_port, start
+from brex_sync_tests.waiting import HANGS
 
 LAUNCH = """
 mutation($params: ExecutionParams!) {
@@ -31,11 +31,10 @@ TABLES = [
     "accounts",
     "transactions",
 ]
-pytestmark = [pytest.mark.timeout(400)]
 
 
 def first_run(up: Up) -> str:
-    deadline = time.monotonic() + RUN
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         found = up.graphql("{runsOrError{... on Runs{results{runId}}}}")["runsOrError"]["results"]
         if found:
@@ -124,7 +123,7 @@ def test_schedules_and_sensors_run_without_a_click(up: Up) -> None:
 
 def test_a_second_start_with_the_same_home_says_so_in_one_line(up: Up) -> None:
     second = start(up.home, "--port", str(free_port()))
-    output, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=HANGS)
     assert second.returncode == 1
     assert "running already" in output
     assert "Traceback" not in output
@@ -133,7 +132,7 @@ def test_a_second_start_with_the_same_home_says_so_in_one_line(up: Up) -> None:
 def test_a_port_in_use_is_told_in_one_line(up: Up, tmp_path: Path) -> None:
     taken = up.url.rpartition(":")[2]
     other = start(tmp_path / "other", "--port", taken)
-    output, _ = other.communicate(timeout=60)
+    output, _ = other.communicate(timeout=HANGS)
     assert other.returncode == 1
     assert f"port {taken} is in use" in output
     assert "Traceback" not in output
@@ -162,14 +161,14 @@ def test_ctrl_c_stops_everything_and_the_data_survives(tmp_path: Path) -> None:
         assert line, "it ended before it was ready"
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=HANGS)
     assert "Traceback" not in output
     assert process.returncode == 0
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=HANGS)
     assert not alive, [p.cmdline() for p in alive]
     assert not (home / "postgres" / "postmaster.pid").exists()
     status = subprocess.run(
-        [*command, "status"], env=environment, capture_output=True, text=True, timeout=60
+        [*command, "status"], env=environment, capture_output=True, text=True, timeout=HANGS
     )
     users = next(line for line in status.stdout.splitlines() if line.startswith("users "))
     assert " 64 " in users

@@ -19,6 +19,7 @@ import pytest
 from brex_sync.embedded import Server
 from brex_sync.embedded import postgres as embedded
 from brex_sync.embedded.postmaster import find_postmaster
+from brex_sync_tests.waiting import HANGS
 
 SHOWN_AT_FIRST_START: set[str] = set()  # words of all command lines while `made_home` was made
 
@@ -26,6 +27,7 @@ OWNER = """
 import sys
 from pathlib import Path
 from brex_sync.embedded import EmbeddedPostgres
+from brex_sync_tests.waiting import HANGS
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.port, flush=True)
     sys.stdin.read()
@@ -49,12 +51,12 @@ class Owner:
         return int(self.process.stdout.readline())
 
     def leave(self) -> None:
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=HANGS)
         assert self.process.returncode == 0
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=HANGS)
 
 
 def query(server: Server, statement: str, database: str = "brex") -> list[tuple[object, ...]]:

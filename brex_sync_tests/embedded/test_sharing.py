@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 from brex_sync.embedded import EmbeddedPostgres
+from brex_sync_tests.waiting import HANGS
 
 from .conftest import Owner, is_alive, query, server_pid
 
@@ -73,6 +74,6 @@ def test_ctrl_c_stops_the_server_in_an_orderly_way(home: Path) -> None:
     owner.port()
     pid = server_pid(home)
     owner.process.send_signal(signal.SIGINT)
-    owner.process.communicate(timeout=60)
+    owner.process.communicate(timeout=HANGS)
     assert not is_alive(pid)
     assert "database system is shut down" in (home / "logs" / "postgres.log").read_text()

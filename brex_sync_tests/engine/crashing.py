@@ -15,6 +15,7 @@ from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent
+from brex_sync_tests.waiting import HANGS
 
 PAGE = 50
 LEAVER = "leaver"
@@ -91,7 +92,7 @@ def command(
         )
         gate.strike = lambda: strike(child)
         try:
-            said, _ = child.communicate(timeout=90)
+            said, _ = child.communicate(timeout=HANGS)
         finally:
             child.kill()
             gate.wait()
@@ -116,7 +117,7 @@ class _Gate:
 
     def wait(self) -> None:
         if self._timer:
-            self._timer.join(timeout=30)
+            self._timer.join(timeout=HANGS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from brex_sync_tests.waiting import HANGS
+
 BLOCK = 65536
 
 
@@ -55,4 +57,4 @@ def cutting(port: int, after: int) -> Iterator[Way]:
         yield way
     finally:
         way.close()
-        thread.join(timeout=10)
+        thread.join(timeout=HANGS)

@@ -141,7 +141,6 @@ def test_a_killed_run_is_healed_by_the_next(
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_killed_at_any_moment_is_healed_by_the_next(
     new_database: Callable[[], str],
@@ -188,7 +187,6 @@ def postmaster(home: Path) -> int:
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("victim", ["a backend", "the postmaster"])
 def test_a_run_whose_postgres_is_killed_is_healed_by_the_next(
     own_home: Path,

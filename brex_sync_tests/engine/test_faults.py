@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from brex_sync.brex.client import Patience
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync_tests.conftest import SHORT
+from brex_sync_tests.conftest import FOR_HUNG, SHORT
 from brex_sync_tests.engine.items import person, spend
 from brex_sync_tests.engine.truth import assert_equal
 
 CARDS = "/v2/transactions/card/primary"
-QUICK = replace(SHORT, deadline=0.3)
 NAN = '{"items":[{"id":NaN}]}'
 PASSING = [
     Fault(Kind.STATUS, CARDS, status=429, headers={"Retry-After": "0"}),
@@ -50,6 +50,10 @@ def again(fault: Fault, **changes: Any) -> Fault:
     return replace(fault, headers=dict(fault.headers), **changes)
 
 
+def patient(fault: Fault) -> Patience:
+    return FOR_HUNG if fault.kind is Kind.HANG else SHORT
+
+
 def named(value: Any) -> str | None:
     return f"{value.kind}-{value.status}-{value.after}" if isinstance(value, Fault) else ""
 
@@ -58,7 +62,7 @@ def named(value: Any) -> str | None:
 def test_a_passing_fault_is_survived(rig: Any, fault: Fault) -> None:
     spend(rig, 30)
     rig.faults.add(again(fault))
-    report = rig.sync("card_transactions", pages=10, patience=QUICK)
+    report = rig.sync("card_transactions", pages=10, patience=patient(fault))
     assert report.finished, report.failed
     assert_equal(rig, "card_transactions")
     assert rig.gone() == set()
@@ -75,7 +79,7 @@ def test_a_lasting_fault_fails_its_stream_alone_and_the_next_run_heals(
     spend(rig, 5, prefix="new")
     rig.world.collection("users").add(person("u2"))
     rig.faults.add(again(fault, times=None, after=after))
-    report = rig.sync("card_transactions", "users", pages=5, full=True, patience=QUICK)
+    report = rig.sync("card_transactions", "users", pages=5, full=True, patience=patient(fault))
     assert told in str(report.streams["card_transactions"].error)
     assert report.streams["users"].error is None
     assert rig.live("users") == {"u1", "u2"}
@@ -99,7 +103,7 @@ def test_a_refused_cursor_begins_the_same_window_again_and_not_the_whole_list(ri
 def test_what_was_read_before_a_server_hung_is_kept_and_gone_on_from(rig: Any) -> None:
     keys = spend(rig, 30, back=100)
     rig.faults.add(Fault(Kind.HANG, CARDS, times=None, after=3))
-    started = asyncio.run(rig.run("card_transactions", pages=5, patience=QUICK))
+    started = asyncio.run(rig.run("card_transactions", pages=5, patience=FOR_HUNG))
     assert not started.finished
     assert rig.live() == set(keys[:15])
     rig.faults.clear()

@@ -26,6 +26,7 @@ from brex_sync.serving import bind, running, url_of
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.e2e.conftest import free_port
+from brex_sync_tests.waiting import HANGS
 
 LOCAL_TOKEN = "bst_for_programs_of_this_machine"
 BREX_TOKEN = "bxt_that_nobody_may_ever_see"
@@ -112,7 +113,7 @@ class Door:
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {LOCAL_TOKEN}", **more.pop("headers", {})}
         return httpx.request(
-            method, f"{self.url}/proxy/brex{path}", headers=headers, timeout=60, **more
+            method, f"{self.url}/proxy/brex{path}", headers=headers, timeout=HANGS, **more
         )
 
     def raw(self, request: bytes) -> bytes:
@@ -149,7 +150,7 @@ def serving(app: Any) -> Iterator[str]:
         yield url_of(listener)
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=HANGS)
         assert not thread.is_alive()
 
 

@@ -17,9 +17,9 @@ from brex_sync.sandbox import World
 from brex_sync.serving import running
 from brex_sync_tests.connections.conftest import Commands, Desk, commands, consent, desk, new_desk
 from brex_sync_tests.proxy.conftest import Hostile
+from brex_sync_tests.waiting import HANGS
 
 __all__ = ["commands", "desk", "new_desk"]
-pytestmark = pytest.mark.timeout(240)
 KEY = "bxt_sandbox"
 
 
@@ -51,7 +51,7 @@ def test_oauth_and_a_stored_key_are_as_good(desk: Desk, commands: Commands) -> N
     assert "cuuser_" in commands.run("request", "GET", "/v2/users/me", "--jq", ".id")
     process = commands.start("connect", "uk", "--configuration", "brex", "--no-browser")
     url = next(line.strip() for line in process.stdout or () if line.startswith("http"))
-    process.communicate(consent(url) + "\n", timeout=60)
+    process.communicate(consent(url) + "\n", timeout=HANGS)
     asked = ("request", "GET", "/v2/users/me", "--jq", ".id", "--connection", "uk")
     assert "cuuser_" in commands.run(*asked)
     assert "bxt_" not in commands.run(*asked)

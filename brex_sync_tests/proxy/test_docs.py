@@ -23,7 +23,6 @@ from brex_sync_tests.proxy.conftest import LOCAL_TOKEN, door_to
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "requests.md").read_text()
-pytestmark = pytest.mark.timeout(240)
 
 
 def examples(language: str) -> list[str]:

@@ -13,8 +13,6 @@ from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.settings import load_settings
 from brex_sync_tests.e2e.conftest import free_port
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 def home(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from brex_sync.serving import running
 from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync_tests.proxy import conftest as hostile
 from brex_sync_tests.proxy.conftest import BREX_TOKEN, LOCAL_TOKEN, Door, Hostile
+from brex_sync_tests.waiting import wait_until
 
 
 def answering(status: int, body: bytes = b"{}", **headers: str) -> Any:
@@ -301,11 +301,8 @@ def test_the_sandbox_is_read_page_by_page_through_it(engine: sa.Engine, tmp_path
 
 def waited_for(found: Callable[[], list[Any]], many: int = 1) -> list[Any]:
     """What is found once there is so much of it."""
-    end = time.monotonic() + 10
-    while len(seen := found()) < many:
-        assert time.monotonic() < end, seen
-        time.sleep(0.05)
-    return seen
+    wait_until(lambda: len(found()) >= many)
+    return found()
 
 
 def test_what_it_asks_comes_after_the_syncs(new_door: Door) -> None:

@@ -1,7 +1,7 @@
 """A receiver of webhooks that notes all it is sent."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,11 +65,3 @@ def subscribe(world: World, url: str, *events: str, status: str = "ACTIVE") -> s
     world.collection("webhooks").add(hook)
     world.events.ensure_secret()
     return key
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for something to be so; fails if it never is."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.01)

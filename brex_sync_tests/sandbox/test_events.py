@@ -16,7 +16,8 @@ from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.deliveries import sign
 from brex_sync.sandbox.events import Conduct, Fate
 from brex_sync.serving import running
-from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe, wait_until
+from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe
+from brex_sync_tests.waiting import HANGS, wait_until
 
 DAY = date(2026, 3, 10)
 QUICK = Conduct(first_wait=0.02, growth=1.2, tries=6, late=0.2)
@@ -141,7 +142,7 @@ def test_a_receiver_that_stays_down_is_given_up_and_the_server_ends(world: World
         world.emit("TRANSFER_FAILED", transfer_id="dptx_00002")
         wait_until(lambda: len(world.events.attempts) == QUICK.tries + 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < HANGS
     assert {a.error for a in world.events.attempts} == {"ConnectError"}
     assert [a.accepted for a in world.events.attempts] == [False] * (QUICK.tries + 1)
 

@@ -11,6 +11,7 @@ from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import Loan, RequestLedger
+from brex_sync_tests.waiting import HANGS
 
 PERIOD = 0.6
 
@@ -38,7 +39,6 @@ def requests_of(engine: sa.Engine, many: int, times: list[float], seconds: float
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.15])
-@pytest.mark.timeout(15)
 def test_processes_together_never_exceed_the_limit(database_url: str, seconds: float) -> None:
     engines = [open_warehouse(database_url) for _ in range(3)]
     times: list[list[float]] = [[], [], []]
@@ -136,7 +136,7 @@ def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> N
         while not db.scalars(waiting).all():
             time.sleep(0.01)
         held.rollback()
-        borrowing.join(timeout=10)
+        borrowing.join(timeout=HANGS)
     with engine.connect() as db:
         assert db.scalar(sa.text("SELECT count(*) FROM brex_sync.request_loans")) == 2
     engine.dispose()

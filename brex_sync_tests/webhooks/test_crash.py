@@ -28,7 +28,8 @@ from brex_sync.warehouse.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.engine.truth import assert_equal
-from brex_sync_tests.sandbox.hearing import subscribe, wait_until
+from brex_sync_tests.sandbox.hearing import subscribe
+from brex_sync_tests.waiting import HANGS, wait_until
 
 ASTRAY = Conduct(
     dropped=0.04, doubled=0.03, reordered=0.03, late=1.5, first_wait=0.2, growth=1.15, tries=60
@@ -76,7 +77,7 @@ class Receiver:
         )
 
     def wait(self) -> None:
-        wait_until(self.is_up, 60)
+        wait_until(self.is_up)
 
     def is_up(self) -> bool:
         assert self.process.poll() is None, "the service ended by itself"
@@ -87,7 +88,7 @@ class Receiver:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=HANGS)
 
 
 class Happenings:
@@ -166,9 +167,9 @@ def live_through(home: Path, events: int, kills: int, seed: int) -> None:
                         with EmbeddedPostgres(home, port=port) as again:
                             assert again.url("brex") == url
                 sent = [e for e in world.events.emitted if e.fate is not Fate.DROPPED]
-                wait_until(lambda: acknowledged(world) >= {e.id for e in sent}, 90)
+                wait_until(lambda: acknowledged(world) >= {e.id for e in sent})
                 engine.dispose()
-                wait_until(lambda: not rig.rows(WAITING), 90)
+                wait_until(lambda: not rig.rows(WAITING))
             finally:
                 receiver.kill()
         check(rig, world)
@@ -201,13 +202,11 @@ def check(rig: Rig, world: World) -> None:
     assert_equal(rig, *tables)
 
 
-@pytest.mark.timeout(240)
 def test_what_is_acknowledged_survives_a_killed_receiver_and_a_killed_postgres(home: Path) -> None:
     live_through(home, events=120, kills=1, seed=1)
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3))
 def test_five_hundred_events_with_kills_of_both_among_them(home: Path, seed: int) -> None:
     live_through(home, events=500, kills=4, seed=seed)

@@ -24,7 +24,8 @@ from brex_sync.streams import STREAMS
 from brex_sync.sync.report import Report
 from brex_sync.warehouse import outbox
 from brex_sync.webhooks import notify
-from brex_sync_tests.sandbox.hearing import Receiver, receiving, wait_until
+from brex_sync_tests.sandbox.hearing import Receiver, receiving
+from brex_sync_tests.waiting import wait_until
 from brex_sync_tests.webhooks.conftest import SECRET, Office, signed, told
 
 KEY = "whsec_" + SECRET
@@ -234,7 +235,7 @@ def test_the_service_sends_by_itself(office: Office, receiver: Receiver) -> None
     with office.rig.engine.begin() as db:
         outbox.put(db, "brex", [outbox.Notice(receiver.url, "stream.changed", '{"a": 1}')])
     with running(office.service()):
-        wait_until(lambda: len(receiver.heard) == 1, 10)
+        wait_until(lambda: len(receiver.heard) == 1)
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://127.0.0.1/", "example.com"])

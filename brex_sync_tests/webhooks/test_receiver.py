@@ -15,7 +15,8 @@ from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
 from brex_sync.warehouse import credentials
 from brex_sync.webhooks.verify import LARGEST
-from brex_sync_tests.sandbox.hearing import subscribe, wait_until
+from brex_sync_tests.sandbox.hearing import subscribe
+from brex_sync_tests.waiting import wait_until
 from brex_sync_tests.webhooks.conftest import SECRET, Office, signed, told
 
 BODY = told("USER_UPDATED", user_id="cuuser_00001")
@@ -203,7 +204,7 @@ def test_the_service_works_events_off_by_itself_within_seconds(office: Office) -
         )
         wrong = httpx.post(f"{url}/webhooks/brex", content=BODY, headers=signed(BODY))
         assert wrong.status_code == 401
-        wait_until(lambda: office.standing().refused == 1, 5)
+        wait_until(lambda: office.standing().refused == 1)
     assert office.standing().done == 1
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.workflows import load
@@ -28,6 +28,7 @@ class Desk:
     rig: Rig
     vault: Vault
     workflows: Any
+    patience: Patience = SHORT
 
     def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> Asked:
         workflow = self.workflows[name]
@@ -40,7 +41,7 @@ class Desk:
     async def performed(self, asked: Asked) -> Outcome:
         transport = httpx.ASGITransport(self.rig.wrap(self.rig.app))
         async with BrexClient(
-            Endpoint(HERE, lambda: self.rig.token), RateLimiter(), SHORT, transport
+            Endpoint(HERE, lambda: self.rig.token), RateLimiter(), self.patience, transport
         ) as client:
             performer = Performer("brex", client, self.rig.engine, self.vault, transport)
             return await performer.perform(asked)

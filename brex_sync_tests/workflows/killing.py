@@ -11,6 +11,7 @@ from typing import Any
 
 from brex_sync.serving import running
 from brex_sync_tests.conftest import Rig
+from brex_sync_tests.waiting import HANGS
 
 
 class When(Enum):
@@ -63,7 +64,7 @@ def command(
         )
         gate.strike = child.kill
         try:
-            said, _ = child.communicate(timeout=90)
+            said, _ = child.communicate(timeout=HANGS)
         finally:
             child.kill()
             os.close(terminal)

@@ -13,6 +13,7 @@ from brex_sync.warehouse.roles import let_people_read
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows.declare import WorkflowError
 from brex_sync.workflows.run import Busy, OtherInputs, key_of, recall
+from brex_sync_tests.conftest import FOR_HUNG
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "4f1c9a52-7d55-4d6f-8f3e-0a7d2b1c9e01"
@@ -94,6 +95,8 @@ def test_a_card_that_brex_does_not_lock_stops_no_other(desk: Desk, leaver: str) 
 def test_a_write_whose_answer_is_spoilt_is_done_once(desk: Desk, leaver: str, fault: Any) -> None:
     fault.path, fault.method, fault.times = "/v2/cards/c1/lock", "POST", 1
     desk.rig.faults.add(fault)
+    if fault.kind is Kind.HANG:
+        desk.patience = FOR_HUNG
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert outcome.error is None
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]

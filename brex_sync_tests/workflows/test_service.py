@@ -21,6 +21,7 @@ from brex_sync.serving import running
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync_tests.waiting import HANGS
 from brex_sync_tests.workflows.conftest import Desk
 
 TOKEN = "bst_a_token_for_tests"
@@ -44,7 +45,7 @@ async def opened(desk: Desk, home: Path, brex: str) -> AsyncIterator[httpx.Async
     async with (
         accounts,
         httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=60
+            transport=transport, base_url="http://127.0.0.1", headers=headers, timeout=HANGS
         ) as client,
     ):
         yield client
