@@ -20,6 +20,7 @@ from brex_sync.requests.filtering import FilterError
 from brex_sync.serving import PortTaken
 from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
+from brex_sync.warehouse.leases import LeaseLost
 from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.tables import TableMismatch
 from brex_sync.workflows.declare import WorkflowError
@@ -32,6 +33,7 @@ FORESEEN = (
     NoReceiver,
     PortTaken,
     SettingsError,
+    LeaseLost,
     TableMismatch,
     UpError,
     VaultError,

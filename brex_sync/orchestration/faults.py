@@ -5,12 +5,14 @@ import sqlalchemy as sa
 from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.settings import SettingsError
+from brex_sync.warehouse.leases import LeaseLost
 from brex_sync.warehouse.tables import TableMismatch
 from brex_sync.workflows.declare import WorkflowError
 
 EXPECTED = (
     BrexError,
     SettingsError,
+    LeaseLost,
     TableMismatch,
     VaultError,
     WorkflowError,

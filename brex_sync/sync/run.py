@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -21,12 +22,12 @@ from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import checkpoints, reconciliations, run_log, unavailable
+from brex_sync.warehouse import checkpoints, leases, reconciliations, run_log, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
 from brex_sync.warehouse.database import clock as stamp
+from brex_sync.warehouse.leases import TERMS, Lease, LeaseLost, Terms
 from brex_sync.warehouse.lists import KnownList, known_lists
 from brex_sync.warehouse.outbox import Notice
-from brex_sync.warehouse.presence import present
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.unavailable import Unavailable
@@ -35,6 +36,11 @@ log = logging.getLogger(__name__)
 
 LISTS_AT_ONCE = 8
 """How many lists of one stream are read side by side, where it has one per parent row."""
+
+_TAKEN_FOR_DEAD = (
+    "{}: run {} was suspended, or cut off from Postgres, for so long that it was taken for dead; "
+    "what it had committed stands, and the next run goes on from there"
+)
 
 
 class ParentFailed(Exception):
@@ -70,6 +76,7 @@ class Sync:
     run_id: str = field(default_factory=lambda: str(uuid4()))
     kind: RunKind = RunKind.MANUAL
     tell: tuple[str, ...] = ()
+    lease_terms: Terms = TERMS
 
     async def run(self, streams: Sequence[Stream]) -> Report:
         """Syncs the streams, and those whose rows they are listed by. Faults are in the report.
@@ -78,16 +85,32 @@ class Sync:
 
         Raises:
             TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
+            LeaseLost: the run was taken for dead by another process; it has stopped.
         """
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
         await asyncio.to_thread(run_log.bury, self.engine, self.connection)
-        with present(self.engine, self.run_id):
-            return await self._noted(with_parents(streams))
+        with leases.shared(self.engine, leases.SYNC, self.run_id, self.lease_terms) as lease:
+            return await self._while_held(lease, with_parents(streams))
 
-    async def _noted(self, streams: Sequence[Stream]) -> Report:
-        """Reads the streams, with the log of runs telling of it from beginning to end."""
+    async def _while_held(self, lease: Lease, streams: Sequence[Stream]) -> Report:
+        """Reads the streams, and stops once the lease is lost."""
+        work = asyncio.ensure_future(self._noted(lease, streams))
+        loop = asyncio.get_running_loop()
+        lease.when_lost(partial(loop.call_soon_threadsafe, work.cancel))
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if not lease.lost:
+                raise
+            raise LeaseLost(_TAKEN_FOR_DEAD.format(self.connection, self.run_id)) from None
+
+    async def _noted(self, lease: Lease, streams: Sequence[Stream]) -> Report:
+        """Reads the streams, with the log of runs telling of it from beginning to end.
+
+        Of a run that was taken for dead the log tells already; another attempt may be at it.
+        """
         note = (self.engine, self.run_id)
         names = [stream.name for stream in streams]
         begun = (*note, self.connection, self.kind, names, self.clock())
@@ -98,7 +121,8 @@ class Sync:
             report = await self._side_by_side(streams)
             state = "finished" if report.finished else "failed"
         finally:
-            run_log.finish(*note, state, self.clock())
+            if not lease.lost:
+                run_log.finish(*note, state, self.clock())
         return report
 
     async def _side_by_side(self, streams: Sequence[Stream]) -> Report:

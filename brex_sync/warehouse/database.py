@@ -41,6 +41,14 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
     )
 
 
+def apart(engine: sa.Engine) -> sa.Engine:
+    """The same warehouse through connections of its own, for what must not wait for others.
+
+    The caller disposes of it.
+    """
+    return sa.Engine(engine.pool.recreate(), engine.dialect, engine.url)
+
+
 def clock(engine: sa.Engine) -> datetime:
     """The warehouse's time, by which its rows are stamped."""
     with engine.connect() as db:

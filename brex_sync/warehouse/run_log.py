@@ -7,10 +7,9 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse import outbox
+from brex_sync.warehouse import leases, outbox
 from brex_sync.warehouse.internal import run_streams, runs
 from brex_sync.warehouse.outbox import Notice
-from brex_sync.warehouse.presence import is_dead
 
 
 class RunKind(StrEnum):
@@ -46,22 +45,34 @@ def finish(engine: sa.Engine, run_id: str, state: str, finished_at: datetime) ->
         _end(db, run_id, state, sa.literal(finished_at))
 
 
-def bury(engine: sa.Engine, connection: str) -> None:
-    """Notes that runs of a connection whose processes are no more were interrupted.
+def bury(engine: sa.Engine, connection: str | None = None) -> list[str]:
+    """Notes that runs whose lease has ended were interrupted: of a connection, or of all.
 
-    They ended when they were last heard of: when a stream of theirs began or ended.
+    They ended when they were last heard of: when a stream of theirs began or ended. Returns their
+    ids.
     """
-    running = sa.select(runs.c.run_id).where(
-        runs.c.connection == connection, runs.c.state == "running"
-    )
+    of_it = sa.true() if connection is None else runs.c.connection == connection
+    running = sa.select(runs.c.run_id).where(of_it, runs.c.state == "running")
+    with engine.connect() as db:
+        found = db.scalars(running.order_by(runs.c.run_id)).all()
+    return [run_id for run_id in found if _bury(engine, run_id)]
+
+
+def _bury(engine: sa.Engine, run_id: str) -> bool:
+    """Whether a run was found dead. Its row is locked first, for which the next attempt at it
+    waits: that has its lease before it begins, so it is never called dead."""
+    one = sa.and_(runs.c.run_id == run_id, runs.c.state == "running")
     moments = sa.func.greatest(run_streams.c.started_at, run_streams.c.finished_at)
-    heard = sa.select(sa.func.max(moments)).where(run_streams.c.run_id == runs.c.run_id)
+    heard = sa.select(sa.func.max(moments)).where(run_streams.c.run_id == run_id)
+    last = sa.func.greatest(runs.c.started_at, heard.scalar_subquery())
     with engine.begin() as db:
-        for run_id in db.scalars(running).all():
-            if is_dead(db, run_id):
-                last = sa.func.greatest(runs.c.started_at, heard.scalar_subquery())
-                moment = db.scalar(sa.select(last).where(runs.c.run_id == run_id))
-                _end(db, run_id, "interrupted", sa.literal(moment))
+        if not db.scalar(sa.select(runs.c.run_id).where(one).with_for_update(skip_locked=True)):
+            return False
+        if not leases.lapse(db, leases.SYNC, run_id):
+            return False
+        moment = db.scalar(sa.select(last).where(one))
+        _end(db, run_id, "interrupted", sa.literal(moment))
+    return True
 
 
 def _end(db: sa.Connection, run_id: str, state: str, at: sa.ColumnElement[datetime]) -> None:

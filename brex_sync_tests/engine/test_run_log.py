@@ -1,16 +1,18 @@
 """The log of runs tells, in columns to chart, what every run did to every stream."""
 
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse import run_log
+from brex_sync.warehouse.leases import LeaseLost, Terms
 from brex_sync.warehouse.tables import prepare
+from brex_sync_tests.conftest import SHORT, end_leases
 from brex_sync_tests.engine.crashing import CARDS, Moment, command
 from brex_sync_tests.engine.items import day, spend, spent
 
@@ -94,6 +96,7 @@ def test_a_run_that_was_killed_is_called_interrupted_by_the_next_and_one_that_li
     other = ("finished", "titles", "finished", False, False)
     assert seen == [living, other]
     assert rig.rows(LOG) == seen
+    end_leases(rig.engine)
     rig.sync("titles")
     dead = ("interrupted", "card_transactions", "interrupted", False, False)
     assert rig.rows(LOG) == [dead, other, other]
@@ -116,28 +119,51 @@ def test_an_attempt_that_was_killed_is_told_from_the_next_at_the_same_run(
     ]
 
 
-def test_a_run_whose_session_postgres_ended_says_itself_how_it_ended(rig: Any) -> None:
+def test_a_run_that_was_taken_for_dead_stops_and_leaves_the_log_to_the_next(rig: Any) -> None:
     spend(rig, 4)
-    lost: list[int] = []
+    rig.faults.add(Fault(Kind.HANG, "/v2/cards"))
 
-    def lose_the_session(report: Any) -> None:
-        if report.stream == "card_transactions" and not lost:
-            with rig.engine.begin() as db:
-                found = db.execute(
-                    sa.text(
-                        "SELECT pg_terminate_backend(pid), pid FROM pg_locks WHERE "
-                        "locktype = 'advisory' AND database = "
-                        "(SELECT oid FROM pg_database WHERE datname = current_database())"
-                    )
-                )
-                lost.extend(row.pid for row in found)
-            while rig.one("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:p)", p=lost):
-                pass
-            run_log.bury(rig.engine, "brex")
-            assert rig.rows(LOG)[0][0] == "interrupted"
+    def take_for_dead(report: Any) -> None:
+        if report.stream != "card_transactions" or rig.rows("SELECT FROM brex_sync.leases") == []:
+            return
+        end_leases(rig.engine)
+        assert run_log.bury(rig.engine, "brex") == ["one"]
 
-    assert rig.sync("card_transactions", progress=lose_the_session).finished
-    assert len(lost) == 1
+    with pytest.raises(LeaseLost, match="run one was suspended"):
+        rig.sync(
+            *("card_transactions", "cards"),
+            progress=take_for_dead,
+            run_id="one",
+            lease_terms=Terms(beat=0.05),
+            patience=replace(SHORT, deadline=100, total=100),
+        )
+    states = {row[0] for row in rig.rows(LOG)}
+    assert states == {"interrupted"}
+    assert rig.sync("card_transactions", "cards").finished
+
+
+def test_a_run_whose_lease_ended_goes_on_if_nobody_took_it_for_dead(rig: Any) -> None:
+    spend(rig, 4)
+
+    def sleep_through(report: Any) -> None:
+        end_leases(rig.engine)
+
+    assert rig.sync("card_transactions", progress=sleep_through).finished
+    assert rig.rows(LOG) == [("finished", "card_transactions", "finished", False, False)]
+
+
+def test_a_run_outlives_a_restart_of_its_sessions(rig: Any) -> None:
+    spend(rig, 4)
+
+    def cut_off(report: Any) -> None:
+        with rig.engine.begin() as db:
+            db.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                "datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert run_log.bury(rig.engine, "brex") == []
+
+    assert rig.sync("card_transactions", progress=cut_off).finished
     assert rig.rows(LOG) == [("finished", "card_transactions", "finished", False, False)]
 
 

@@ -9,6 +9,7 @@ from brex_sync.warehouse.internal.events import (
     webhook_refusals,
     webhook_secrets,
 )
+from brex_sync.warehouse.internal.leases import leases
 from brex_sync.warehouse.internal.requests import proxied_requests
 from brex_sync.warehouse.internal.syncing import (
     checkpoints,
@@ -38,6 +39,7 @@ __all__ = [
     "credentials",
     "differences",
     "internal_metadata",
+    "leases",
     "listed_keys",
     "notifications",
     "parked_windows",

@@ -154,7 +154,7 @@ runs = sa.Table(
         sa.Text,
         nullable=False,
         comment="running; finished: every stream was read to its end; failed; stopped: it did "
-        "not come to its end; interrupted: its process was killed, as the next run found.",
+        "not come to its end; interrupted: its lease ended, as its process was gone.",
     ),
     comment="The syncs of every connection.",
 )
