@@ -2,15 +2,12 @@
 
 import base64
 import os
-import re
-from calendar import day_abbr, month_abbr
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
-    AliasChoices,
     Field,
     NonNegativeInt,
     SecretStr,
@@ -19,9 +16,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as Unreadable
 
+from brex_sync import cron
 from brex_sync.brex.oauth import is_private
+from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
+from brex_sync.streams.selection import suggestion
 from brex_sync.warehouse.database import with_driver
 
 
@@ -62,15 +63,16 @@ ISSUERS = {
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-"""What the numbers of a cron line may be: minute, hour, day, month, day of the week."""
-_CRON_NAMES = {name.lower() for name in (*month_abbr[1:], *day_abbr)}
 
 
 class Settings(BaseSettings):
-    """Every setting; the README's table lists them with their meaning."""
+    """Every setting; the README's table lists them with their meaning.
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    The environment and `.env` know a setting by its alias alone, in this spelling: `HOME`,
+    `DATABASE_URL` and their like belong to other programs. An empty one counts as not set.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", case_sensitive=True, env_ignore_empty=True)
 
     configuration: Configuration | None = Field(None, validation_alias="BREX_CONFIGURATION")
     api_key: SecretStr | None = Field(None, validation_alias="BREX_API_KEY")
@@ -99,7 +101,7 @@ class Settings(BaseSettings):
     notify_urls: str = Field("", validation_alias="BREX_SYNC_NOTIFY_URLS")
     notify_secret: SecretStr | None = Field(None, validation_alias="BREX_SYNC_NOTIFY_SECRET")
     notify_events: bool = Field(False, validation_alias="BREX_SYNC_NOTIFY_EVENTS")
-    ui_port: Port = Field(3000, validation_alias=AliasChoices("BREX_SYNC_PORT"))
+    ui_port: Port = Field(3000, validation_alias="BREX_SYNC_PORT")
     postgres_port: Port | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
     postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
     service_port: Port = Field(8787, validation_alias="BREX_SYNC_SERVICE_PORT")
@@ -110,6 +112,11 @@ class Settings(BaseSettings):
     proxy_paths: str = Field("", validation_alias="BREX_SYNC_PROXY_PATHS")
     workflows: str = Field("", validation_alias="BREX_SYNC_WORKFLOWS")
     sandbox_port: Port = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
+
+    def __init__(self, **given: Any) -> None:
+        """Takes what Python gives by the fields' names as well as by their aliases."""
+        aliases = {name: field.validation_alias for name, field in type(self).model_fields.items()}
+        super().__init__(**{str(aliases.get(key, key)): value for key, value in given.items()})
 
     @field_validator("home")
     @classmethod
@@ -129,9 +136,8 @@ class Settings(BaseSettings):
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str) -> str:
-        fields = schedule.split()
-        if len(fields) != len(_CRON) or not all(map(_is_cron_field, fields, _CRON)):
-            raise ValueError("expected five cron fields, such as '0 * * * *'")
+        if fault := cron.fault(schedule):
+            raise ValueError(fault)
         return schedule
 
     @field_validator("api_url", "auth_url")
@@ -145,8 +151,11 @@ class Settings(BaseSettings):
     @classmethod
     def _are_windowed(cls, days: dict[str, int]) -> dict[str, int]:
         if others := [n for n in days if n not in STREAMS or STREAMS[n].window is None]:
-            windowed = ", ".join(name for name, s in STREAMS.items() if s.window)
-            raise ValueError(f"{', '.join(others)}: only {windowed} have an overlap")
+            windowed = [name for name, stream in STREAMS.items() if stream.window]
+            raise ValueError(
+                f"{', '.join(others)}: only {', '.join(windowed)} have an overlap"
+                + "".join(suggestion(name, windowed) for name in others)
+            )
         return days
 
     @model_validator(mode="after")
@@ -193,17 +202,6 @@ class Settings(BaseSettings):
         return Configuration.API_KEY if self.api_key else Configuration.SANDBOX
 
 
-def _is_cron_field(field: str, numbers: tuple[int, int]) -> bool:
-    """Whether a field is made of numbers that may be there, names of days or months, and stars."""
-    words = re.split(r"[,/-]", field)
-    return all(
-        word == "*"
-        or (word.isdecimal() and numbers[0] <= int(word) <= numbers[1])
-        or word.lower() in _CRON_NAMES
-        for word in words
-    )
-
-
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """The settings of this process.
@@ -212,10 +210,23 @@ def load_settings() -> Settings:
         SettingsError: one cannot be used; never with its value, which may be a secret.
     """
     try:
-        return Settings(_env_file=env_file())  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file())
     except ValidationError as error:
         faults = [
             ": ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
             for fault in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("; ".join(faults)) from None
+    except Unreadable as error:
+        raise SettingsError(f"{_variable_of(str(error))} is not JSON") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file()} cannot be read as UTF-8 text: {error}") from None
+    if "home" not in settings.model_fields_set and (told := misplaced(settings.home)):
+        raise SettingsError(told)
+    return settings
+
+
+def _variable_of(told: str) -> str:
+    """The variable that pydantic-settings names by its field."""
+    field = next(name for name in Settings.model_fields if f'"{name}"' in told)
+    return str(Settings.model_fields[field].validation_alias)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.sync.asked import in_vain, partly_in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.warehouse.run_log import RunKind
@@ -83,7 +85,8 @@ def backfill(
     """Read transactions, and all that is read by date, again from a date or from the beginning.
 
     Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
-    on with where it was, by this command or by the next sync.
+    on with where it was, by this command or by the next sync. Exits with 1, and reads nothing, if
+    the date is in the future or no stream named is read by date.
     """
     options = Options(backfill=True, since=parse_day(since))
     report = _run(stream, connection, options, RunKind.BACKFILL)
@@ -123,6 +126,11 @@ def _run(
     chosen = find(settings, connection)
     streams = _streams(names) if names else brex.streams_of(settings, chosen)
     options = replace(options, insist=bool(names) or options.full)
+    if told := in_vain(options, streams, datetime.now(UTC).date()):
+        raise SettingsError(told)
+    named = [stream for stream in streams if stream.name in (names or ())]
+    if told := partly_in_vain(options, named):
+        console.print(told, style="yellow", highlight=False, soft_wrap=True)
     with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
         report = asyncio.run(_sync(ready, chosen, streams, options, kind))
     print_report(console, report)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from brex_sync.orchestration.catalogue import Entry, entries
 from brex_sync.orchestration.schedules import step_name
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.streams.declare import Child, Stream, View
+from brex_sync.sync.asked import in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.warehouse import run_log, runs
@@ -62,8 +63,10 @@ class SyncConfig(dg.Config):
         """What they mean to the engine.
 
         Raises:
-            SettingsError: a date is none.
+            SettingsError: a date is none, or nothing is to be done from it on.
         """
+        if self.since and not (self.reconcile or self.backfill):
+            raise SettingsError("since: it goes with `reconcile` or `backfill`, and neither is set")
         try:
             since = date.fromisoformat(self.since) if self.since else None
         except ValueError:
@@ -146,6 +149,8 @@ def _sync(
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
     streams = [stream for name, stream in selected.items() if name not in done]
+    if told := in_vain(options, streams, datetime.now(UTC).date()):
+        raise SettingsError(told)
 
     def progress(report: StreamReport) -> None:
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")

@@ -1,8 +1,9 @@
 """Which streams a person means by some names."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
-from brex_sync.streams import STREAMS, Stream
+from brex_sync.streams import STREAMS, VIEWS, Stream
 
 
 class UnknownStream(Exception):
@@ -44,4 +45,24 @@ def _named(name: str) -> Stream:
     for stream in STREAMS.values():
         if name in {table.name for table in stream.tables()}:
             return stream
-    raise UnknownStream(f"there is no stream {name}; there is: {', '.join(STREAMS)}")
+    raise UnknownStream(
+        f"there is no stream {name}{suggestion(name, _tables())}; there is: {', '.join(STREAMS)}"
+    )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What was probably meant by a name that is not known, as the end of a sentence about it.
+
+    The streams that fill a view, or the names that look like it; empty where there are none.
+    """
+    known = list(known)
+    view = VIEWS.get(name)
+    meant = [source for source in view.sources if source in known] if view else []
+    if view and meant:
+        return f" ({name} is a view; the streams that fill it are {', '.join(meant)})"
+    alike = get_close_matches(name.strip().lower().replace("-", "_"), known)
+    return f" (did you mean {' or '.join(alike)}?)" if alike else ""
+
+
+def _tables() -> list[str]:
+    return [table.name for stream in STREAMS.values() for table in stream.tables()]

@@ -52,7 +52,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, target: Target) -> Settings:
-    return Settings(_env_file=None, BREX_SYNC_ALERT_URL=target.url)  # type: ignore[call-arg]
+    return Settings(_env_file=None, BREX_SYNC_ALERT_URL=target.url)
 
 
 def look(desk: Desk, settings: Settings) -> None:

@@ -77,6 +77,37 @@ def test_backfill_reads_from_a_date_on_and_says_so_in_the_log(command: Command, 
     assert rig.one("SELECT count(*) FROM brex_sync.runs WHERE kind = 'backfill'") == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("backfill", "--from", "2099-01-01"), "2099-01-01 is in the future"),
+        (("reconcile", "--since", "2099-01-01"), "2099-01-01 is in the future"),
+        (("backfill", "--stream", "users"), "users has no date filter"),
+        (("backfill", "--from", "2020-01-01", "--stream", "users"), "so a backfill does nothing"),
+        (("sync", "--stream", "transactions"), "fill it are card_transactions, cash_transactions"),
+        (("reconcile", "--stream", "card_transaction"), "did you mean card_transactions"),
+    ],
+)
+def test_what_would_do_nothing_is_told_before_anything_is_asked(
+    command: Command, rig: Rig, words: tuple[str, ...], told: str
+) -> None:
+    code, said = command(*words)
+    assert code == 1
+    assert told in said
+    assert not rig.requests
+
+
+def test_a_backfill_of_streams_with_and_without_a_filter_says_which_it_only_syncs(
+    command: Command, rig: Rig
+) -> None:
+    spend(rig, 3)
+    both = ("--stream", "card_transactions", "--stream", "titles")
+    code, told = command("backfill", "--from", "1999-01-01", *both)
+    assert code == 0
+    assert "titles has no date filter" in told
+    assert len(rig.live()) == 3
+
+
 def test_months_are_closed_listed_and_opened_again(command: Command, rig: Rig) -> None:
     assert "2026-02" in command("close", "2026-02", "--on", "2026-03-05")[1]
     assert command("close", "2026-01")[0] == 0

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from brex_sync.cron import longest_gap
 from brex_sync.orchestration import checks, freshness
 from brex_sync.orchestration.catalogue import entries
 from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
@@ -190,7 +191,7 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
     ],
 )
 def test_freshness_knows_nights_and_weekends(cron: str, gap: timedelta) -> None:
-    assert freshness.longest_gap(cron) == gap
+    assert longest_gap(cron) == gap
 
 
 @pytest.mark.parametrize(

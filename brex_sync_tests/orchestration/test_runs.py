@@ -135,10 +135,20 @@ def test_a_reconciliation_shows_what_differed_and_mends_it(execute: Execute, com
     assert "differed_from_brex" not in made(execute())["cards"]
 
 
-def test_a_date_that_is_none_is_told_in_a_sentence(execute: Execute) -> None:
-    chosen = {"ops": {"brex_tables": {"config": {"reconcile": True, "since": "soon"}}}}
-    told = failure(execute("users", run_config=chosen))
-    assert told == "Nothing was synced. since: 'soon' is no date such as 2026-11-24"
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"reconcile": True, "since": "soon"}, "since: 'soon' is no date such as 2026-11-24"),
+        ({"reconcile": True, "since": "2099-01-01"}, "2099-01-01 is in the future"),
+        ({"since": "2020-01-01"}, "since: it goes with `reconcile` or `backfill`"),
+        ({"backfill": True}, "users has no date filter at Brex"),
+    ],
+)
+def test_a_choice_that_does_nothing_is_told_in_a_sentence(
+    execute: Execute, asked: dict[str, Any], why: str
+) -> None:
+    chosen = {"ops": {"brex_tables": {"config": asked}}}
+    assert failure(execute("users", run_config=chosen)).startswith(f"Nothing was synced. {why}")
 
 
 @pytest.mark.parametrize(

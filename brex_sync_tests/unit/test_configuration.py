@@ -1,13 +1,20 @@
 """Declarations, settings, connections and URLs: what is refused, and in which words."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from brex_sync.app import streams_of
 from brex_sync.connections.declared import find, load_connections
-from brex_sync.settings import Configuration, SettingsError, load_settings
+from brex_sync.cron import longest_gap
+from brex_sync.orchestration import freshness
+from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.columns import Column, Kind, money, text
 from brex_sync.streams.declare import Stream
@@ -92,6 +99,82 @@ def test_without_any_setting_the_sandbox_is_meant() -> None:
     assert (connection.name, connection.configuration) == ("brex", Configuration.SANDBOX)
 
 
+@pytest.mark.parametrize("spelled", [str, str.upper, str.lower])
+@pytest.mark.parametrize("in_file", [True, False], ids=["env-file", "environment"])
+def test_only_the_names_of_the_readme_count(
+    monkeypatch: Any, tmp_path: Path, spelled: Any, in_file: bool
+) -> None:
+    plain = load_settings().model_dump()
+    load_settings.cache_clear()
+    documented = (Path(__file__).parents[2] / "README.md").read_text()
+    wrong = dict.fromkeys(map(spelled, Settings.model_fields), "postgresql://other:5432/theirs")
+    for field in Settings.model_fields.values():
+        assert f"`{field.validation_alias}`" in documented
+        wrong[str(field.validation_alias).lower()] = "7"
+    wrong |= {"Home": "/theirs", "port": "1", "PORT": "1"}
+    if in_file:
+        (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in wrong.items()))
+    else:
+        for name, value in wrong.items():
+            monkeypatch.setenv(name, value)
+    assert load_settings().model_dump() == plain
+
+
+def test_every_name_of_the_readme_counts_in_both_places(monkeypatch: Any, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BREX_API_KEY=bxt_file\nBREX_SYNC_STREAMS=users\n")
+    monkeypatch.setenv("BREX_SYNC_STREAMS", "cards")
+    settings = load_settings()
+    assert (settings.chosen, settings.streams) == (Configuration.API_KEY, "cards")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: Any) -> None:
+    for name in ("BREX_SYNC_HOME", "BREX_SYNC_SCHEDULE", "BREX_API_KEY", "BREX_SYNC_PORT"):
+        monkeypatch.setenv(name, "")
+    settings = load_settings()
+    assert settings.home == Path("~/.brex-sync").expanduser()
+    assert (settings.schedule, settings.ui_port) == ("0 * * * *", 3000)
+    assert settings.chosen is Configuration.SANDBOX
+
+
+def test_python_may_give_settings_by_the_fields_names(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path / "there", BREX_SYNC_PORT=3001)
+    assert (settings.home, settings.ui_port) == (tmp_path / "there", 3001)
+
+
+def test_an_env_file_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"BREX_API_KEY=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read as UTF-8"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        *("@hourly", "0 0 l * *", "0 0 * * 1#2", "30-10 * * * *", "0 22-3 * * mon-fri"),
+        *("0 0 29 2 *", "0 0 29 feb mon#5", "*/61 * * * *", "0 0 ? * 1", "0 0 * * 7"),
+    ],
+)
+def test_what_dagster_runs_is_a_schedule(monkeypatch: Any, schedule: str) -> None:
+    monkeypatch.setenv("BREX_SYNC_SCHEDULE", schedule)
+    assert load_settings().schedule == schedule
+    assert longest_gap(schedule) > timedelta()
+
+
+_word = st.sampled_from(["*", "0", "7", "31", "60", "*/5", "*/0", "1-5", "9-2", "l", "mon", "feb"])
+
+
+@given(st.lists(_word | st.text("*/,-#lLW?0123", max_size=4), min_size=3, max_size=6).map(" ".join))
+@example("0 0 31 feb,apr *")
+def test_no_schedule_that_is_let_through_takes_the_code_location_down(schedule: str) -> None:
+    load_settings.cache_clear()
+    try:
+        settings = Settings(_env_file=None, schedule=schedule)
+    except ValidationError:
+        return
+    dg.ScheduleDefinition(cron_schedule=settings.schedule, job_name="any", name="any")
+    freshness.policy(settings.schedule)
+
+
 def test_a_key_alone_means_brex_itself_and_is_never_shown(monkeypatch: Any) -> None:
     monkeypatch.setenv("BREX_API_KEY", SECRET)
     (connection,) = load_connections(load_settings())
@@ -108,6 +191,16 @@ def test_a_key_alone_means_brex_itself_and_is_never_shown(monkeypatch: Any) -> N
         ("BREX_SYNC_SCHEDULE", "61 * * * *"),
         ("BREX_SYNC_SCHEDULE", "a b c d e"),
         ("BREX_SYNC_SCHEDULE", "0 * * *"),
+        ("BREX_SYNC_SCHEDULE", "0 * * * * *"),
+        ("BREX_SYNC_SCHEDULE", " "),
+        ("BREX_SYNC_SCHEDULE", "*/0 * * * *"),
+        ("BREX_SYNC_SCHEDULE", "jan * * * *"),
+        ("BREX_SYNC_SCHEDULE", "* * mon * *"),
+        ("BREX_SYNC_SCHEDULE", "@reboot"),
+        ("BREX_SYNC_SCHEDULE", "0 0 31 2 *"),
+        ("BREX_SYNC_SCHEDULE", "0 0 31 4,6 *"),
+        ("BREX_SYNC_SCHEDULE", "0 0 30,31 feb *"),
+        ("BREX_SYNC_OVERLAP_DAYS", "card_transactions=3"),
         ("BREX_SYNC_OVERLAP_DAYS", '{"card_transactions":-3}'),
         ("BREX_SYNC_OVERLAP_DAYS", '{"card_transaction":3}'),
         ("BREX_SYNC_OVERLAP_DAYS", '{"users":3}'),
@@ -209,3 +302,29 @@ def test_streams_are_chosen_by_the_settings_and_per_connection(
     assert names("b") == ["cards"]
     with pytest.raises(SettingsError, match="connection c: there is no stream flights; there is"):
         names("c")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("transactions", "a view; the streams that fill it are card_transactions, cash_transact"),
+        ("accounts", "a view; the streams that fill it are card_accounts, cash_accounts"),
+        ("expense", "did you mean expenses"),
+        ("Card-Transactions", "did you mean card_transactions"),
+        ("expense_receipt", "did you mean expense_receipts"),
+        ("-tripps", "there is no stream tripps .did you mean trips"),
+    ],
+)
+def test_a_name_that_is_no_streams_is_told_with_what_was_meant(
+    monkeypatch: Any, name: str, meant: str
+) -> None:
+    monkeypatch.setenv("BREX_SYNC_STREAMS", f"users,{name}")
+    (connection,) = load_connections(load_settings())
+    with pytest.raises(SettingsError, match=meant):
+        streams_of(load_settings(), connection)
+
+
+def test_an_overlap_of_a_view_is_told_with_what_was_meant(monkeypatch: Any) -> None:
+    monkeypatch.setenv("BREX_SYNC_OVERLAP_DAYS", '{"transactions": 3}')
+    with pytest.raises(SettingsError, match="fill it are card_transactions, cash_transactions"):
+        load_settings()
