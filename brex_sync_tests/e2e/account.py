@@ -114,6 +114,7 @@ def account(folder: Path, **world: Any) -> Iterator[Account]:
             "BREX_SYNC_PG_PORT": free_port(),
             "BREX_SYNC_SCHEDULE": NEVER_IN_A_TEST,
             "BREX_SYNC_PORT": free_port(),
+            "BREX_SYNC_SERVICE_PORT": free_port(),
             "BREX_CLIENT_ID": CLIENT_ID,
             "BREX_CLIENT_SECRET": secrets["client secret"],
             "BREX_API_URL": url,

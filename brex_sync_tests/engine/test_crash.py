@@ -122,7 +122,7 @@ def requests_of(server: Any, tmp_path_factory: Any) -> Callable[[str], int]:
     @cache
     def count(kind: str) -> int:
         with psycopg.connect(server.url("postgres"), autocommit=True) as db:
-            db.execute(f"CREATE DATABASE whole_{kind} TEMPLATE prepared")
+            db.execute(f"CREATE DATABASE whole_{kind} TEMPLATE prepared STRATEGY file_copy")
         engine = open_warehouse(server.url(f"whole_{kind}"))
         whole = command(prepared(engine, kind), tmp_path_factory.mktemp(kind), *options(kind))
         engine.dispose()

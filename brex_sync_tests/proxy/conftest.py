@@ -180,7 +180,7 @@ def hostile_door(engine: sa.Engine, home: Path) -> Iterator[Door]:
 def standing_door(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """One for all tests of a module."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
-        db.execute("CREATE DATABASE doors TEMPLATE prepared")
+        db.execute("CREATE DATABASE doors TEMPLATE prepared STRATEGY file_copy")
         engine = open_warehouse(server.url("doors"))
         with hostile_door(engine, tmp_path_factory.mktemp("home")) as opened:
             yield opened
