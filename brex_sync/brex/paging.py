@@ -30,15 +30,15 @@ _EMPTY_PAGES = 10
 class Listing:
     """One list to walk: which endpoint, filtered how, and in pages of which size.
 
-    `shape` is None where it is not known which of the two kinds of list comes. `of_parent` says
-    that it is one row's: where Brex does not know that row, it has no list.
+    `shape` is None where it is not known which of the two kinds of list comes. `orphaned` says that
+    it is the list of a row which is known to be gone: a 404 then means that it is empty.
     """
 
     path: str
     params: Mapping[str, str | Sequence[str]]
     limit: int | None
     shape: Shape | None
-    of_parent: bool
+    orphaned: bool = False
 
 
 def listing_of(
@@ -46,13 +46,15 @@ def listing_of(
     parent: str | None,
     filters: Mapping[str, str | Sequence[str]],
     limit: int | None,
+    *,
+    orphaned: bool = False,
 ) -> Listing:
     """The stream's list, of one parent row where it is per parent, filtered."""
     path = stream.path
     if stream.per is not None and parent is not None:
         path = path.format(**{stream.per.column: quote(parent, safe="")})
     params = {**stream.params, **filters}
-    return Listing(path, params, limit, stream.paging.shape, stream.per is not None)
+    return Listing(path, params, limit, stream.paging.shape, orphaned)
 
 
 async def walk(
@@ -123,6 +125,6 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
             refused = CursorRefused(str(error))
             refused.fault = error.fault
             raise refused from error
-        if listing.of_parent and isinstance(error, NotFound):
+        if listing.orphaned and isinstance(error, NotFound):
             return Page((), None)
         raise

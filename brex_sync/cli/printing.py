@@ -71,6 +71,8 @@ def print_report(console: Console, report: Report) -> None:
         if stream.unavailable:
             told = f"{stream.stream} is unavailable: {stream.unavailable}"
             console.print(told, style="yellow", highlight=False)
+        for notice in stream.notices:
+            console.print(f"{stream.stream}: {notice}", style="yellow", highlight=False)
 
 
 def print_differences(console: Console, report: Report) -> None:
@@ -103,6 +105,8 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
     for row in rows:
         if row.unavailable:
             console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
+        for one in row.refused:
+            console.print(f"{row.stream}: {one}", highlight=False)
 
 
 def print_closes(console: Console, connection: str, months: Iterable[Close]) -> None:
@@ -159,4 +163,6 @@ def _state(row: StreamStatus) -> str:
         return "a window is unfinished"
     if row.withheld:
         return f"{row.withheld} missing rows not marked as deleted"
+    if row.refused:
+        return f"{len(row.refused)} lists unavailable"
     return "quarantine to look at" if row.quarantined else "well"

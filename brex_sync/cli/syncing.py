@@ -1,7 +1,6 @@
 """The commands that bring a connection's tables up to date, and tell how they stand."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -125,7 +124,6 @@ def _run(
     settings = load_settings()
     chosen = find(settings, connection)
     streams = _streams(names) if names else brex.streams_of(settings, chosen)
-    options = replace(options, insist=bool(names) or options.full)
     if told := in_vain(options, streams, datetime.now(UTC).date()):
         raise SettingsError(told)
     named = [stream for stream in streams if stream.name in (names or ())]

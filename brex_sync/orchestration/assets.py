@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from pydantic import Field
 
 from brex_sync.app import open_sync, streams_of
@@ -144,8 +143,7 @@ def _sync(
     selected: dict[str, Stream],
 ) -> Report:
     """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
-    by_clock = SCHEDULE_NAME_TAG in context.run.tags
-    options = replace(config.options(), insist=not by_clock)
+    options = config.options()
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
     streams = [stream for name, stream in selected.items() if name not in done]
@@ -189,6 +187,8 @@ def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:
         log.warning(f"{report.stream} is unavailable: {report.unavailable}")
     else:
         log.info(f"{report.stream}: {report.fetched:,} rows fetched, {report.inserted:,} new")
+    for notice in report.notices:
+        log.warning(f"{report.stream}: {notice}")
 
 
 def _finished_before(

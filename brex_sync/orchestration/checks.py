@@ -18,6 +18,8 @@ REFERENCES = "references_are_known"
 STATEMENTS = "statements_add_up"
 STATEMENTS_SHOWN = 12
 """How many statements that do not add up are shown, each with rows of its period."""
+LISTS_SHOWN = 12
+"""How many lists that may not be read are shown, each with the reason."""
 WARN = dg.AssetCheckSeverity.WARN
 
 
@@ -33,7 +35,7 @@ def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
         COUNTS,
         asset=key,
         description="As many live rows are here as the API listed in the window last read, and no "
-        "missing row waits for a decision. A warning where the credential may not read the list.",
+        "missing row waits for a decision. A warning where the credential may not read a list.",
     )
     if table.references:
         yield dg.AssetCheckSpec(
@@ -97,18 +99,26 @@ def _quarantine(key: dg.AssetKey, status: StreamStatus) -> dg.AssetCheckResult:
 
 
 def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.AssetCheckResult:
+    matches = status.listed == status.held and not status.withheld
     return dg.AssetCheckResult(
         check_name=COUNTS,
         asset_key=key,
-        passed=status.listed == status.held and not status.withheld and not status.unavailable,
-        severity=WARN if status.unavailable else dg.AssetCheckSeverity.ERROR,
-        description=f"Unavailable: {status.unavailable}" if status.unavailable else doubt,
+        passed=matches and not status.unavailable and not status.refused,
+        severity=WARN if status.unavailable or matches else dg.AssetCheckSeverity.ERROR,
+        description=_told(status, doubt),
         metadata={
             "listed_by_brex": status.listed,
             "held_here": status.held,
             "not_marked_as_deleted": status.withheld,
         },
     )
+
+
+def _told(status: StreamStatus, doubt: str | None) -> str | None:
+    """Why the check did not pass."""
+    if status.unavailable:
+        return f"Unavailable: {status.unavailable}"
+    return doubt or "\n".join(status.refused[:LISTS_SHOWN]) or None
 
 
 def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResult:

@@ -20,7 +20,7 @@ async def pages(
         BrexError: a page could not be read.
     """
     call = call_of("GET", path, params)
-    listing = Listing(call.path, call.params, None, None, of_parent=False)
+    listing = Listing(call.path, call.params, None, None)
     async with aclosing(walk(client, listing, Meter())) as walked:
         async for page in walked:
             yield page

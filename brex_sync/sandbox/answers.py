@@ -54,16 +54,22 @@ class Answers:
         ids = collection.rows(names.get("id") if endpoint.per_parent else None).ids
         key = names.get("key" if endpoint.per_parent else "id") or next(iter(ids), "")
         body = collection.body(key)
+        if body is None and endpoint.unset and self._has(endpoint.unset[0], key):
+            return endpoint.unset[1]
         if body is None or (endpoint.per_parent and key not in ids):
             raise not_found(f"No {endpoint.collection} with this id")
         return dress(self._world, details, [key], [body], endpoint.nested)[0]
+
+    def _has(self, collection: str, key: str | None) -> bool:
+        return key is not None and self._world.collection(collection).body(key) is not None
 
     def _select(
         self, endpoint: Endpoint, query: QueryParams, parent: str | None
     ) -> tuple[Rows, range]:
         """The list, and the part of it that the query leaves."""
         collection = self._world.collection(endpoint.collection)
-        if endpoint.per_parent and parent not in collection.parents():
+        per = endpoint.per_parent
+        if per and parent not in collection.parents() and not self._has(per, parent):
             raise not_found("No such parent")
         rows = collection.rows(parent)
         kept = range(len(rows.ids))

@@ -41,7 +41,9 @@ class Endpoint:
 
     `maximum` is the largest page; None for a list that takes no limit. `only` is a field and the
     value that all items here have; `nested` the field with items of the same kind. `{id}` in the
-    path is the item, or the parent where `per_parent`; `{key}` then is the item.
+    path is the item, or one of the collection `per_parent`, if that is named; `{key}` then is the
+    item. `unset` names a collection whose items have one here, and what is answered for one that
+    was never set.
     """
 
     path: str
@@ -53,9 +55,10 @@ class Endpoint:
     details: tuple[Detail, ...] = ()
     only: tuple[str, str] | None = None
     hidden: Hidden | None = None
-    per_parent: bool = False
+    per_parent: str | None = None
     nested: str | None = None
     errors: Errors = Errors.USUAL
+    unset: tuple[str, bytes] | None = None
 
 
 def _item(
@@ -65,7 +68,8 @@ def _item(
     details: tuple[Detail, ...] = (),
     nested: str | None = None,
     errors: Errors = Errors.USUAL,
-    per_parent: bool = False,
+    per_parent: str | None = None,
+    unset: tuple[str, bytes] | None = None,
 ) -> Endpoint:
     return Endpoint(
         path,
@@ -76,6 +80,7 @@ def _item(
         nested=nested,
         errors=errors,
         per_parent=per_parent,
+        unset=unset,
     )
 
 
@@ -124,12 +129,14 @@ _REVIEWED = ("source_type", frozenset({"CARD", "REIMBURSEMENT"}))
 _SINGLE_ENTRY = (without("single_entry", "line_items", "type", "CREDIT"),)
 _REFERRALS = "https://onboarding.brexapis.com/referrals"
 
+_NO_LIMIT = ("users", b'{"monthly_limit":null,"monthly_available":null}')
+
 _TEAM = (
     _item("/v2/users/me", "current_user", "users.readonly"),
     Endpoint("/v2/users", "users", "users.readonly", filters=_USER_FILTERS, details=_USER_DETAILS,
              hidden=Hidden("status", frozenset({"DELETED", "ARCHIVED"}), "status[]")),
     _item("/v2/users/{id}", "users", "users.readonly"),
-    _item("/v2/users/{id}/limit", "user_limits", "users.readonly"),
+    _item("/v2/users/{id}/limit", "user_limits", "users.readonly", unset=_NO_LIMIT),
     Endpoint("/v2/departments", "departments", "departments.readonly", filters=_BY_NAME),
     _item("/v2/departments/{id}", "departments", "departments.readonly"),
     Endpoint("/v2/locations", "locations", "locations.readonly", filters=_BY_NAME),
@@ -153,13 +160,13 @@ _TRANSACTIONS = (
     _item("/v2/accounts/cash/primary", "primary_cash_account", "accounts.cash.readonly"),
     _item("/v2/accounts/cash/{id}", "cash_accounts", "accounts.cash.readonly"),
     Endpoint("/v2/accounts/cash/{id}/statements", "cash_statements", "statements.cash.readonly",
-             per_parent=True),
+             per_parent="cash_accounts"),
     Endpoint("/v2/transactions/card/primary", "card_transactions", "transactions.card.readonly",
              filters=(OneOf("user_ids", "card_id", Through("cards", "owner.user_id")),
                       period("posted_at", "posted_at_date")[0]),
              details=(attached("expense_id", "card_transaction_expenses"),)),
     Endpoint("/v2/transactions/cash/{id}", "cash_transactions", "transactions.cash.readonly",
-             filters=period("posted_at", "posted_at_date")[:1], per_parent=True),
+             filters=period("posted_at", "posted_at_date")[:1], per_parent="cash_accounts"),
 )  # fmt: skip
 
 _EXPENSES = (
@@ -201,16 +208,16 @@ _FIELDS = (
     _item("/v1/fields/{id}", "fields", "fields.read"),
     Endpoint("/v1/fields/{id}/values", "field_values", "field_values.read",
              filters=(*_each("brex_id", "value_id", "remote_id"), OneOf("value", "value")),
-             per_parent=True),
-    _item("/v1/fields/{id}/values/{key}", "field_values", "field_values.read", per_parent=True),
+             per_parent="fields"),
+    _item("/v1/fields/{id}/values/{key}", "field_values", "field_values.read", per_parent="fields"),
 )  # fmt: skip
 
 _TRAVEL = (
     Endpoint("/v1/trips", "trips", "travel.trips.readonly",
              filters=(Compared("last_updated_after", "updated_at", operator.gt),)),
     _item("/v1/trips/{id}", "trips", "travel.trips.readonly"),
-    Endpoint("/v1/trips/{id}/bookings", "bookings", "travel.trips.readonly", per_parent=True),
-    _item("/v1/trips/{id}/bookings/{key}", "bookings", "travel.trips.readonly", per_parent=True),
+    Endpoint("/v1/trips/{id}/bookings", "bookings", "travel.trips.readonly", per_parent="trips"),
+    _item("/v1/trips/{id}/bookings/{key}", "bookings", "travel.trips.readonly", per_parent="trips"),
 )  # fmt: skip
 
 _ACCOUNTING = (
@@ -233,7 +240,7 @@ _PARTNERS = (
     Endpoint("/v1/webhooks/groups", "webhook_groups", "openid"),
     _item("/v1/webhooks/groups/{id}", "webhook_groups", "openid"),
     Endpoint("/v1/webhooks/groups/{id}/members", "webhook_group_members", "openid",
-             per_parent=True),
+             per_parent="webhook_groups"),
     Endpoint("/v1/webhooks/secrets", "webhook_secrets", "openid", Shape.ARRAY),
 )  # fmt: skip
 

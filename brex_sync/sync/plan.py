@@ -18,8 +18,6 @@ CLOCKS = timedelta(hours=1)
 """How far Brex's clock and ours may be apart, at the very most."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anyone had a Brex account."""
-TRY_AGAIN = timedelta(hours=23)
-"""How long a stream that the credential may not read is left alone: a day, less a late tick."""
 FOUNDED = 2017
 """The year in which Brex was."""
 GUARD_ROWS = 10
@@ -146,11 +144,6 @@ def after(state: State, window: Window) -> State:
 def shrank_too_much(missing: int, held: int) -> bool:
     """Whether so many rows are missing that the list, not the rows, is to be doubted."""
     return missing > GUARD_ROWS and missing > GUARD_SHARE * held
-
-
-def worth_another_try(tried_at: datetime | None, now: datetime) -> bool:
-    """Whether a stream that could not be read is to be asked for again."""
-    return tried_at is None or now - tried_at >= TRY_AGAIN
 
 
 def smaller_page(limit: int | None, allowed: int | None) -> int | None:

@@ -20,8 +20,7 @@ class Options:
 
     `compare` and `backfill` read once more, from the date `since` on or from the beginning: one
     notes what differs while it is mended, the other is gone on with by whoever reads the list next
-    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they are;
-    `insist` asks for a stream though it was found unavailable not long ago.
+    if it is interrupted. `accept_deletions` marks missing rows as deleted however many they are.
     """
 
     full: bool = False
@@ -30,14 +29,14 @@ class Options:
     backfill: bool = False
     overlap: timedelta | None = None
     accept_deletions: bool = False
-    insist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One list of one connection, where it comes from, where it goes, and who is told.
 
-    `report` is added to as pages land, and `progress` is told of it. `missing` counts, for all
+    `orphaned` says that the row whose list it is is marked as deleted here. `report` is added to as
+    pages land, and `progress` is told of it. `missing` counts, for all
     lists of the stream together, by parent, the rows that are here and were not listed.
     """
 
@@ -50,6 +49,7 @@ class Reading:
     progress: Progress
     meter: Meter
     run_id: str
+    orphaned: bool
     missing: dict[str | None, int]
 
     def tell(self, counts: Counts) -> None:

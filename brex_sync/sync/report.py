@@ -14,7 +14,8 @@ class StreamReport:
     `error` is a sentence for people, None if the stream was read to its end; `unavailable` is why
     the credential may not read it, which is no fault of the run; `withheld` counts
     rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
-    are fields no column is declared for; `cleaned` counts characters Postgres cannot hold;
+    are fields no column is declared for; `notices` are sentences about what is no fault
+    and yet worth knowing; `cleaned` counts characters Postgres cannot hold;
     `differed` is what a comparison with Brex found, None if there was none.
     """
 
@@ -31,6 +32,7 @@ class StreamReport:
     doubt: str | None = None
     cleaned: int = 0
     unknown: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
     differed: Differed | None = None
     error: str | None = None
     unavailable: str | None = None
@@ -43,6 +45,11 @@ class StreamReport:
     @property
     def finished(self) -> bool:
         return self.error is None
+
+    @property
+    def message(self) -> str | None:
+        """What there is to say of it: what went wrong, is in doubt, or else worth knowing."""
+        return self.error or self.unavailable or self.doubt or "; ".join(self.notices) or None
 
     @property
     def state(self) -> str:

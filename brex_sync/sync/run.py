@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -16,11 +16,11 @@ from brex_sync.brex.errors import BrexError, NotAllowed, NotFound
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
-from brex_sync.sync import plan
 from brex_sync.sync.listing import compare_list, sync_list
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
+from brex_sync.sync.refusals import ListLost, ListUnavailable, meaning
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.warehouse import checkpoints, leases, reconciliations, run_log, unavailable
 from brex_sync.warehouse.checkpoints import Fenced, Slice
@@ -47,8 +47,8 @@ class ParentFailed(Exception):
     """A stream that exists once per row of another cannot be read: the other one failed."""
 
 
-class ParentUnavailable(Exception):
-    """A stream that exists once per row of another cannot be read: nor may the other be."""
+class StreamUnavailable(Exception):
+    """No list of a stream may be read, or none is known as the stream of their rows may not be."""
 
 
 def _now() -> datetime:
@@ -145,7 +145,7 @@ class Sync:
         try:
             since = await asyncio.to_thread(stamp, self.engine) if self.tell else None
             await self._read(stream, parent, report)
-        except (BrexError, Fenced, ParentFailed) as error:
+        except (BrexError, Fenced, ParentFailed, ListLost) as error:
             report.error = str(error)
         except sa.exc.SQLAlchemyError as error:
             report.error = f"the warehouse refused: {_first_line(error)}"
@@ -167,80 +167,103 @@ class Sync:
     ) -> None:
         """Reads the stream, unless it is unavailable, which is then in the report and noted."""
         place = (self.engine, self.connection, stream.name)
-        known = await asyncio.to_thread(unavailable.found, *place)
         try:
-            lists = await self._known_lists(stream, parent)
-            if known and not self._worth_a_try(stream, known):
-                report.unavailable = known.reason
-                return
+            lists = await self._known_lists(stream, parent, report)
             report.synced_through = await self._lists(stream, lists, report)
             await self._conclude(stream, report)
-        except (NotAllowed, NotFound, ParentUnavailable) as error:
+        except StreamUnavailable as error:
             report.unavailable = str(error)
-            asked = None if isinstance(error, ParentUnavailable) else self.clock()
-            fact = Unavailable(report.unavailable, asked)
+            fact = Unavailable(report.unavailable, self.clock())
             await asyncio.to_thread(unavailable.note, *place, fact, self.clock())
-            return
-        if known:
+        else:
             await asyncio.to_thread(unavailable.forget, *place)
 
-    def _worth_a_try(self, stream: Stream, known: Unavailable) -> bool:
-        insist = self.options_of(stream).insist
-        return insist or plan.worth_another_try(known.tried_at, self.clock())
-
     async def _known_lists(
-        self, stream: Stream, parent: asyncio.Task[StreamReport] | None
+        self, stream: Stream, parent: asyncio.Task[StreamReport] | None, report: StreamReport
     ) -> list[KnownList]:
-        """The lists of the stream, those of another's rows once that was read."""
-        if stream.per is not None and parent is not None:
-            above = await asyncio.shield(parent)
-            if above.unavailable:
-                raise ParentUnavailable(f"needs {stream.per.stream}: {above.unavailable}")
-            if not above.finished:
-                raise ParentFailed(f"not read, because {stream.per.stream} could not be")
-        now = self.clock()
-        return await asyncio.to_thread(known_lists, self.engine, self.connection, stream, now)
+        """The lists of the stream, those of another's rows once that was read.
+
+        Where the other may not be read, they are those of the rows that are known from before.
+        """
+        above = await asyncio.shield(parent) if parent is not None else None
+        if above is not None and not above.finished:
+            raise ParentFailed(f"not read, because {above.stream} could not be")
+        place = (self.engine, self.connection, stream, self.clock())
+        lists = await asyncio.to_thread(known_lists, *place)
+        if above is not None and above.unavailable:
+            if not lists:
+                raise StreamUnavailable(f"needs {above.stream}: {above.unavailable}")
+            report.notices.append(f"read for the rows of {above.stream} that were known before")
+        return lists
 
     async def _lists(
         self, stream: Stream, lists: Sequence[KnownList], report: StreamReport
     ) -> date | None:
         """Reads the stream's lists that are due, or all if everything is asked for, side by side;
-        the first fault is raised once all have ended."""
+        the first fault is raised once all have ended.
+
+        Raises:
+            StreamUnavailable: none of the lists may be read.
+        """
         meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
         missing: dict[str | None, int] = {}
         options = self.options_of(stream)
         everything = options.full or options.compare
-        due = [one.parent for one in lists if one.due or everything]
+        due = [one for one in lists if one.due or everything]
         resting = [one.through for one in lists if not (one.due or everything)]
 
-        async def one(parent: str | None) -> date:
+        async def one(known: KnownList) -> date:
             reading = Reading(
                 self.client,
                 self.engine,
-                Slice(self.connection, stream, parent),
+                Slice(self.connection, stream, known.parent),
                 options,
                 self.clock,
                 report,
                 self.progress,
                 meter,
                 self.run_id,
+                known.orphaned,
                 missing,
             )
             async with places:
-                through = await sync_list(reading)
-                if options.compare:
-                    await compare_list(reading)
+                try:
+                    through = await sync_list(reading)
+                    if options.compare:
+                        await compare_list(reading)
+                except (NotAllowed, NotFound) as error:
+                    raise await meaning(reading, error) from error
                 return through
 
         try:
             ends = await asyncio.gather(*map(one, due), return_exceptions=True)
         finally:
             report.requests = meter.requests
+        await self._note_refused(stream, dict(zip((one.parent for one in due), ends, strict=True)))
         for end in ends:
-            if isinstance(end, BaseException):
+            if isinstance(end, BaseException) and not isinstance(end, ListUnavailable):
                 raise end
+        refused = [str(end) for end in ends if isinstance(end, ListUnavailable)]
+        if refused and len(refused) == len(lists):
+            raise StreamUnavailable(refused[0])
+        if refused:
+            told = f"{len(refused)} of {len(lists)} lists are unavailable: {refused[0]}"
+            report.notices.append(told)
         read_through = [end for end in ends if isinstance(end, date)]
         return through([*read_through, *resting]) or self.clock().date()
+
+    async def _note_refused(
+        self, stream: Stream, ends: Mapping[str | None, date | BaseException]
+    ) -> None:
+        """Records which of a stream's lists per row were refused, and which were read."""
+        refused = {
+            row: str(end) for row, end in ends.items() if row and isinstance(end, ListUnavailable)
+        }
+        read = [row for row, end in ends.items() if row and isinstance(end, date)]
+        if stream.per is not None:
+            place = (self.connection, stream.name)
+            noting = (self.engine, place, refused, read, self.clock())
+            await asyncio.to_thread(unavailable.note_lists, *noting)
 
     async def _conclude(self, stream: Stream, report: StreamReport) -> None:
         """Counts the rows in doubt, and records what differed, if the stream was compared."""
@@ -270,7 +293,7 @@ class Sync:
             "started_at": began,
             "finished_at": self.clock(),
             "state": report.state,
-            "message": report.error or report.unavailable or report.doubt,
+            "message": report.message,
             "synced_through": report.synced_through,
             **report.counts(),
         }

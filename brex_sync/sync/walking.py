@@ -140,7 +140,9 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival,
     cursor = window.cursor
     for part in range(window.part, parts):
         filters = {**span(stream, window.since, window.until), **(stream.hidden if part else {})}
-        listing = listing_of(stream, reading.slice.parent, filters, window.limit)
+        listing = listing_of(
+            stream, reading.slice.parent, filters, window.limit, orphaned=reading.orphaned
+        )
         async with aclosing(walk(reading.client, listing, reading.meter, cursor)) as pages:
             async for page in pages:
                 frame, staged = await asyncio.to_thread(prepare, stream, page, reading.slice.parent)

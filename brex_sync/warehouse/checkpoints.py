@@ -320,6 +320,21 @@ def unpark(engine: sa.Engine, lease: Lease) -> Window | None:
         return window
 
 
+def was_read(engine: sa.Engine, slice_: Slice) -> bool:
+    """Whether a list was ever read to its end."""
+    read = sa.select(checkpoints).where(is_of(slice_), checkpoints.c.synced_at.is_not(None))
+    with engine.connect() as db:
+        return bool(db.scalar(sa.select(read.exists())))
+
+
+def read_whole_again(engine: sa.Engine, connection: str, stream: str) -> None:
+    """Has the lists of a stream read from their beginnings by the next run."""
+    c = checkpoints.c
+    those = sa.and_(c.connection == connection, c.stream == stream, c.full_at.is_not(None))
+    with engine.begin() as db:
+        db.execute(sa.update(checkpoints).where(those).values(full_at=_LONG_AGO))
+
+
 def last_number(engine: sa.Engine, lease: Lease) -> int:
     """The number of the window last opened."""
     with engine.connect() as db:

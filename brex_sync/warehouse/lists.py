@@ -12,12 +12,14 @@ from brex_sync.streams.declare import Per, Rest, Stream
 class KnownList:
     """One list: of which row, whether it is to be read now, and through which UTC date it is known.
 
-    `parent` is None for a stream's only list, `through` for a list never read.
+    `parent` is None for a stream's only list, `through` for a list never read; `orphaned` says that
+    the row is marked as deleted here, or not here at all.
     """
 
     parent: str | None = None
     due: bool = True
     through: date | None = None
+    orphaned: bool = False
 
 
 def known_lists(engine: sa.Engine, schema: str, stream: Stream, now: datetime) -> list[KnownList]:
@@ -27,7 +29,9 @@ def known_lists(engine: sa.Engine, schema: str, stream: Stream, now: datetime) -
     if per is None:
         return [KnownList()]
     found = sa.text(
-        f"SELECT l.parent, {_due(per.rest)}, c.synced_through FROM ({of(schema, stream, per)}) l "
+        f"SELECT l.parent, {_due(per.rest)}, c.synced_through, "
+        f'p."{per.column}" IS NULL OR p._deleted_at IS NOT NULL '
+        f"FROM ({of(schema, stream, per)}) l "
         f'LEFT JOIN "{schema}"."{per.stream}" p ON p."{per.column}" = l.parent '
         "LEFT JOIN brex_sync.checkpoints c ON c.connection = :connection "
         "AND c.stream = :stream AND c.slice = l.parent ORDER BY 1"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
 from brex_sync.warehouse import lists
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable
+from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable, unavailable_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class StreamStatus:
 
     `behind` is True while a window is unfinished; `live` counts rows not deleted, `quarantined`
     those set aside; `listed` and `held` compare the last listings with the table; `unavailable` is
-    why the credential may not read it, if it may not.
+    why the credential may not read it, if it may not, and `refused` says the same of
+    single lists of a stream that has one per row of another, which nothing else then counts.
     """
 
     stream: str
@@ -31,6 +32,7 @@ class StreamStatus:
     withheld: int
     behind: bool
     unavailable: str | None = None
+    refused: tuple[str, ...] = ()
 
 
 def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
@@ -55,6 +57,7 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         )
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
         reason = _why_unavailable(db, connection, stream)
+        refused = _refused(db, connection, stream)
     at, through, listed, held, withheld, behind = row
     return StreamStatus(
         stream.name,
@@ -67,6 +70,7 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         int(withheld or 0),
         bool(behind),
         reason,
+        refused,
     )
 
 
@@ -82,7 +86,28 @@ def _checkpoints(db: sa.Connection, connection: str, stream: Stream) -> sa.Colum
     if not stream.per or not db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
         return mine
     there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
-    return sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
+    those = sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
+    refused = _refused_lists(db, connection, stream)
+    return those if refused is None else sa.and_(those, c.slice.not_in(refused))
+
+
+def _refused_lists(
+    db: sa.Connection, connection: str, stream: Stream
+) -> sa.Select[tuple[str]] | None:
+    """The lists of a stream that may not be read; None where no such thing is known yet."""
+    if not sa.inspect(db).has_table(unavailable_lists.name, schema=INTERNAL):
+        return None
+    c = unavailable_lists.c
+    mine = sa.and_(c.connection == connection, c.stream == stream.name)
+    return sa.select(c.slice).where(mine).order_by(c.slice)
+
+
+def _refused(db: sa.Connection, connection: str, stream: Stream) -> tuple[str, ...]:
+    refused = _refused_lists(db, connection, stream)
+    if refused is None:
+        return ()
+    rows = db.execute(refused.add_columns(unavailable_lists.c.reason))
+    return tuple(f"the list of {row.slice} is unavailable: {row.reason}" for row in rows)
 
 
 def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str | None:

@@ -1,5 +1,6 @@
-"""Streams that the credential may not read, and why: they are neither empty nor failed."""
+"""Streams and lists the credential may not read, and why: they are neither empty nor failed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, unavailable
+from brex_sync.warehouse.internal import checkpoints, unavailable, unavailable_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,31 @@ def forget(engine: sa.Engine, connection: str, stream: str) -> None:
     """The stream can be read."""
     with engine.begin() as db:
         db.execute(sa.delete(unavailable).where(_is(connection, stream)))
+
+
+def note_lists(
+    engine: sa.Engine,
+    place: tuple[str, str],
+    refused: Mapping[str, str],
+    read: Sequence[str],
+    now: datetime,
+) -> None:
+    """Records which lists of a stream were refused, and why, by row; and which were read.
+
+    `place` is the connection and the stream.
+    """
+    c = unavailable_lists.c
+    connection, stream = place
+    again = sa.and_(c.connection == connection, c.stream == stream, c.slice.in_(read))
+    fact = insert(unavailable_lists)
+    why = {"reason": fact.excluded.reason}
+    told = fact.on_conflict_do_update(index_elements=list(unavailable_lists.primary_key), set_=why)
+    place_of = {"connection": connection, "stream": stream, "since": now}
+    rows = [{**place_of, "slice": row, "reason": reason} for row, reason in refused.items()]
+    with engine.begin() as db:
+        db.execute(sa.delete(unavailable_lists).where(again))
+        if rows:
+            db.execute(told, rows)
 
 
 def lost(engine: sa.Engine, connection: str) -> list[str]:

@@ -42,7 +42,7 @@ async def look(client: BrexClient, step: Step) -> Any:
     """
     if not step.every:
         return await client.get(step.url, step.params, partial(_kept, step.keep), Meter())
-    listing = Listing(step.url, step.params, None, Shape.ENVELOPE, of_parent=False)
+    listing = Listing(step.url, step.params, None, Shape.ENVELOPE)
     pages = walk(client, listing, Meter())
     return [_kept(step.keep, item) async for page in pages for item in page.items]
 

@@ -90,6 +90,9 @@ def expected(world: Any, table: str) -> dict[Key, Any]:
     if table == "expenses":
         for (key,), item in truth.items():
             _with_custom_fields(world, key, item)
+    if table == "user_limits":
+        none = {"monthly_limit": None, "monthly_available": None}
+        truth = {(key,): none for key in world.collection("users").rows().ids} | truth
     if table == "referrals":
         truth = {key: item for key, item in truth.items() if item["status"] != "EXPIRED"}
     return truth

@@ -119,7 +119,7 @@ def test_the_launchpads_choices_reach_the_sync(execute: Execute, asked: dict[str
     config = {"full": True, "accept_deletions": True}
     result = execute("users", run_config={"ops": {"brex_tables": {"config": config}}})
     assert result.success
-    options = Options(full=True, accept_deletions=True, insist=True)
+    options = Options(full=True, accept_deletions=True)
     assert asked == {"run_id": result.run_id, "kind": "manual", "options": options}
 
 

@@ -24,6 +24,7 @@ from brex_sync.warehouse.internal.syncing import (
     run_streams,
     runs,
     unavailable,
+    unavailable_lists,
     unfilled,
 )
 from brex_sync.warehouse.internal.workflows import (
@@ -52,6 +53,7 @@ __all__ = [
     "run_streams",
     "runs",
     "unavailable",
+    "unavailable_lists",
     "unfilled",
     "webhook_bodies",
     "webhook_events",

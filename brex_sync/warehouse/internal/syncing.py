@@ -124,7 +124,17 @@ unavailable = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="What Brex said, or of which stream."),
     sa.Column("since", _when, nullable=False),
     sa.Column("tried_at", _when, comment="When Brex last said so; null where it was not asked."),
-    comment="Streams that the credential may not read. One that can be read again leaves it.",
+    comment="Streams of which no list may be read. One that can be read again leaves it.",
+)
+
+unavailable_lists = sa.Table(
+    "unavailable_lists",
+    internal_metadata,
+    *_slice_key(),
+    sa.Column("reason", sa.Text, nullable=False, comment="What Brex said."),
+    sa.Column("since", _when, nullable=False),
+    comment="Lists per row of another stream that the credential may not read. One that can be "
+    "read again leaves it; what is said of one is said of no other.",
 )
 
 unfilled = sa.Table(
