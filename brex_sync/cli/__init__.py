@@ -20,6 +20,7 @@ from brex_sync.requests.filtering import FilterError
 from brex_sync.serving import PortTaken
 from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
+from brex_sync.warehouse import faults
 from brex_sync.warehouse.leases import LeaseLost
 from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.tables import TableMismatch
@@ -80,9 +81,11 @@ def main() -> NoReturn:
         cli()
     except FORESEEN as error:
         errors.print(f"brex-sync: {error}", style="red", highlight=False, soft_wrap=True)
-    except sa.exc.OperationalError as error:
-        first = str(error.orig).strip().partition("\n")[0]
-        errors.print(f"brex-sync: Postgres: {first}", style="red", highlight=False, soft_wrap=True)
+    except sa.exc.SQLAlchemyError as error:
+        if not (faults.told(error) or isinstance(error, sa.exc.OperationalError)):
+            raise
+        said = faults.sentence(error)
+        errors.print(f"brex-sync: Postgres: {said}", style="red", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     raise SystemExit(1)

@@ -28,13 +28,12 @@ def tell_once(settings: Settings, engine: sa.Engine, health: Health) -> None:
     """
     if not (settings.alert_url or settings.smtp_url):
         return
-    with table.alerting(engine, health.connection) as db:
-        row = table.read(engine, health.connection)
+    with table.alerting(engine, health.connection) as mine:
         fault = health.told if health.level is Level.ACTION else None
-        if db is None or row is None or row.alerted == fault:
+        if mine is None or mine[1].alerted == fault:
             return
         if fault is None or _send(settings, f"brex_sync: {health.connection}: {fault}"):
-            table.change(db, health.connection, alerted=fault)
+            table.change(mine[0], health.connection, alerted=fault)
 
 
 def _send(settings: Settings, text: str) -> bool:

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.settings import SettingsError
+from brex_sync.warehouse import faults
 from brex_sync.warehouse.leases import LeaseLost
 from brex_sync.warehouse.tables import TableMismatch
 from brex_sync.workflows.declare import WorkflowError
@@ -23,12 +24,6 @@ EXPECTED = (
 
 def sentence(error: Exception) -> str:
     """The first line of what went wrong, without the statement that met it."""
-    if isinstance(error, sa.exc.DBAPIError):
-        return f"Postgres: {_first_line(error.orig)}"
     if isinstance(error, sa.exc.SQLAlchemyError):
-        return f"Postgres: {_first_line(error)}"
+        return f"Postgres: {faults.sentence(error)}"
     return str(error)
-
-
-def _first_line(error: BaseException | None) -> str:
-    return str(error).partition("\n")[0]

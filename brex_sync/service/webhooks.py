@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from brex_sync.connections.vault import VaultError
 from brex_sync.service.reception import Reception
+from brex_sync.warehouse import faults
 from brex_sync.webhooks.verify import LARGEST, Refused
 
 log = logging.getLogger(__name__)
@@ -60,5 +61,5 @@ async def _read(request: Request) -> bytes:
 
 
 def _first_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().partition("\n")[0] or type(error).__name__
+    said = faults.sentence(error) if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
+    return said or type(error).__name__

@@ -13,7 +13,7 @@ from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.service.reception import Reception
 from brex_sync.settings import SettingsError
-from brex_sync.warehouse import inbox
+from brex_sync.warehouse import faults, inbox
 from brex_sync.webhooks.processing import process
 
 log = logging.getLogger(__name__)
@@ -121,5 +121,5 @@ async def _note_refusals(reception: Reception) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().partition("\n")[0] or type(error).__name__
+    said = faults.sentence(error) if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
+    return said or type(error).__name__

@@ -22,7 +22,14 @@ from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
 from brex_sync.sync.refusals import ListLost, ListUnavailable, meaning
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.warehouse import checkpoints, leases, reconciliations, run_log, unavailable
+from brex_sync.warehouse import (
+    checkpoints,
+    faults,
+    leases,
+    reconciliations,
+    run_log,
+    unavailable,
+)
 from brex_sync.warehouse.checkpoints import Fenced, Slice
 from brex_sync.warehouse.database import clock as stamp
 from brex_sync.warehouse.leases import TERMS, Lease, LeaseLost, Terms
@@ -148,7 +155,7 @@ class Sync:
         except (BrexError, Fenced, ParentFailed, ListLost) as error:
             report.error = str(error)
         except sa.exc.SQLAlchemyError as error:
-            report.error = f"the warehouse refused: {_first_line(error)}"
+            report.error = f"the warehouse refused: {faults.sentence(error)}"
         except Exception as error:
             log.exception("%s.%s", self.connection, stream.name)
             report.error = f"an unforeseen fault, {type(error).__name__}; the log tells where"
@@ -300,9 +307,4 @@ class Sync:
         try:
             run_log.finish_stream(self.engine, self.run_id, row, news)
         except sa.exc.SQLAlchemyError as error:
-            report.error = report.error or f"the log of runs: {_first_line(error)}"
-
-
-def _first_line(error: sa.exc.SQLAlchemyError) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().partition("\n")[0]
+            report.error = report.error or f"the log of runs: {faults.sentence(error)}"

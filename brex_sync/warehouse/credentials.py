@@ -108,14 +108,18 @@ def end_refresh(db: sa.Connection, connection: str) -> None:
 
 
 @contextmanager
-def alerting(engine: sa.Engine, connection: str) -> Iterator[sa.Connection | None]:
-    """A transaction in which one process alone may tell of a connection; None for all others."""
+def alerting(
+    engine: sa.Engine, connection: str
+) -> Iterator[tuple[sa.Connection, Credential] | None]:
+    """A transaction in which one process alone may tell of a connection, with what is known of it;
+    None for all others, and where it was never connected."""
     with engine.begin() as db:
-        mine = db.scalar(
-            sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"),
-            {"name": f"brex_sync.alert.{connection}"},
-        )
-        yield db if mine else None
+        found = db.execute(
+            sa.select(credentials)
+            .where(credentials.c.connection == connection)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        yield (db, _credential(found)) if found else None
 
 
 def _select(engine: sa.Engine, condition: sa.ColumnElement[bool]) -> list[Credential]:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 import sqlalchemy as sa
 
+from brex_sync.warehouse import sessions
+
 INTERNAL = "brex_sync"
 """The schema with checkpoints, quarantine and the log of runs."""
 
@@ -27,18 +29,24 @@ def with_driver(url: str, driver: str) -> sa.URL:
 
 
 def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
-    """A pool of at most `connections` connections, all in UTC, checked before use."""
-    return sa.create_engine(
-        with_driver(url, "psycopg"),
+    """A pool of at most `connections` connections, checked before use; every session is as
+    `sessions` says.
+
+    The first connection raises UnfitDatabase where the server or the database will not do.
+    """
+    sessions.forget_environment()
+    parsed = with_driver(url, "psycopg")
+    engine = sa.create_engine(
+        parsed,
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={
-            "options": "-c timezone=UTC -c application_name=brex_sync -c lock_timeout=60s",
-            "connect_timeout": 10,
-            "prepare_threshold": 2,
-        },
+        use_native_hstore=False,
+        connect_args=sessions.parameters(parsed),
     )
+    sessions.check_first(engine)
+    sessions.begin_alike(engine)
+    return engine
 
 
 def apart(engine: sa.Engine) -> sa.Engine:
@@ -46,7 +54,9 @@ def apart(engine: sa.Engine) -> sa.Engine:
 
     The caller disposes of it.
     """
-    return sa.Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    other = sa.Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    sessions.begin_alike(other)
+    return other
 
 
 def clock(engine: sa.Engine) -> datetime:

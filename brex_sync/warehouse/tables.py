@@ -1,7 +1,8 @@
 """Declarations turned into tables, views and comments."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import Any
 
@@ -26,6 +27,8 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.DECIMAL: sa.Numeric(),
     Kind.JSON: JSONB(none_as_null=True),
 }
+
+_PREPARING = "preparing"
 
 
 class TableMismatch(Exception):
@@ -103,8 +106,7 @@ def prepare(
     """
     streams, views = [*streams, *EVENT_TABLES.values()], list(views)
     wanted = fingerprint(streams, views)
-    with engine.begin() as db:
-        _lock(db)
+    with _alone(engine) as db:
         _prepare_internal(db)
         if _fingerprint_of(db, schema) == wanted:
             return
@@ -122,8 +124,7 @@ def prepare(
 
 def prepare_internal(engine: sa.Engine) -> None:
     """Makes the internal schema fit this version; adds what is missing."""
-    with engine.begin() as db:
-        _lock(db)
+    with _alone(engine) as db:
         _prepare_internal(db)
 
 
@@ -142,8 +143,19 @@ def _prepare_internal(db: sa.Connection) -> None:
     _sign(db, INTERNAL, wanted)
 
 
-def _lock(db: sa.Connection) -> None:
-    db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('brex_sync.ddl', 0))"))
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that no other which makes or alters tables runs beside.
+
+    It locks a table that nobody but the owner can lock: people's roles cannot stand in its way.
+    """
+    with suppress(sa.exc.IntegrityError), engine.begin() as db:  # made at the same moment
+        if not sa.inspect(db).has_table(_PREPARING, schema=INTERNAL):
+            db.execute(sa.schema.CreateSchema(INTERNAL, if_not_exists=True))
+            db.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {INTERNAL}.{_PREPARING} ()")
+    with engine.begin() as db:
+        db.exec_driver_sql(f"LOCK TABLE {INTERNAL}.{_PREPARING} IN EXCLUSIVE MODE")
+        yield db
 
 
 def _retype_dates(db: sa.Connection, table: sa.Table) -> None:

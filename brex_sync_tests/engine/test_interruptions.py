@@ -317,5 +317,6 @@ def test_what_cannot_pass_is_not_tried_again(rig: Any, trigger: Callable[[str, s
     forbidden = "RAISE EXCEPTION 'not yours' USING ERRCODE = '42501'"
     trigger("brex.card_transactions", PASSES.format(times=10**6, what=forbidden))
     report = rig.sync("card_transactions").streams["card_transactions"]
-    assert report.error == "the warehouse refused: not yours"
+    assert report.error is not None
+    assert report.error.startswith("the warehouse refused: not yours: ")
     assert rig.one("SELECT last_value FROM public.struck") == 1

@@ -1,0 +1,70 @@
+"""Faults of Postgres as one sentence: what happened, and what to do."""
+
+import re
+
+import psycopg
+import sqlalchemy as sa
+
+from brex_sync.warehouse.sessions import UnfitDatabase
+
+_URL = "BREX_SYNC_DATABASE_URL"
+_BY_STATE = {
+    "42501": "the role in "
+    + _URL
+    + " may not do that: `brex-sync roles` prints the SQL that makes "
+    "a role which may, and that gives it the tables there are",
+    "25006": "the server takes no writes: let " + _URL + " name the primary",
+    "0A000": "the server takes no writes: let " + _URL + " name the primary",
+    "55P03": "somebody's open transaction holds what this needs: find it in pg_stat_activity, let "
+    "it end, and try again",
+    "53100": "the disk of the server is full: make room, and try again",
+    "53300": "the server has no connection to spare: raise its max_connections, or put a pooler in "
+    "front of it",
+}
+"""What to do, by SQLSTATE."""
+_BY_WORDS = (
+    ("password authentication failed|SASL authentication failed|no password supplied|"
+     "role .* does not exist|not permitted to log in|authentication failed",
+     "see that the user and the password in " + _URL + " are right"),
+    ("database .* does not exist|no such database",
+     "make it with CREATE DATABASE, or let " + _URL + " name another"),
+    ("permission denied for database",
+     "let that role in with GRANT CONNECT, or let " + _URL + " name another"),
+    ("no pg_hba.conf entry",
+     "allow this host, user and database in the server's pg_hba.conf"),
+    ("resolve host|translate host name|Name or service not known",
+     "see that the host in " + _URL + " is right"),
+    ("refused|timeout|timed out|unreachable|No route|No such file or directory",
+     "see that the server runs, and that the host and port in " + _URL + " are right"),
+    ("too many|remaining connection slots", _BY_STATE["53300"]),
+    ("SSL|certificate", "see that sslmode in " + _URL + " is what the server offers"),
+    ("starting up|shutting down|recovery mode", "wait until the server is up, and try again"),
+)  # fmt: skip
+"""What to do where no session came about, by what was said: libpq keeps no SQLSTATE of it."""
+
+
+def told(error: sa.exc.SQLAlchemyError) -> str | None:
+    """A fault that can be foreseen, in one sentence with what to do; None for any other."""
+    if isinstance(error, UnfitDatabase):
+        return str(error)
+    if not isinstance(error, sa.exc.DBAPIError):
+        return None
+    cure = _BY_STATE.get(getattr(error.orig, "sqlstate", None) or "") or _cure_by_words(error.orig)
+    return f"{first_line(error)}: {cure}" if cure else None
+
+
+def sentence(error: sa.exc.SQLAlchemyError) -> str:
+    """Any fault in one line, without the statement that met it."""
+    return told(error) or first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What Postgres or the driver said first."""
+    said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return said.rpartition("FATAL:")[2].strip().rstrip(".:")
+
+
+def _cure_by_words(error: BaseException | None) -> str | None:
+    if not isinstance(error, psycopg.OperationalError) or error.sqlstate:
+        return None
+    return next((cure for words, cure in _BY_WORDS if re.search(words, str(error))), None)
