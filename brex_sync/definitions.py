@@ -10,6 +10,7 @@ from brex_sync.orchestration.connection import (
     keepalive_job,
     keepalive_sensor,
 )
+from brex_sync.orchestration.liveness import leased_executor, liveness_sensor
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
@@ -48,8 +49,9 @@ def build() -> dg.Definitions:
             *(first_sync(settings, c) for c in connections),
             *(keepalive_sensor(settings, c) for c in kept),
             *(webhook_sensor(settings, c) for c in connections),
+            liveness_sensor(settings),
         ],
-        executor=dg.in_process_executor,
+        executor=leased_executor(settings),
     )
 
 

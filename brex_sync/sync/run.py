@@ -97,7 +97,8 @@ class Sync:
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
-        await asyncio.to_thread(run_log.bury, self.engine, self.connection)
+        dead = await asyncio.to_thread(run_log.dead, self.engine, self.connection)
+        await asyncio.to_thread(run_log.bury, self.engine, dead)
         with leases.shared(self.engine, leases.SYNC, self.run_id, self.lease_terms) as lease:
             return await self._while_held(lease, with_parents(streams))
 

@@ -62,6 +62,7 @@ class Lease:
     slot: str
     holder: str
     terms: Terms
+    lingers: bool = False
     _over: Event = field(default_factory=Event)
     _lost: Event = field(default_factory=Event)
     _guard: Any = field(default_factory=Lock)
@@ -125,6 +126,8 @@ class Lease:
         """Lets go of the lease; where Postgres cannot be reached, it ends by itself."""
         with self._guard:
             self._over.set()
+        if self.lingers:
+            return
         mine = sa.and_(_at(self.kind, self.name), _C.slot == self.slot, _C.holder == self.holder)
         try:
             with self.engine.begin() as db:
@@ -149,14 +152,19 @@ def held(engine: sa.Engine, kind: str, name: str, terms: Terms = TERMS) -> Itera
 
 
 @contextmanager
-def shared(engine: sa.Engine, kind: str, name: str, terms: Terms = TERMS) -> Iterator[Lease]:
+def shared(
+    engine: sa.Engine, kind: str, name: str, terms: Terms = TERMS, *, lingers: bool = False
+) -> Iterator[Lease]:
     """Takes a lease that others may hold as well, and keeps it as `held` does.
+
+    One that `lingers` is not released when the block ends, but ends by itself: the process still
+    has to tell of its end elsewhere.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: Postgres cannot be reached.
     """
     holder = str(uuid4())
-    with _kept(Lease(engine, kind, name, holder, holder, terms)) as lease:
+    with _kept(Lease(engine, kind, name, holder, holder, terms, lingers)) as lease:
         if lease is None:
             raise AssertionError("unreachable: nobody else has the token of a shared lease")
         yield lease

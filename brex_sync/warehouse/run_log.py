@@ -45,17 +45,22 @@ def finish(engine: sa.Engine, run_id: str, state: str, finished_at: datetime) ->
         _end(db, run_id, state, sa.literal(finished_at))
 
 
-def bury(engine: sa.Engine, connection: str | None = None) -> list[str]:
-    """Notes that runs whose lease has ended were interrupted: of a connection, or of all.
+def dead(engine: sa.Engine, connection: str | None = None) -> list[str]:
+    """The ids of runs of a connection, or of all, that are noted as running and have no lease."""
+    of_it = sa.true() if connection is None else runs.c.connection == connection
+    unheard = ~leases.alive(leases.SYNC, runs.c.run_id)
+    with engine.connect() as db:
+        found = sa.select(runs.c.run_id).where(of_it, runs.c.state == "running", unheard)
+        return list(db.scalars(found.order_by(runs.c.run_id)))
+
+
+def bury(engine: sa.Engine, run_ids: Iterable[str]) -> list[str]:
+    """Notes that dead runs were interrupted, but for those that have been heard of since.
 
     They ended when they were last heard of: when a stream of theirs began or ended. Returns their
     ids.
     """
-    of_it = sa.true() if connection is None else runs.c.connection == connection
-    running = sa.select(runs.c.run_id).where(of_it, runs.c.state == "running")
-    with engine.connect() as db:
-        found = db.scalars(running.order_by(runs.c.run_id)).all()
-    return [run_id for run_id in found if _bury(engine, run_id)]
+    return [run_id for run_id in run_ids if _bury(engine, run_id)]
 
 
 def _bury(engine: sa.Engine, run_id: str) -> bool:

@@ -147,7 +147,7 @@ def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     every = {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()}
-    assert every == {"brex_first_sync": 30, "brex_webhooks": 5}
+    assert every == {"brex_first_sync": 30, "brex_webhooks": 5, "interrupted_runs": 15}
     assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 
@@ -178,7 +178,7 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
     assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
     assert {"one_sync", "two_sync"} <= set(repository.job_names)
     expected = {f"{name}_{sensor}" for name in ("one", "two") for sensor in SENSORS}
-    assert {s.name for s in repository.sensor_defs} == expected
+    assert {s.name for s in repository.sensor_defs} == expected | {"interrupted_runs"}
 
 
 @pytest.mark.parametrize(
