@@ -19,7 +19,7 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history"
 
 crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and look
-	$(BIN)/pytest -m crash
+	$(BIN)/pytest -n 2 --dist worksteal -m crash
 
 history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream
 	$(BIN)/pytest -m history

@@ -1,26 +1,27 @@
 """Everything started together, watched, and stopped together."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
-import psutil
 from pydantic import SecretStr
 from rich.console import Console
 
 from brex_sync import app as brex
+from brex_sync.children import ChildEnded, Children, end_leftovers
 from brex_sync.connections.declared import Connection, declared_in, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
@@ -31,8 +32,17 @@ from brex_sync.warehouse.database import with_driver
 
 CHECKOUT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
-READY_SECONDS = 120.0
-STOP_SECONDS = 20.0
+HANGS = 600.0
+"""Seconds in which a part that lives must be ready: a slow machine takes a minute or two."""
+PATIENCE = {
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
+    "DAGSTER_REPOSITORY_GRPC_TIMEOUT_SECONDS": "600",
+    "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": "20",
+}
+"""How long Dagster waits for our code (its sensors and schedules too) before it cuts it off, where
+the environment says nothing else: its own 60 s are too few for a slow machine."""
+TELL_EVERY = 30.0
+"""Seconds after which it is said again what is waited for."""
 
 
 class UpError(Exception):
@@ -53,15 +63,15 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
     connections = load_connections(settings)
     _check_checkout()
     with ExitStack() as stack:
-        _make_home(settings.home)
+        known = _make_home(settings.home) or settings.dagster_url is not None
         stack.enter_context(_only_one(settings.home))
-        _end_leftovers(settings.home)
+        end_leftovers(settings.home)
         _check_free(port, "`brex-sync up --port` or BREX_SYNC_PORT")
         _check_free(settings.service_port, "BREX_SYNC_SERVICE_PORT")
         stack.enter_context(_signals())
         try:
             ready, server = stack.enter_context(databases(settings, dagster=True))
-            children = _Children(settings.home)
+            children = Children(settings.home, CHECKOUT)
             stack.callback(children.stop)
             for connection in connections:
                 if _needs_sandbox(settings, connection):
@@ -69,89 +79,23 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
                     break
             for connection in connections:
                 _attend(ready, connection, console)
-            console.print("Starting Dagster, which takes a few seconds …")
             environment = _environment(ready)
+            if known:
+                _recover(children, environment, console)
+            console.print("Starting Dagster, which takes a few seconds …")
             children.start("dagster", _dagster_command(port), environment)
             children.start("service", _service_command(settings), environment)
-            _await(f"http://{HOST}:{port}/server_info", "Dagster", children)
-            _await(f"http://{HOST}:{settings.service_port}/health", "the service", children)
+            wait = partial(_await, children, console)
+            wait("Dagster", partial(_answers, f"http://{HOST}:{port}/server_info"))
+            wait("Dagster to load brex_sync", partial(_has_loaded, port))
+            health = f"http://{HOST}:{settings.service_port}/health"
+            wait("the service", partial(_answers, health))
             _tell(console, port, connections, server, settings)
-            children.watch()
+            _watch(children, server, settings.home)
+        except ChildEnded as ended:
+            raise UpError(str(ended)) from None
         except _Stopped:
             console.print("Stopping …")
-
-
-class _Children:
-    """The processes of this start, noted in a file so that the next start can end them."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        logs = self._home / "logs"
-        logs.mkdir(exist_ok=True)
-        with (logs / f"{name}.log").open("wb") as log:
-            self._running[name] = subprocess.Popen(  # noqa: S603
-                command,
-                cwd=CHECKOUT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        pids = {p.pid: psutil.Process(p.pid).create_time() for p in self._running.values()}
-        _note(self._home).write_text(json.dumps(pids))
-
-    def check(self) -> None:
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                log = self._home / "logs" / f"{name}.log"
-                raise UpError(f"{name} ended by itself; the reason is in {log}")
-
-    def watch(self) -> None:
-        while True:
-            self.check()
-            time.sleep(1)
-
-    def stop(self) -> None:
-        for process in reversed(self._running.values()):
-            _end(process.pid)
-        _note(self._home).unlink(missing_ok=True)
-
-
-def _end(pid: int) -> None:
-    """Ends a process and all that it started: kindly, then not."""
-    try:
-        leader = psutil.Process(pid)
-        family = [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    leader.terminate()
-    _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=5)
-
-
-def _note(home: Path) -> Path:
-    return home / "up.children"
-
-
-def _end_leftovers(home: Path) -> None:
-    """Ends what a killed earlier start left running; a reused process id is left alone."""
-    try:
-        pids = json.loads(_note(home).read_text())
-    except (OSError, ValueError):
-        return
-    for pid, created in pids.items():
-        try:
-            same = abs(psutil.Process(int(pid)).create_time() - created) < 1
-        except psutil.NoSuchProcess:
-            continue
-        if same:
-            _end(int(pid))
 
 
 @contextmanager
@@ -180,16 +124,20 @@ def _signals() -> Iterator[None]:
     yield
 
 
-def _make_home(home: Path) -> None:
+def _make_home(home: Path) -> bool:
+    """Makes what is missing; whether Dagster was ever started with it."""
+    configuration = home / "dagster" / "dagster.yaml"
     try:
+        known = configuration.exists()
         home.mkdir(parents=True, exist_ok=True)
         (home / "logs").mkdir(exist_ok=True)
         (home / "dagster").mkdir(exist_ok=True)
-        shutil.copyfile(CHECKOUT / "dagster.yaml", home / "dagster" / "dagster.yaml")
+        shutil.copyfile(CHECKOUT / "dagster.yaml", configuration)
     except OSError as error:
         raise UpError(
             f"cannot write to {home} ({error.strerror}); set BREX_SYNC_HOME to a folder of yours"
         ) from None
+    return known
 
 
 def _check_checkout() -> None:
@@ -256,6 +204,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     """
     declared = declared_in(settings)
     return {
+        **PATIENCE,
         **os.environ,
         **({"BREX_SYNC_CONNECTIONS": str(declared.absolute())} if declared else {}),
         ENV_FILE: str(env_file().absolute()),
@@ -273,16 +222,83 @@ def _plain(url: SecretStr | None, driver: str) -> str:
     return with_driver(url.get_secret_value(), driver).render_as_string(hide_password=False)
 
 
-def _await(url: str, who: str, children: _Children) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+def _recover(children: Children, environment: dict[str, str], console: Console) -> None:
+    """Ends the runs that an earlier start left, so that they are tried again and block nothing."""
+    command = [sys.executable, "-m", "brex_sync.orchestration.recovery"]
+    ended = children.run("recovery", command, environment)
+    if ended is None:
+        log = "logs/recovery.log"
+        console.print(f"Runs that were cut off could not be ended yet: see {log}", style="yellow")
+    elif ended != "0":
+        console.print(f"Runs that were cut off, and are tried again: {ended}")
+
+
+def _await(children: Children, console: Console, what: str, is_ready: Callable[[], bool]) -> None:
+    """Waits for as long as the processes live, and what is waited for does not hang."""
+    began = told = time.monotonic()
+    while not is_ready():
         children.check()
-        try:
-            with urlopen(url, timeout=5):  # noqa: S310
-                return
-        except (URLError, OSError):
-            time.sleep(0.5)
-    raise UpError(f"{who} did not answer at {url} within {READY_SECONDS:.0f} s")
+        now = time.monotonic()
+        if now - began > HANGS:
+            raise UpError(f"waited {HANGS:.0f} s for {what}, in vain; the logs may tell why")
+        if now - told > TELL_EVERY:
+            told = now
+            console.print(f"Waiting for {what}, since {now - began:.0f} s …")
+        time.sleep(0.5)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=30):  # noqa: S310
+            return True
+    except (URLError, OSError):
+        return False
+
+
+LOADED = (
+    "{workspaceOrError{... on Workspace{locationEntries{loadStatus locationOrLoadError"
+    "{... on PythonError{message}}}}}}"
+)
+
+
+def _has_loaded(port: int) -> bool:
+    """Whether Dagster has loaded our code.
+
+    Raises:
+        UpError: it could not.
+    """
+    body = json.dumps({"query": LOADED}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"http://{HOST}:{port}/graphql", body, headers)
+    try:
+        with urlopen(request, timeout=60) as answer:  # noqa: S310
+            found = json.load(answer)["data"]["workspaceOrError"].get("locationEntries", [])
+    except (URLError, OSError, ValueError):
+        return False
+    for entry in found:
+        if message := (entry["locationOrLoadError"] or {}).get("message"):
+            raise UpError(f"Dagster cannot load brex_sync: {message.strip().splitlines()[-1]}")
+    return bool(found) and all(entry["loadStatus"] == "LOADED" for entry in found)
+
+
+def _watch(children: Children, server: Server | None, home: Path) -> None:
+    """Returns never.
+
+    Raises:
+        UpError, ChildEnded: a part has ended.
+    """
+    while True:
+        children.check()
+        if server is not None and _is_gone(server):
+            log = home / "logs" / "postgres.log"
+            raise UpError(f"Postgres ended by itself; the reason is in {log}")
+        time.sleep(1)
+
+
+def _is_gone(server: Server) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(10)
+        return probe.connect_ex((server.host, server.port)) == errno.ECONNREFUSED
 
 
 def _tell(
