@@ -50,19 +50,20 @@ class Whole:
             "BREX_SYNC_SERVICE_PORT": str(free_port()),
         }
         self.up: Up | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._green_before = 0
 
     def begin(self) -> None:
-        """Starts everything, and says how long that took."""
-        process = start(self.home, "--port", str(free_port()), **self._fixed)
-        self.up = await_ready(process, self.home)
+        """Starts everything, and waits until it says that it is ready."""
+        self._process = start(self.home, "--port", str(free_port()), **self._fixed)
+        self.up = await_ready(self._process, self.home)
         host, port, _, user, password = (self.home / "pgpass").read_text().split()[0].split(":")
         self.rig.engine.dispose()
         self.rig.engine = open_warehouse(f"postgresql://{user}:{password}@{host}:{port}/brex")
 
     def end(self) -> None:
-        if self.up is not None and self.up.process.poll() is None:
-            stop(self.up.process)
+        if self._process is not None and self._process.poll() is None:
+            stop(self._process)
         self.rig.engine.dispose()
 
     def launch(self) -> None:
