@@ -3,6 +3,7 @@ from setuptools import find_packages, setup
 RUN = [
     "anyio>=4.12",
     "Authlib>=1.6",
+    "babel>=2.17",
     "cryptography>=45",
     "dagster>=1.13.27,<1.14",
     "dagster-webserver>=1.13.27,<1.14",

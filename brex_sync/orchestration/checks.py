@@ -29,7 +29,9 @@ def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
     if isinstance(table, Child):
         return
     yield dg.AssetCheckSpec(
-        QUARANTINE, asset=key, description="No row was set aside because it could not be stored."
+        QUARANTINE,
+        asset=key,
+        description="Every row could be stored, and every field of it as it is declared.",
     )
     yield dg.AssetCheckSpec(
         COUNTS,
@@ -88,7 +90,7 @@ def _keys(key: dg.AssetKey, bad: int) -> dg.AssetCheckResult:
 
 
 def _quarantine(key: dg.AssetKey, status: StreamStatus) -> dg.AssetCheckResult:
-    told = "See brex_sync.quarantine for the rows and reasons." if status.quarantined else None
+    told = "See brex_sync.quarantine for what and why." if status.quarantined else None
     return dg.AssetCheckResult(
         check_name=QUARANTINE,
         asset_key=key,

@@ -64,6 +64,8 @@ def of_report(report: StreamReport, status: StreamStatus) -> dict[str, Any]:
         metadata["doubt"] = report.doubt
     if report.cleaned:
         metadata["characters_replaced"] = report.cleaned
+    if report.misfits:
+        metadata["fields_quarantined"] = report.misfits
     if report.unknown:
         metadata["new_fields_at_brex"] = sorted(report.unknown)
     return metadata

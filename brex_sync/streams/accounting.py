@@ -1,8 +1,10 @@
-"""Brex's Accounting API: what is to be posted to the books, line by line."""
+"""Brex's Accounting API: what is to be posted to the books, line by line.
+
+Its Amount is a plain number, of which Brex does not say whether it is minor units.
+"""
 
 from brex_sync.streams.columns import (
-    Column,
-    decimal,
+    amount,
     integer,
     json,
     personal,
@@ -10,15 +12,6 @@ from brex_sync.streams.columns import (
     timestamp,
 )
 from brex_sync.streams.declare import Child, Paging, Reference, Stream, Window
-
-
-def _amount(path: str, description: str) -> tuple[Column, Column]:
-    """This API's Amount: a plain number, of which Brex does not say whether it is minor units."""
-    return (
-        decimal(f"{path}.amount", f"{description} As Brex sends it."),
-        text(f"{path}.currency", f"ISO 4217 currency of {path}."),
-    )
-
 
 LINE_ITEMS = Child(
     name="accounting_record_line_items",
@@ -29,8 +22,8 @@ LINE_ITEMS = Child(
     columns=(
         text("id", "Brex's identifier of the line."),
         text("type", "CREDIT or DEBIT."),
-        *_amount("amount", "Amount."),
-        *_amount("original_amount", "Amount in the currency of the purchase."),
+        *amount("amount", "Amount."),
+        *amount("original_amount", "Amount in the currency of the purchase."),
         text("memo", "Memo."),
         json("accounting_field_values", "The accounting fields' values."),
     ),
@@ -49,8 +42,8 @@ ACCOUNTING_RECORDS = Stream(
     children=(LINE_ITEMS,),
     columns=(
         text("id", "Brex's identifier of the record."),
-        *_amount("amount", "Amount."),
-        *_amount("original_amount", "Amount in the currency of the purchase."),
+        *amount("amount", "Amount."),
+        *amount("original_amount", "Amount in the currency of the purchase."),
         text("type", "What happened: CARD_EXPENSE_POST and others as Brex adds them."),
         text("review_status", "PREPARE, REVIEW, READY_FOR_EXPORT or EXPORTED."),
         text("source_type", "CARD, REIMBURSEMENT or BILL."),

@@ -52,13 +52,20 @@ class Column:
     """One value of an API item and the column, or columns, it becomes.
 
     `path` is where the value lies in the item (`merchant.mcc`); the column's name follows from
-    it (`merchant_mcc`, camelCase turned to snake_case).
+    it (`merchant_mcc`, camelCase turned to snake_case). `of_money` says that it is part of an
+    amount that is no Money object.
     """
 
     path: str
     kind: Kind
     description: str
     sensitivity: Sensitivity = Sensitivity.OPEN
+    of_money: bool = False
+
+    @property
+    def is_money(self) -> bool:
+        """Whether it is money: a row whose money does not fit is not stored."""
+        return self.kind is Kind.MONEY or self.of_money
 
     @property
     def name(self) -> str:
@@ -127,9 +134,12 @@ def money(path: str, description: str) -> Column:
     return Column(path, Kind.MONEY, description)
 
 
-def decimal(path: str, description: str) -> Column:
-    """A number of any size and scale, exact."""
-    return Column(path, Kind.DECIMAL, description)
+def amount(path: str, description: str) -> tuple[Column, Column]:
+    """An amount that is no Money object: `amount`, exact as it is written, and `currency`."""
+    return (
+        Column(f"{path}.amount", Kind.DECIMAL, f"{description} As Brex sends it.", of_money=True),
+        Column(f"{path}.currency", Kind.TEXT, f"ISO 4217 currency of {path}.", of_money=True),
+    )
 
 
 def json(path: str, description: str) -> Column:

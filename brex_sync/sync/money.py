@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from functools import cache
 
+from babel.numbers import get_currency_precision, is_currency
 from iso4217 import Currency
 
 DEFAULT_CURRENCY = "USD"
@@ -14,12 +15,19 @@ _EXACT = Context(prec=38)
 
 @cache
 def places(currency: str | None) -> int | None:
-    """Decimal places of a currency, by ISO 4217; None where the code is unknown or has none."""
+    """Decimal places of a currency, whatever the case of its letters, by ISO 4217; of one that ISO
+    has withdrawn, by Unicode CLDR. None where neither knows the code, or it has none."""
+    code = DEFAULT_CURRENCY if currency is None else currency.upper()
     try:
-        found: int | None = Currency(currency or DEFAULT_CURRENCY).exponent
+        found: int | None = Currency(code).exponent
     except ValueError:
-        return None
+        return get_currency_precision(code) if is_currency(code) else None
     return found
+
+
+def is_known(currency: str | None) -> bool:
+    """Whether the decimal places of a currency are known."""
+    return places(currency) is not None
 
 
 def unit(currency: str | None) -> Decimal | None:

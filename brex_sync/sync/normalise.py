@@ -1,12 +1,12 @@
 """Brex's items as pandas frames with pinned dtypes. Pure: a page in, frames out.
 
 No float holds money or keys: whole numbers are `Int64`, texts `string`, decimals, dates and
-moments exact Python objects. A value of another type than declared sends its row, alone, to
-quarantine.
+moments exact Python objects. A value of another type than declared becomes null and is quarantined
+by itself; a row without a key or with money of another type is, whole.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any, cast
 
@@ -14,21 +14,23 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from brex_sync.brex.strict_json import exact
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import KEY_SEPARATOR, Child, Stream, Table
-from brex_sync.sync.nested import Nested, read_nested
+from brex_sync.sync.nested import Nested, Spared, read_nested
 from brex_sync.sync.records import follow, read_records
 from brex_sync.sync.sensitive import may_hold, purge
 from brex_sync.sync.values import (
     UNFIT,
     Follow,
     Item,
+    Misfit,
+    Unreadable,
     Values,
     columns_of,
     encode,
     follow_keys,
     read_columns,
+    storable,
     unknown_fields,
 )
 
@@ -44,33 +46,43 @@ DTYPES: dict[Kind, str] = {
 RAW = "_raw"
 _NONE = pd.DataFrame()
 
-_decode_one = msgspec.json.Decoder(float_hook=exact).decode
+TOLD = 4000
+"""Characters of a value that are kept in quarantine."""
+
+_decode_one = msgspec.json.Decoder(float_hook=storable).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An item that cannot be stored, with the reason; bank numbers in `raw` are cut."""
+    """An item that cannot be stored or, where there is a `field`, a field or an element of a list
+    of an item that is stored without it, with the reason. What must not be stored is not in `raw`.
+    """
 
     key: str | None
     reason: str
     raw: str
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChildFrame:
-    """One page's rows of a child table; `owners` are the places of their parents' rows."""
+    """One page's rows of a child table; `owners` are the places of their parents' rows, `spared`
+    the rows that are not proved to be gone, by their parents' places and their own keys."""
 
     child: Child
     rows: pd.DataFrame
     owners: list[int]
+    spared: list[Spared]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One page, ready to load: the rows, those rejected, and what else was noticed.
 
-    `unknown` are the paths of fields no column is declared for; `newest` is the latest moment in
-    the stream's window column, a date counting as its first moment in UTC.
+    `misfits` are fields and elements of `rows` that do not fit. `unknown` are the paths of fields
+    no column is declared for; `newest` is the latest moment in the stream's window column, a date
+    counting as its first moment in UTC.
     """
 
     rows: pd.DataFrame
@@ -78,6 +90,7 @@ class Frame:
     unknown: frozenset[str]
     newest: datetime | None
     children: tuple[ChildFrame, ...] = ()
+    misfits: tuple[Rejected, ...] = ()
 
 
 def normalise(stream: Stream, raw: Sequence[bytes], parent: str | None = None) -> Frame:
@@ -95,28 +108,50 @@ def _as_declared(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Fr
     except UNFIT:
         return None
     nested = _nested(stream, records, columns, follow)
-    if any(one.broken for one in nested):
+    if any(one.misfits for one in nested):
         return None
     return _frame(stream, columns, [text.decode() for text in raw], parent, nested)
 
 
 def _item_by_item(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Frame:
-    """The frame of any page: bank numbers are cut, what does not fit is rejected."""
+    """The frame of any page: what must not be stored is cut, what does not fit is quarantined."""
     items, texts, rejected = _decode(stream, raw)
-    columns, broken = read_columns(stream, items, follow_keys)
+    read = read_columns(stream, items, follow_keys)
+    rejected += [
+        Rejected(_key(stream, items[i], parent), reason, texts[i])
+        for i, reason in sorted(read.broken.items())
+    ]
+    sound = [i for i in range(len(items)) if i not in read.broken]
+    columns = {name: [values[i] for i in sound] for name, values in read.columns.items()}
+    misfits = [
+        _misfit(stream, misfit, items[misfit.place], parent)
+        for misfit in read.misfits.values()
+        if misfit.place not in read.broken
+    ]
+    items, texts = [items[i] for i in sound], [texts[i] for i in sound]
     nested = _nested(stream, items, columns, follow_keys)
-    for one in nested:
-        broken = one.broken | broken
-    if broken:
-        rejected += [
-            Rejected(_key(stream, items[i], parent), broken[i], texts[i]) for i in sorted(broken)
-        ]
-        sound = [i for i in range(len(items)) if i not in broken]
-        items, texts = [items[i] for i in sound], [texts[i] for i in sound]
-        columns = {name: [values[i] for i in sound] for name, values in columns.items()}
-        nested = _nested(stream, items, columns, follow_keys)
+    misfits += [_misfit(stream, m, items[m.place], parent) for n in nested for m in n.misfits]
+    misfits += _undeclared(stream, items, parent)
+    once = {(misfit.key, misfit.field): misfit for misfit in misfits}
     unknown = unknown_fields(stream, items)
-    return _frame(stream, columns, texts, parent, nested, tuple(rejected), unknown)
+    frame = _frame(stream, columns, texts, parent, nested, tuple(rejected), unknown)
+    return replace(frame, misfits=tuple(once.values()))
+
+
+def _misfit(stream: Stream, misfit: Misfit, item: Item, parent: str | None) -> Rejected:
+    """What is quarantined of a row that is stored."""
+    value = misfit.value
+    raw = value.raw if isinstance(value, Unreadable) else encode(value).decode()
+    return Rejected(_key(stream, item, parent), misfit.reason, raw[:TOLD], misfit.field)
+
+
+def _undeclared(stream: Stream, items: Sequence[Item], parent: str | None) -> Iterator[Rejected]:
+    """Fields that cannot be decoded and that no column reads: only `_raw` goes without them."""
+    for item in items:
+        for name, value in item.items():
+            if isinstance(value, Unreadable):
+                reason = f"{name}: {value.reason}"
+                yield Rejected(_key(stream, item, parent), reason, value.raw[:TOLD], name)
 
 
 def _nested(
@@ -145,7 +180,7 @@ def _frame(
 def child_frame(nested: Nested) -> ChildFrame:
     """The rows of a child table as a frame."""
     rows = _rows(nested.child, nested.columns, nested.texts) if nested.texts else _NONE
-    return ChildFrame(nested.child, rows, nested.owners)
+    return ChildFrame(nested.child, rows, nested.owners, nested.spared)
 
 
 def _rows(table: Table, columns: dict[str, Values], texts: list[str]) -> pd.DataFrame:
@@ -169,19 +204,42 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
     sensitive = may_hold(stream, raw)
     for text in raw:
         try:
-            item = _decode_one(text)
+            item, whole = _decode_item(stream, text)
+            if not isinstance(item, dict):
+                raise ValueError("expected a JSON object")
             if sensitive:
                 purge(stream, item)
-            kept = encode(item).decode() if sensitive else text.decode()
-        except (msgspec.DecodeError, RecursionError) as error:
+            kept = text.decode() if whole and not sensitive else _readable(item)
+        except (*UNFIT, msgspec.DecodeError) as error:
             rejected.append(Rejected(None, str(error), _unread(stream, text)))
-            continue
-        if not isinstance(item, dict):
-            rejected.append(Rejected(None, "expected a JSON object", _unread(stream, text)))
             continue
         items.append(item)
         texts.append(kept)
     return items, texts, rejected
+
+
+def _decode_item(stream: Stream, text: bytes) -> tuple[Any, bool]:
+    """An item, and whether all of it could be decoded; a field that could not is `Unreadable`.
+
+    Raises:
+        msgspec.DecodeError, RecursionError: nor could its fields be told apart.
+    """
+    try:
+        return _decode_one(text), True
+    except (msgspec.DecodeError, RecursionError):
+        return {n: _decode_field(stream, v) for n, v in _decode_fields(text).items()}, False
+
+
+def _decode_field(stream: Stream, value: msgspec.Raw) -> Any:
+    try:
+        return _decode_one(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Unreadable(str(error), _unread(stream, bytes(value)))
+
+
+def _readable(item: Item) -> str:
+    """The JSON of an item, without what could not be decoded."""
+    return encode({n: v for n, v in item.items() if not isinstance(v, Unreadable)}).decode()
 
 
 def _unread(stream: Stream, text: bytes) -> str:

@@ -112,8 +112,10 @@ def cut(
     """Slices of equal length that together are all of time from `since` on; they meet in whole
     seconds.
 
-    The last has no end: `first` and `last` only say where rows lie.
+    The last has no end: `first` and `last` only say where rows lie. Nothing is cut before EARLIEST:
+    a row dated so is an odd one.
     """
+    first = max(first, EARLIEST)
     step = max((last - first) / number, timedelta(days=1))
     parts = max(1, min(number, (last - first) // step))
     inner = [(first + step * n).replace(microsecond=0) for n in range(1, parts)]

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from brex_sync.brex.strict_json import exact
 from brex_sync.streams.columns import Column, Kind
+from brex_sync.sync.values import storable
 
 _TYPES: dict[Kind, Any] = {
     Kind.TEXT: str | None,
@@ -54,7 +54,7 @@ def _decoder(columns: tuple[Column, ...]) -> "msgspec.json.Decoder[list[Any]]":
         for key in above:
             inner = inner.setdefault(key, {})
         inner[last] = dict(_MONEY) if column.kind is Kind.MONEY else _TYPES[column.kind]
-    return msgspec.json.Decoder(list[_record(shape)], float_hook=exact)  # type: ignore[misc]
+    return msgspec.json.Decoder(list[_record(shape)], float_hook=storable)  # type: ignore[misc]
 
 
 def _record(shape: dict[str, Any]) -> type[msgspec.Struct]:

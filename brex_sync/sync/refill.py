@@ -28,7 +28,7 @@ _decode = msgspec.json.Decoder(float_hook=exact).decode
 def refill(engine: sa.Engine, connection: str) -> None:
     """Fills what is unfilled, batch after batch; a run that dies is gone on from.
 
-    A value that is not as declared is left null: the row is set aside when Brex sends it again.
+    A value that does not fit is left null; it is quarantined when Brex sends its row again.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: Postgres refused.
@@ -70,32 +70,30 @@ def _fill(engine: sa.Engine, stream: Stream, place: Place, task: Unfilled) -> No
 def _fill_columns(
     db: sa.Connection, place: Place, columns: Sequence[str], rows: list[Stored]
 ) -> int:
-    """Fills columns of a batch of rows; returns how many could not be read."""
+    """Fills columns of a batch of rows; returns how many have a value that does not fit."""
     kinds = {field.name: field.kind for field in place.table.fields()}
     kinds["_valid_from"] = Kind.TIMESTAMP
-    values, broken = read_columns(place.table, [_decode(row.raw) for row in rows], follow_keys)
-    sound = [i for i in range(len(rows)) if i not in broken]
+    read = read_columns(place.table, [_decode(row.raw) for row in rows], follow_keys)
+    sound = [i for i in range(len(rows)) if i not in read.broken]
     wanted: dict[str, list[Any]] = {
         name: [rows[i].key[n] for i in sound] for n, name in enumerate(place.key)
     }
-    declared = [name for name in columns if name in values]
+    declared = [name for name in columns if name in read.columns]
     if not declared:
         return 0
-    wanted |= {name: [values[name][i] for i in sound] for name in declared}
+    wanted |= {name: [read.columns[name][i] for i in sound] for name in declared}
     frame = pd.DataFrame({name: to_array(wanted[name], kinds[name]) for name in wanted})
     unfilled.fill(db, place, declared, to_lines(frame))
-    return len(broken)
+    return len(read.broken.keys() | {place for place, _ in read.misfits})
 
 
 def _fill_children(db: sa.Connection, stream: Stream, place: Place, rows: list[Stored]) -> int:
-    """Fills a child table from a batch of its parents; returns how many could not be read."""
+    """Fills a child table from a batch of its parents; returns how many have an element that does
+    not fit."""
     items, keys = [_decode(row.raw) for row in rows], [str(row.key[0]) for row in rows]
     read = read_nested(stream, items, list(keys), follow_keys)
     [nested] = [n for n in read if n.child == place.table]
-    if nested.broken:
-        sound = [row for i, row in enumerate(rows) if i not in nested.broken]
-        return len(nested.broken) + _fill_children(db, stream, place, sound)
     frame = child_frame(nested)
-    staged = stage_child(nested.child, frame.rows, frame.owners)
+    staged = stage_child(nested.child, frame.rows, frame.owners, frame.spared)
     unfilled.fill_children(db, place.schema, staged, keys)
-    return 0
+    return len({misfit.place for misfit in nested.misfits})

@@ -16,6 +16,7 @@ class StreamReport:
     rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
     are fields no column is declared for; `notices` are sentences about what is no fault
     and yet worth knowing; `cleaned` counts characters Postgres cannot hold;
+    `misfits` counts fields, and elements of lists, that rows were stored without;
     `differed` is what a comparison with Brex found, None if there was none.
     """
 
@@ -31,6 +32,7 @@ class StreamReport:
     withheld: int = 0
     doubt: str | None = None
     cleaned: int = 0
+    misfits: int = 0
     unknown: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
     differed: Differed | None = None

@@ -1,15 +1,18 @@
 """Fields of items as columns of exact values, by the kinds declared. Pure."""
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from brex_sync.brex.strict_json import exact
 from brex_sync.streams.columns import Column, Kind
-from brex_sync.streams.declare import Table
+from brex_sync.streams.declare import Stream, Table
 from brex_sync.sync import money
 
 Item = dict[str, Any]
@@ -19,36 +22,90 @@ Follow = Callable[[Sequence[Any], str], Values]
 INT64 = range(-(2**63), 2**63)
 UNFIT = (ValueError, OverflowError, RecursionError)
 """What a value that cannot be read raises; the last where it is nested too deep."""
+LONGEST_KEY = 1000
+"""Bytes of one part of a key: two of them fit into an index of Postgres, which holds 2,704."""
+LONGEST_NUMBER, SMALLEST_PLACE = 131_072, 16_383
+"""Digits before and after the point that `numeric`, and a number in `jsonb`, can have."""
 
 _OBJECTS = (dict, msgspec.Struct, type(None))
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def read_columns(
-    table: Table, items: Sequence[Any], follow: Follow
-) -> tuple[dict[str, Values], dict[int, str]]:
-    """Values by physical column, and for each row that does not fit the first reason.
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in an item for a value that cannot be decoded by itself; `raw` is its text."""
 
-    `follow` gives the values under a key of every item.
+    reason: str
+    raw: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A field, or an element of a list, that does not fit its declaration: its row is stored
+    without it. `place` is the item's place in the page, `field` the path in the item."""
+
+    place: int
+    field: str
+    reason: str
+    value: Any
+
+
+@dataclass(slots=True)
+class Read:
+    """Items read as columns.
+
+    `columns` are values by physical column, None where one does not fit; `broken` are the items
+    that cannot be rows, as their key or their money does not fit, each with the first reason;
+    `misfits` are the other fields that do not fit, by item and path.
     """
-    columns: dict[str, Values] = {}
-    broken: dict[int, str] = {}
+
+    columns: dict[str, Values] = field(default_factory=dict)
+    broken: dict[int, str] = field(default_factory=dict)
+    misfits: dict[tuple[int, str], Misfit] = field(default_factory=dict)
+
+    def refuse(self, decides: bool, place: int, path: str, why: str, value: Any) -> None:
+        """Notes that a value does not fit; whether its row can be stored without it, `decides`
+        says."""
+        reason = f"{path}: {why}"
+        if decides:
+            self.broken.setdefault(place, reason)
+        else:
+            self.misfits.setdefault((place, path), Misfit(place, path, reason, value))
+
+
+def read_columns(table: Table, items: Sequence[Any], follow: Follow) -> Read:
+    """Reads items; `follow` gives the values under a key of every item."""
+    read, deciding = Read(), _deciding(table)
     for column in table.columns:
+        decides = column.name in deciding
         values = list(items)
         for depth, key in enumerate(column.keys):
             if depth:
-                _refuse_others(column.keys[:depth], values, broken)
+                _refuse_others(column.keys[:depth], values, read, decides)
             values = follow(values, key)
         if column.kind is Kind.MONEY:
-            columns |= _money(column, values, follow, broken)
+            read.columns |= _money(column, values, follow, read)
         else:
-            columns[column.name] = _read(column.path, column.kind, values, broken)
-        if column.name in table.key and not all(columns[column.name]):
-            for i, value in enumerate(columns[column.name]):
+            read.columns[column.name] = _read(column.path, column.kind, values, read, decides)
+        if column.name in table.key:
+            for i, value in enumerate(read.columns[column.name]):
                 if value is None or value == "":
-                    broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
-    return columns, broken
+                    read.broken.setdefault(i, f"{column.path}: missing, and it identifies the row")
+                elif len(value.encode()) > LONGEST_KEY:
+                    read.broken.setdefault(i, f"{column.path}: too long to identify the row")
+    return read
+
+
+def _deciding(table: Table) -> frozenset[str]:
+    """Names of the columns without which no row is stored: its key, its money, and what orders
+    its states."""
+    rises = (table.rises,) if isinstance(table, Stream) and table.rises else ()
+    amounts = [c.name for c in table.columns if c.is_money]
+    return frozenset((*table.key, *amounts, *rises))
 
 
 def columns_of(table: Table, records: Sequence[Any], follow: Follow) -> dict[str, Values]:
@@ -62,24 +119,29 @@ def columns_of(table: Table, records: Sequence[Any], follow: Follow) -> dict[str
         values = follow_path(records, column.keys, follow)
         if column.kind is Kind.MONEY:
             amounts, codes = follow(values, "amount"), follow(values, "currency")
+            if not all(map(money.is_known, set(codes))):
+                raise ValueError("a currency of which nobody knows the decimal places")
             columns |= _in_both_units(column.name, _int64(amounts), codes)
         else:
             columns[column.name] = _READERS[column.kind][1](values)
-    if not all(map(all, (columns[c.name] for c in table.columns if c.name in table.key))):
-        raise ValueError("a row without what identifies it")
+    for name in (c.name for c in table.columns if c.name in table.key):
+        if not all(columns[name]) or max(map(len, columns[name]), default=0) > LONGEST_KEY // 4:
+            raise ValueError("a row without what identifies it")
     return columns
 
 
-def _refuse_others(keys: Sequence[str], values: Values, broken: dict[int, str]) -> None:
+def _refuse_others(keys: Sequence[str], values: Values, read: Read, decides: bool) -> None:
     """Finds the rows that have something else where an object should be."""
-    if _are_objects(values):
+    if are_objects(values):
         return
     for i, value in enumerate(values):
         if not isinstance(value, _OBJECTS):
-            broken.setdefault(i, f"{'.'.join(keys)}: expected an object, got {told(value)}")
+            path = ".".join(keys)
+            read.refuse(decides, i, path, f"expected an object, got {told(value)}", value)
 
 
-def _are_objects(values: Values) -> bool:
+def are_objects(values: Values) -> bool:
+    """Whether fields can be looked for in all of the values: objects, or none at all."""
     return all(issubclass(kind, _OBJECTS) for kind in set(map(type, values)))
 
 
@@ -96,16 +158,19 @@ def follow_keys(items: Sequence[Any], key: str) -> Values:
     return [item.get(key) if type(item) is dict else None for item in items]
 
 
-def _money(
-    column: Column, values: Values, follow: Follow, broken: dict[int, str]
-) -> dict[str, Values]:
-    if not _are_objects(values):
+def _money(column: Column, values: Values, follow: Follow, read: Read) -> dict[str, Values]:
+    if not are_objects(values):
         for i, value in enumerate(values):
             if not isinstance(value, _OBJECTS):
-                broken.setdefault(i, f"{column.path}: expected money, got {told(value)}")
+                read.refuse(True, i, column.path, f"expected money, got {told(value)}", value)
     amounts, codes = follow(values, "amount"), follow(values, "currency")
-    minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, broken)
-    currency = _read(f"{column.path}.currency", Kind.TEXT, codes, broken)
+    minor = _read(f"{column.path}.amount", Kind.INTEGER, amounts, read, True)
+    currency = _read(f"{column.path}.currency", Kind.TEXT, codes, read, True)
+    if not all(map(money.is_known, set(currency))):
+        for i, code in enumerate(currency):
+            if minor[i] is not None and not money.is_known(code):
+                why = f"decimal places of {code[:20]!r} are not known; only minor units are stored"
+                read.refuse(False, i, f"{column.path}.currency", why, code)
     return _in_both_units(column.name, minor, currency)
 
 
@@ -117,33 +182,34 @@ def _in_both_units(name: str, minor: Values, currency: Values) -> dict[str, Valu
     }
 
 
-def _read(path: str, kind: Kind, values: Values, broken: dict[int, str]) -> Values:
-    """Values of one kind; where one is not, its row is broken and the value None."""
-    accepted, read = _READERS[kind]
+def _read(path: str, kind: Kind, values: Values, read: Read, decides: bool) -> Values:
+    """Values of one kind, None where one is not."""
+    accepted, reader = _READERS[kind]
     try:
         if set(map(type, values)) <= accepted:
-            return read(values)
+            return reader(values)
     except UNFIT:
         pass
-    return [_one(path, kind, i, v, broken) for i, v in enumerate(values)]
+    return [_one(path, kind, i, v, read, decides) for i, v in enumerate(values)]
 
 
-def _one(path: str, kind: Kind, i: int, value: Any, broken: dict[int, str]) -> Any:
-    accepted, read = _READERS[kind]
+def _one(path: str, kind: Kind, i: int, value: Any, read: Read, decides: bool) -> Any:
+    accepted, reader = _READERS[kind]
     if value is None:
         return None
     try:
         if type(value) not in accepted:
             raise ValueError
-        return read([value])[0]
+        return reader([value])[0]
     except UNFIT:
-        wanted = kind.name.lower()
-        broken.setdefault(i, f"{path}: expected {wanted}, got {told(value)}")
+        read.refuse(decides, i, path, f"expected {kind.name.lower()}, got {told(value)}", value)
         return None
 
 
 def told(value: Any) -> str:
     """What a value is, for people: its type and its beginning."""
+    if isinstance(value, Unreadable):
+        return f"what cannot be read: {value.reason}"
     try:
         return f"{type(value).__name__} {str(value)[:60]!r}"
     except RecursionError:
@@ -155,9 +221,30 @@ def _as_they_are(values: Values) -> Values:
 
 
 def _int64(values: Values) -> Values:
-    if not all(map(INT64.__contains__, filter(None, values))):
+    if set(map(type, values)) <= _INTEGERS:
+        if not all(map(INT64.__contains__, filter(None, values))):
+            raise ValueError
+        return values
+    return [None if value is None else _whole(value) for value in values]
+
+
+def _whole(value: int | Decimal) -> int:
+    """A whole number, however it is written: `1.0` and `6e2` are some."""
+    if isinstance(value, Decimal):
+        if value and (value.adjusted() > 18 or value != value.to_integral_value()):
+            raise ValueError
+        value = int(value) if value else 0
+    if value not in INT64:
         raise ValueError
-    return values
+    return value
+
+
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+_ZONE = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_IS_DATE = re.compile(f"{_DAY}(?:[Tt ]{_CLOCK}{_ZONE}?)?").fullmatch
+_IS_MOMENT = re.compile(f"{_DAY}[Tt ]{_CLOCK}{_ZONE}").fullmatch
+_LEAP = "60"
 
 
 def _dates(values: Values) -> Values:
@@ -167,9 +254,10 @@ def _dates(values: Values) -> Values:
 
 
 def _date(value: str) -> date:
-    if len(value) != 10 or value[4] != "-" or value[7] != "-":
+    """A calendar date; of a moment, the date as it is written."""
+    if not _IS_DATE(value):
         raise ValueError
-    return date.fromisoformat(value)
+    return date.fromisoformat(value[:10])
 
 
 def _decimals(values: Values) -> Values:
@@ -184,10 +272,19 @@ def _each(read: Callable[[Any], Any]) -> Callable[[Values], Values]:
 
 
 def _moment(value: str) -> datetime:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
+    """A moment by RFC 3339, in UTC, in which it lies between the years 1 and 9999.
+
+    What is finer than a microsecond is cut off. A leap second is the second after it, as in POSIX
+    and in Postgres.
+    """
+    if not _IS_MOMENT(value):
         raise ValueError
-    return moment
+    if value[17:19] == _LEAP:
+        before = _moment(f"{value[:17]}59{value[19:]}")
+        if (before.hour, before.minute) != (23, 59):
+            raise ValueError
+        return before + timedelta(seconds=1)
+    return datetime.fromisoformat(value.upper()).astimezone(UTC)
 
 
 def _json(value: Any) -> str:
@@ -195,16 +292,34 @@ def _json(value: Any) -> str:
 
 
 _NONE = type(None)
+_INTEGERS: set[type] = {int, _NONE}
 _NUMBERS: set[type] = {int, Decimal, _NONE}
 _READERS: dict[Kind, tuple[set[type], Callable[[Values], Values]]] = {
     Kind.TEXT: ({str, _NONE}, _as_they_are),
-    Kind.INTEGER: ({int, _NONE}, _int64),
+    Kind.INTEGER: (_NUMBERS, _int64),
     Kind.BOOLEAN: ({bool, _NONE}, _as_they_are),
     Kind.DATE: ({str, _NONE}, _dates),
     Kind.TIMESTAMP: ({str, _NONE}, _each(_moment)),
     Kind.DECIMAL: (_NUMBERS, _decimals),
     Kind.JSON: ({dict, list, str, int, Decimal, bool, _NONE}, _each(_json)),
 }
+
+
+def storable(number: str) -> Decimal:
+    """A number that is no integer, digit by digit.
+
+    Raises:
+        ValueError: it has more digits than Postgres can hold.
+    """
+    value = exact(number)
+    if value and (value.adjusted() >= LONGEST_NUMBER or _places(value) > SMALLEST_PLACE):
+        raise ValueError(f"the number {number[:60]} has more digits than can be stored")
+    return value
+
+
+def _places(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
 
 
 def unknown_fields(table: Table, items: Sequence[Any]) -> frozenset[str]:

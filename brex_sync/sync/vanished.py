@@ -62,9 +62,9 @@ async def _doubt(reading: Reading, window: Window, compared: Comparison) -> str 
     missing = len(compared.missing)
     if not missing:
         return None
-    if window.counts.quarantined:
+    if compared.unread:
         return (
-            f"{missing} rows are missing and {window.counts.quarantined} could not be read; "
+            f"{missing} rows are missing and {compared.unread} have a key that could not be read; "
             "they may be the same"
         )
     if reading.options.accept_deletions:

@@ -16,7 +16,7 @@ from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import plan
 from brex_sync.sync.batches import in_batches
-from brex_sync.sync.normalise import Frame, normalise
+from brex_sync.sync.normalise import Frame, Rejected, normalise
 from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints, deletions, load, snapshots
 from brex_sync.warehouse.checkpoints import Lease, Scope, Window
@@ -127,6 +127,7 @@ async def _walk_once(
             )
             for arrival in batch:
                 reading.report.cleaned += arrival.cleaned
+                reading.report.misfits += len(arrival.staged.misfits)
                 reading.report.unknown |= arrival.unknown
             reading.tell(after.counts - window.counts)
             window = after
@@ -163,9 +164,13 @@ async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival,
 def prepare(stream: Stream, page: Page, parent: str | None) -> tuple[Frame, Staged]:
     """A page normalised, and made ready to be committed."""
     frame = normalise(stream, page.items, parent)
-    rejects = [Reject(r.key, r.reason, r.raw) for r in frame.rejected]
-    children = [stage_child(c.child, c.rows, c.owners) for c in frame.children]
-    return frame, stage(stream, frame.rows, rejects, children)
+    children = [stage_child(c.child, c.rows, c.owners, c.spared) for c in frame.children]
+    quarantined = _rejects(frame.rejected), _rejects(frame.misfits)
+    return frame, stage(stream, frame.rows, quarantined[0], children, quarantined[1])
+
+
+def _rejects(found: Sequence[Rejected]) -> list[Reject]:
+    return [Reject(r.key, r.reason, r.raw, r.field) for r in found]
 
 
 def span(stream: Stream, since: datetime | None, until: datetime | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from brex_sync.warehouse import sessions
+from brex_sync.warehouse.moments import tolerate
 
 INTERNAL = "brex_sync"
 """The schema with checkpoints, quarantine and the log of runs."""
@@ -46,7 +47,7 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
     )
     sessions.check_first(engine)
     sessions.begin_alike(engine)
-    return engine
+    return tolerate(engine)
 
 
 def apart(engine: sa.Engine) -> sa.Engine:

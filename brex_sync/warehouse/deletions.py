@@ -15,11 +15,13 @@ from brex_sync.warehouse.internal import listed_keys, quarantine
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A closed window against the table: distinct rows `listed` by Brex in its range, live rows
-    `held` here in the same range, and the keys of those held but not listed."""
+    `held` here in the same range, and the keys of those held but not listed. `unread` are listed
+    rows whose key could not be read: they may be any of the missing."""
 
     listed: int
     held: int
     missing: tuple[str, ...]
+    unread: int = 0
 
 
 def live(engine: sa.Engine, slice_: Slice) -> int:
@@ -50,7 +52,14 @@ def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
         ),
         values | {"number": window.number},
     )
-    return Comparison(int(listed or 0), int(held or 0), tuple(missing))
+    return Comparison(int(listed or 0), int(held or 0), tuple(missing), _unread(db, lease, window))
+
+
+def _unread(db: sa.Connection, lease: Lease, window: Window) -> int:
+    q = quarantine.c
+    nameless = sa.and_(q.window_number == window.number, q.key.is_(None))
+    rows = sa.select(sa.func.count()).where(checkpoints.is_of(lease.slice, quarantine), nameless)
+    return int(db.scalar(rows) or 0)
 
 
 def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Window) -> bool:

@@ -50,7 +50,8 @@ def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
         checkpoints.committed(db, lease)
         counts, refused = merge_sound(db, lease, staged)
         rejects = (*staged.rejects, *refused)
-        _set_aside(db, lease, None, rejects)
+        _release(db, lease, staged)
+        _set_aside(db, lease, None, (*rejects, *staged.misfits))
         return _counted(counts, staged, rejects)
 
 
@@ -89,7 +90,7 @@ def _advance(
 ) -> Window:
     """Records what became of the rows and where the next page begins."""
     rejects = (*staged.rejects, *refused)
-    _set_aside(db, lease, window.number, rejects)
+    _set_aside(db, lease, window.number, (*rejects, *staged.misfits))
     _note_keys(db, lease, window, staged)
     window = replace(window, counts=window.counts + _counted(counts, staged, rejects))
     checkpoints.advance(db, lease, window)
@@ -117,15 +118,27 @@ def _note_keys(db: sa.Connection, lease: Lease, window: Window, staged: Staged) 
     db.execute(_NOTE, lease.slice.key | page)
 
 
+def _release(db: sa.Connection, lease: Lease, staged: Staged) -> None:
+    """Forgets what is quarantined of rows that came again; what still does not fit comes back."""
+    again = quarantine.c.key.in_(staged.keys)
+    db.execute(sa.delete(quarantine).where(checkpoints.is_of(lease.slice, quarantine), again))
+
+
+def _digest(reject: Reject) -> str:
+    """Names an entry: by what Brex sent, and of a field by its place as well."""
+    named = reject.raw if reject.field is None else repr((reject.key, reject.field, reject.raw))
+    return sha256(named.encode()).hexdigest()
+
+
 def _set_aside(
     db: sa.Connection, lease: Lease, number: int | None, rejects: Sequence[Reject]
 ) -> None:
     for reject in rejects:
-        digest = sha256(reject.raw.encode()).hexdigest()
         row = insert_or(quarantine).values(
             **lease.slice.key,
-            digest=digest,
+            digest=_digest(reject),
             key=reject.key,
+            field=reject.field,
             reason=reject.reason,
             raw=reject.raw,
             window_number=number,

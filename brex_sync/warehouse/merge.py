@@ -104,15 +104,25 @@ def _merge(
 def replace_children(
     cursor: psycopg.Cursor[Any], schema: str, staged: StagedChild, parents: Mapping[str, int]
 ) -> None:
-    """Makes a child table hold, for these parents (key: place), the rows staged and no others."""
+    """Makes a child table hold, for these parents (key: place), the rows staged and, of those that
+    are there, the spared ones, and no others."""
     sql = _statements(staged.child, schema)
     lines = staged.of(frozenset(parents.values()))
+    spared = [(key, own) for key, at in parents.items() for own in staged.spared_of(at)]
+    doubted = {key for key, own in spared if own is None}
     cursor.execute(sql.stage)
     cursor.execute(sql.clear)
     with cursor.copy(sql.copy) as copy:
         copy.write(to_bytes(f"{at}\t{line}" for at, line in enumerate(lines)))
     cursor.execute(sql.merge)
-    cursor.execute(sql.vanish, [list(parents)])
+    cursor.execute(
+        sql.vanish,
+        [
+            [key for key in parents if key not in doubted],
+            [key for key, _ in spared],
+            [own for _, own in spared],
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,10 @@ def _statements_of(
         WHERE t."{key[0]}" = parent.key AND t._deleted_at IS NULL
           AND NOT EXISTS (
               SELECT FROM {staged} s WHERE ({listed(key, "s")}) = ({listed(key, "t")})
+          )
+          AND (t."{key[0]}", t."{key[-1]}"::text) NOT IN (
+              SELECT * FROM unnest(%s::text[], %s::text[]) AS spared(parent, own)
+              WHERE own IS NOT NULL
           )
     """
     return _Statements(

@@ -20,20 +20,29 @@ _ESCAPED = re.compile(r"\\.")
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An item set aside: its key where known, why, and its raw text."""
+    """An item that is quarantined: its key where known, why, and its raw text.
+
+    Where there is a `field`, only that field of a stored item is, or that element of a list in it.
+    """
 
     key: str | None
     reason: str
     raw: str
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StagedChild:
-    """Rows of a child table: lines as COPY reads them, and the place of each one's parent."""
+    """Rows of a child table: lines as COPY reads them, and the place of each one's parent.
+
+    `spared` are rows that could not be read and so are not gone: the place of each one's parent,
+    and its own part of the key, None where it may be any of the parent's.
+    """
 
     child: Child
     lines: Sequence[str]
     owners: Sequence[int]
+    spared: Sequence[tuple[int, str | None]] = ()
 
     def of(self, places: Collection[int]) -> list[str]:
         """The lines of the parents at these places."""
@@ -41,19 +50,25 @@ class StagedChild:
             line for line, owner in zip(self.lines, self.owners, strict=True) if owner in places
         ]
 
+    def spared_of(self, place: int) -> list[str | None]:
+        """The own keys of the spared rows of the parent at this place."""
+        return [own for owner, own in self.spared if owner == place]
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Pages ready to be committed: their rows as COPY reads them, and the items set aside.
+    """Pages ready to be committed: their rows as COPY reads them, and what is quarantined.
 
     `texts` are the pages', a line for a row, which holds its values in table order, `_raw` last;
-    `keys` are the rows' own keys (without their parent's), each as one text.
+    `keys` are the rows' own keys (without their parent's), each as one text; `rejects` are items
+    that are no rows, `misfits` fields and elements that rows are stored without.
     """
 
     texts: Sequence[bytes]
     keys: Sequence[str]
     rejects: Sequence[Reject] = ()
     children: Sequence[StagedChild] = ()
+    misfits: Sequence[Reject] = ()
 
     def lines(self) -> list[str]:
         """The lines of all pages."""
@@ -69,6 +84,7 @@ def together(pages: Sequence[Staged]) -> Staged:
         [key for page in pages for key in page.keys],
         [reject for page in pages for reject in page.rejects],
         [_joined(pages, n) for n in range(len(pages[0].children))],
+        [misfit for page in pages for misfit in page.misfits],
     )
 
 
@@ -76,18 +92,25 @@ def _joined(pages: Sequence[Staged], number: int) -> StagedChild:
     """The rows of one child table in pages that follow each other."""
     lines: list[str] = []
     owners: list[int] = []
+    spared: list[tuple[int, str | None]] = []
     before = 0
     for page in pages:
         part = page.children[number]
         lines += part.lines
         owners += [owner + before for owner in part.owners]
+        spared += [(owner + before, own) for owner, own in part.spared]
         before += len(page.keys)
-    return StagedChild(pages[0].children[number].child, lines, owners)
+    return StagedChild(pages[0].children[number].child, lines, owners, spared)
 
 
-def stage_child(child: Child, frame: pd.DataFrame, owners: Sequence[int]) -> StagedChild:
+def stage_child(
+    child: Child,
+    frame: pd.DataFrame,
+    owners: Sequence[int],
+    spared: Sequence[tuple[int, str | None]] = (),
+) -> StagedChild:
     """Rows of a child table made ready to be committed with their parents'."""
-    return StagedChild(child, to_lines(frame), owners)
+    return StagedChild(child, to_lines(frame), owners, spared)
 
 
 def stage(
@@ -95,11 +118,12 @@ def stage(
     frame: pd.DataFrame,
     rejects: Sequence[Reject] = (),
     children: Sequence[StagedChild] = (),
+    misfits: Sequence[Reject] = (),
 ) -> Staged:
     """A page made ready to be committed."""
     keys = [plain(frame[name]) for name in stream.own_key]
     joined = keys[0] if len(keys) == 1 else map(KEY_SEPARATOR.join, zip(*keys, strict=True))
-    return Staged([to_bytes(to_lines(frame))], list(joined), rejects, children)
+    return Staged([to_bytes(to_lines(frame))], list(joined), rejects, children, misfits)
 
 
 def to_lines(frame: pd.DataFrame) -> list[str]:

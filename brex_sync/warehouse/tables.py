@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateColumn, CreateTable, SetColumnComment
 from brex_sync.streams import EVENT_TABLES
 from brex_sync.streams.columns import Field, Kind
 from brex_sync.streams.declare import EventTable, Stream, Table, View
-from brex_sync.warehouse import history, late_changes, snapshots, unfilled
+from brex_sync.warehouse import history, late_changes, moments, snapshots, unfilled
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata
 from brex_sync.warehouse.roles import let_people_read
@@ -174,7 +174,9 @@ def _retype_dates(db: sa.Connection, table: sa.Table) -> None:
 
 def _adopt(db: sa.Connection, schema: str, stream: Stream, declared: Table) -> None:
     """Makes one table fit, and notes what of it is to be filled from rows that were there."""
-    added = _fit(db, table_of(declared, schema))
+    table = table_of(declared, schema)
+    added = _fit(db, table)
+    moments.forget_unreadable(db, table)
     if added is None and declared is not stream and _has_rows(db, schema, stream):
         unfilled.note(db, schema, declared.name, [])
     elif added and _has_rows(db, schema, declared):
@@ -237,7 +239,9 @@ def _keep_versions(db: sa.Connection, stream: Stream, declared: Table, schema: s
     if not statements:
         return
     past = f"{schema}{history.SUFFIX}"
-    added = _fit(db, history.versions_of(stream, table))
+    versions = history.versions_of(stream, table)
+    added = _fit(db, versions)
+    moments.forget_unreadable(db, versions)
     if added and _has_rows(db, past, declared):
         unfilled.note(db, past, declared.name, added)
     for sql in statements:

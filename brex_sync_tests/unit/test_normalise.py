@@ -19,6 +19,7 @@ from brex_sync.sync.normalise import _as_declared, _item_by_item, normalise
 from brex_sync.warehouse.staging import plain
 
 CARDS, CASH = STREAMS["card_transactions"], STREAMS["cash_accounts"]
+EXPENSES = STREAMS["expenses"]
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ITEMS = st.fixed_dictionaries(
@@ -30,7 +31,7 @@ ITEMS = st.fixed_dictionaries(
         "amount": st.none()
         | st.fixed_dictionaries(
             {"amount": st.none() | INT64},
-            optional={"currency": st.sampled_from([None, "USD", "JPY", "KWD", "XXX", "?"])},
+            optional={"currency": st.sampled_from([None, "USD", "JPY", "KWD", "BGN", "XXX", "?"])},
         ),
         "merchant": st.none() | st.fixed_dictionaries({}, optional={"mcc": TEXTS}),
     },
@@ -96,29 +97,165 @@ def test_an_unknown_currency_has_no_major_units() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ({"posted_at_date": "20260310"}, "posted_at_date: expected date"),
-        ({"posted_at_date": "2026-03-10T00:00:00Z"}, "posted_at_date: expected date"),
-        ({"posted_at_date": 5}, "posted_at_date: expected date"),
-        ({"amount": {"amount": 1.0}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": 1.5}}, "amount.amount: expected integer"),
         ({"amount": {"amount": True}}, "amount.amount: expected integer"),
         ({"amount": {"amount": "1"}}, "amount.amount: expected integer"),
         ({"amount": {"amount": 2**63}}, "amount.amount: expected integer"),
         ({"amount": {"amount": -(2**63) - 1}}, "amount.amount: expected integer"),
+        ({"amount": {"amount": 1, "currency": 5}}, "amount.currency: expected text"),
         ({"amount": 5}, "amount: expected money"),
-        ({"merchant": []}, "merchant: expected an object"),
-        ({"merchant": "M"}, "merchant: expected an object"),
-        ({"description": 5}, "description: expected text"),
+        ({"amount": []}, "amount: expected money"),
         ({"id": ""}, "id: missing"),
         ({"id": None}, "id: missing"),
+        ({"id": 5}, "id: expected text"),
+        ({"id": "x" * 1001}, "id: too long"),
     ],
 )
-def test_a_wrong_type_rejects_its_row_alone_with_the_reason(bad: Any, reason: str) -> None:
+def test_a_row_whose_key_or_money_does_not_fit_is_rejected_alone(bad: Any, reason: str) -> None:
     items = [{"id": "a"}, {"id": "b"} | bad, {"id": "c"}]
     frame = normalise(CARDS, [json.dumps(i).encode() for i in items])
     assert list(frame.rows["id"]) == ["a", "c"]
     (rejected,) = frame.rejected
     assert rejected.reason.startswith(reason)
     assert json.loads(rejected.raw) == items[1]
+    assert frame.misfits == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"posted_at_date": "20260310"}, "posted_at_date"),
+        ({"posted_at_date": 5}, "posted_at_date"),
+        ({"merchant": []}, "merchant"),
+        ({"merchant": "M"}, "merchant"),
+        ({"merchant": {"mcc": 5812}}, "merchant.mcc"),
+        ({"description": True}, "description"),
+        ({"amount": {"amount": 1, "currency": "???"}}, "amount.currency"),
+    ],
+)
+def test_any_other_field_that_does_not_fit_is_null_and_told(bad: Any, field: str) -> None:
+    items = [{"id": "a"}, {"id": "b", "amount": {"amount": 1}, "type": "T"} | bad, {"id": "c"}]
+    frame = normalise(CARDS, [json.dumps(i).encode() for i in items])
+    assert (list(frame.rows["id"]), frame.rejected) == (["a", "b", "c"], ())
+    (misfit,) = frame.misfits
+    assert (misfit.key, misfit.field) == ("b", field)
+    assert misfit.reason.startswith(f"{field}: ")
+    row = values(frame.rows)[1]
+    assert (row["amount_minor"], row["type"]) == (1, "T")
+    assert json.loads(row["_raw"]) == items[1]
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1.0", 1),
+        ("6e2", 600),
+        ("623.0", 623),
+        ("-0.0", 0),
+        ("0e999", 0),
+        ("9007199254740993.0", 2**53 + 1),
+        ("9223372036854775807.000", 2**63 - 1),
+        ("-9.223372036854775808e18", -(2**63)),
+    ],
+)
+def test_a_whole_number_is_one_however_it_is_written(written: str, number: int) -> None:
+    frame = normalise(CARDS, [f'{{"id":"a","amount":{{"amount":{written}}}}}'.encode()])
+    assert plain(frame.rows["amount_minor"]) == [number]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1.5", "1e400", "1e-1", "9223372036854775808.0", "1e99999999", f"1e{10**20}"],
+)
+def test_what_is_no_whole_number_of_64_bits_is_none(written: str) -> None:
+    frame = normalise(CARDS, [f'{{"id":"a","amount":{{"amount":{written}}}}}'.encode()])
+    assert frame.rows.empty
+    assert [r.key for r in frame.rejected] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-03-10T18:25:43Z", datetime(2026, 3, 10, 18, 25, 43, tzinfo=UTC)),
+        ("2026-03-10t18:25:43z", datetime(2026, 3, 10, 18, 25, 43, tzinfo=UTC)),
+        ("2026-03-10 18:25:43+05:30", datetime(2026, 3, 10, 12, 55, 43, tzinfo=UTC)),
+        ("2026-03-10T18:25:43.123456789Z", datetime(2026, 3, 10, 18, 25, 43, 123456, UTC)),
+        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+    ],
+)
+def test_moments_are_read_as_rfc_3339_writes_them(written: str, read: datetime) -> None:
+    [row] = rows_of(EXPENSES, {"id": "e", "updated_at": written})
+    assert row["updated_at"] == read
+    assert row["updated_at"].utcoffset() == timedelta()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "9999-12-31T23:59:59-08:00",
+        "9999-12-31T23:59:60Z",
+        "0001-01-01T00:00:00+00:01",
+        "0000-01-01T00:00:00Z",
+        "10000-01-01T00:00:00Z",
+        "-0001-01-01T00:00:00Z",
+        "2026-03-10T24:00:00Z",
+        "2026-03-10T18:25:60Z",
+        "2026-03-10T18:25:43",
+        "2026-03-10T18:25:43+24:00",
+        "2026-03-10T18:25:43+00:00:30",
+        "2026-W11-2T18:25:43Z",
+        "20260310T182543Z",
+        "2026-02-30T00:00:00Z",
+        "2026-03-10",
+        "infinity",
+        "",
+        "٢٠٢٦-03-10T18:25:43Z",
+    ],
+)
+def test_a_moment_that_is_none_or_that_utc_cannot_hold_is_null(written: str) -> None:
+    text = json.dumps({"id": "e", "updated_at": written, "status": "S"}).encode()
+    frame = normalise(EXPENSES, [text])
+    [row] = values(frame.rows)
+    assert (row["updated_at"], row["status"], frame.newest) == (None, "S", None)
+    assert [m.field for m in frame.misfits] == ["updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-03-10", date(2026, 3, 10)),
+        ("2026-03-10T23:59:59-08:00", date(2026, 3, 10)),
+        ("9999-12-31T23:59:59-08:00", date(9999, 12, 31)),
+        ("2026-03-10T00:00:00", date(2026, 3, 10)),
+        ("2026-W11-2", None),
+        ("2026-03-10T", None),
+        ("2026-03-10 later", None),
+        ("0000-03-10", None),
+        ("2026-02-30", None),
+        ("infinity", None),
+        ("", None),
+    ],
+)
+def test_a_date_is_the_date_as_it_is_written(written: str, read: date | None) -> None:
+    frame = normalise(CARDS, [json.dumps({"id": "a", "posted_at_date": written}).encode()])
+    assert plain(frame.rows["posted_at_date"]) == [read]
+    assert [m.field for m in frame.misfits] == [] if read else ["posted_at_date"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "places"),
+    [
+        *((code, 2) for code in ("BGN", "HRK", "ANG", "ZWL", "VEF", "IRR", "usd", None)),
+        *((code, 0) for code in ("ESP", "UGX")),
+        *((code, None) for code in ("", "US$", "XAU", "???")),
+    ],
+)
+def test_withdrawn_currencies_keep_their_decimal_places(
+    currency: str | None, places: int | None
+) -> None:
+    assert money.places(currency) == places
 
 
 def test_bank_numbers_are_cut_in_the_column_in_raw_and_in_rejected_rows() -> None:
@@ -186,7 +323,7 @@ def quick_is_patient(stream: Stream, items: list[Any]) -> None:
         assert any(items), "it may give way to anything odd, never to what is plain"
     else:
         assert (quick.rejected, quick.unknown, quick.newest) == ((), frozenset(), patient.newest)
-        assert patient.rejected == ()
+        assert patient.rejected == patient.misfits == ()
         assert values(quick.rows) == values(patient.rows)
         assert list(quick.rows.dtypes) == list(patient.rows.dtypes)
 

@@ -106,14 +106,18 @@ quarantine = sa.Table(
     "quarantine",
     internal_metadata,
     *_slice_key(),
-    sa.Column("digest", sa.Text, primary_key=True, comment="Of the raw text."),
+    sa.Column("digest", sa.Text, primary_key=True, comment="Of the raw text, key and field."),
     sa.Column("key", sa.Text, comment="The row's key, where it could be read."),
+    sa.Column("field", sa.Text, comment="What its row is stored without; null: no row is stored."),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("window_number", _count, comment="The window that last set it aside."),
-    sa.Column("raw", sa.Text, nullable=False, comment="The item as Brex sent it, masked."),
+    sa.Column(
+        "raw", sa.Text, nullable=False, comment="The item or the value as Brex sent it, masked."
+    ),
     sa.Column("first_seen_at", _when, nullable=False, server_default=sa.func.now()),
     sa.Column("last_seen_at", _when, nullable=False, server_default=sa.func.now()),
-    comment="Rows that could not be stored, with the reason. A row that lands later leaves it.",
+    comment="Rows that could not be stored, and fields that rows were stored without, with the "
+    "reason. What lands later leaves it.",
 )
 
 unavailable = sa.Table(
