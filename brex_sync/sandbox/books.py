@@ -122,6 +122,7 @@ def _fields(world: "World") -> None:
             "name": name,
             "remote_id": f"erp-{i}" if i % 2 else None,
             "group": group if i < 3 else None,
+            "integration_id": "int_0001" if group == "ERP" and i < 3 else None,
             "is_disabled": name is None,
         }
         world.collection("fields").add(field | changed)

@@ -174,6 +174,7 @@ def _account(world: "World", rng: random.Random, account: str) -> Item:
     return {
         "id": account,
         "name": account.removeprefix("dpacc_").title(),
+        "description": None if account == RESERVE else f"Account {account}",
         "status": None if account == RESERVE else "ACTIVE",
         "current_balance": balance,
         "available_balance": balance,

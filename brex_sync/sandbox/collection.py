@@ -23,10 +23,10 @@ def stamp(moment: str) -> str:
         return moment
     try:
         read = datetime.fromisoformat(moment)
-    except ValueError:
+        if read.tzinfo:
+            read = read.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return moment
-    if read.tzinfo:
-        read = read.astimezone(UTC).replace(tzinfo=None)
     return read.isoformat(timespec="microseconds")
 
 

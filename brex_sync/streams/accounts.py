@@ -41,6 +41,7 @@ CASH_ACCOUNTS = Stream(
     columns=(
         text("id", "Brex's identifier of the account."),
         text("name", "Name of the account."),
+        text("description", "What the company says of the account."),
         text("status", "ACTIVE, and others as Brex adds them."),
         money("current_balance", "Balance, pending movements included."),
         money("available_balance", "Balance that can be used now."),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from functools import cache
 
@@ -52,8 +52,8 @@ class Column:
     """One value of an API item and the column, or columns, it becomes.
 
     `path` is where the value lies in the item (`merchant.mcc`); the column's name follows from
-    it (`merchant_mcc`, camelCase turned to snake_case). `of_money` says that it is part of an
-    amount that is no Money object.
+    it (`merchant_mcc`, camelCase turned to snake_case). `also` is where it lies if not there.
+    `of_money` says that it is part of an amount that is no Money object.
     """
 
     path: str
@@ -61,6 +61,7 @@ class Column:
     description: str
     sensitivity: Sensitivity = Sensitivity.OPEN
     of_money: bool = False
+    also: str | None = None
 
     @property
     def is_money(self) -> bool:
@@ -75,6 +76,11 @@ class Column:
     def keys(self) -> tuple[str, ...]:
         """The path as the keys to follow from the item down."""
         return tuple(self.path.split("."))
+
+    @property
+    def places(self) -> "tuple[Column, ...]":
+        """The column at each of the paths where its value may lie, the first of which counts."""
+        return (self, replace(self, path=self.also, also=None)) if self.also else (self,)
 
     def fields(self) -> Iterator[Field]:
         """The physical columns: three for money (major units, minor units, currency), else one."""
@@ -94,9 +100,14 @@ class Column:
         )
 
 
-def text(path: str, description: str, sensitivity: Sensitivity = Sensitivity.OPEN) -> Column:
+def text(
+    path: str,
+    description: str,
+    sensitivity: Sensitivity = Sensitivity.OPEN,
+    also: str | None = None,
+) -> Column:
     """A string, an identifier or an enumeration: enumerations grow without notice at Brex."""
-    return Column(path, Kind.TEXT, description, sensitivity)
+    return Column(path, Kind.TEXT, description, sensitivity, also=also)
 
 
 def personal(path: str, description: str) -> Column:

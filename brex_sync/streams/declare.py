@@ -146,7 +146,8 @@ class Child:
     @property
     def reads(self) -> tuple[Column, ...]:
         """Every field of an element that is known: columns, and redundant ones."""
-        return (*self.columns, *(json(path, "") for path in self.redundant))
+        columns = (place for column in self.columns for place in column.places)
+        return (*columns, *(json(path, "") for path in self.redundant))
 
     def fields(self) -> Iterator[Field]:
         """The physical columns in table order, without those every table has (`_raw` …)."""
@@ -234,7 +235,8 @@ class Stream:
         """Every field of an item that is known: columns, the children's lists, redundant ones."""
         lists = (child.path for child in self.children)
         parents = (self.per.into,) if self.per else ()
-        return (*self.columns, *(json(path, "") for path in (*lists, *self.redundant, *parents)))
+        columns = (place for column in self.columns for place in column.places)
+        return (*columns, *(json(path, "") for path in (*lists, *self.redundant, *parents)))
 
     @property
     def window_kind(self) -> Kind | None:

@@ -1,6 +1,6 @@
 """Brex's Expenses API: card expenses, reimbursements and bills, with all that hangs on them."""
 
-from brex_sync.streams.columns import Column, json, money, personal, text, timestamp
+from brex_sync.streams.columns import Column, boolean, json, money, personal, text, timestamp
 from brex_sync.streams.declare import Booked, Child, Paging, Reference, Stream, Window
 
 
@@ -52,6 +52,13 @@ _EXPENSE = (
     text("payment.paymentInstrument.id", "What was paid with: a card where the type says so."),
     text("payment.statusReason", "Why the payment is in its state."),
     text("spending_entity_id", "Legal entity that spends."),
+    text("spending_entity.display_name", "Name of the legal entity that spends."),
+    text("spending_entity.status", "State of that entity's verification."),
+    boolean("spending_entity.is_default", "Whether it is the account's default entity."),
+    timestamp("spending_entity.created_at", "When that entity was made."),
+    json("spending_entity.billing_address", "Billing address of that entity."),
+    text("policy.id", "Policy that the expense is under."),
+    text("policy.name", "Name of the policy."),
     text("billing_entity_id", "Legal entity that is billed."),
     text("integration_spending_entity_id", "The spending entity in the books."),
     text("integration_billing_entity_id", "The billed entity in the books."),
@@ -70,6 +77,7 @@ _SHOWN_TWICE = (
     "department.id",
     "location.id",
     "budget.id",
+    "spending_entity.id",
 )
 
 RECEIPTS = Child(
@@ -135,7 +143,16 @@ EXPENSES = Stream(
     paging=Paging(limit=100),
     window=Window(param="updated_at_start", until="updated_at_end", column="updated_at"),
     params={
-        "expand[]": ("merchant", "location", "department", "budget", "user", "payment"),
+        "expand[]": (
+            "merchant",
+            "location",
+            "department",
+            "budget",
+            "user",
+            "payment",
+            "spending_entity",
+            "policy",
+        ),
         "load_custom_fields": ("true",),
     },
     dropped=("download_uris",),

@@ -16,6 +16,7 @@ FIELDS = Stream(
         text("name", "Name."),
         text("remote_id", "Identifier in the company's own system."),
         text("group", "ACCOUNTING, USER, ERP or TRAVEL."),
+        text("integration_id", "Accounting integration a field of the group ERP belongs to."),
         boolean("is_disabled", "Whether it can no longer be chosen."),
         timestamp("updated_at", "When it was last changed."),
     ),

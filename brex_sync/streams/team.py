@@ -107,7 +107,11 @@ COMPANY = Stream(
         text("id", "Brex's identifier of the company."),
         text("legal_name", "Legal name."),
         *_address("mailing_address", "the company"),
-        text("accountType", "BREX_CLASSIC or BREX_EMPOWER: decides which features there are."),
+        text(
+            "accountType",
+            "BREX_CLASSIC or BREX_EMPOWER: decides which features there are.",
+            also="account_type",
+        ),
     ),
 )
 

@@ -82,15 +82,9 @@ def read_columns(table: Table, items: Sequence[Any], follow: Follow) -> Read:
     read, deciding = Read(), _deciding(table)
     for column in table.columns:
         decides = column.name in deciding
-        values = list(items)
-        for depth, key in enumerate(column.keys):
-            if depth:
-                _refuse_others(column.keys[:depth], values, read, decides)
-            values = follow(values, key)
-        if column.kind is Kind.MONEY:
-            read.columns |= _money(column, values, follow, read)
-        else:
-            read.columns[column.name] = _read(column.path, column.kind, values, read, decides)
+        for place in column.places:
+            found = _read_place(place, items, follow, read, decides)
+            read.columns |= _filled(read.columns, found)
         if column.name in table.key:
             for i, value in enumerate(read.columns[column.name]):
                 if value is None or value == "":
@@ -98,6 +92,29 @@ def read_columns(table: Table, items: Sequence[Any], follow: Follow) -> Read:
                 elif len(value.encode()) > LONGEST_KEY:
                     read.broken.setdefault(i, f"{column.path}: too long to identify the row")
     return read
+
+
+def _read_place(
+    column: Column, items: Sequence[Any], follow: Follow, read: Read, decides: bool
+) -> dict[str, Values]:
+    """The values at a column's path, by physical column."""
+    values = list(items)
+    for depth, key in enumerate(column.keys):
+        if depth:
+            _refuse_others(column.keys[:depth], values, read, decides)
+        values = follow(values, key)
+    if column.kind is Kind.MONEY:
+        return _money(column, values, follow, read)
+    return {column.name: _read(column.path, column.kind, values, read, decides)}
+
+
+def _filled(columns: dict[str, Values], found: dict[str, Values]) -> dict[str, Values]:
+    """What was found at a further path, where there was nothing at the one before."""
+    filled = dict(found)
+    for name in columns.keys() & found.keys():
+        pairs = zip(columns[name], found[name], strict=True)
+        filled[name] = [new if old is None else old for old, new in pairs]
+    return filled
 
 
 def _deciding(table: Table) -> frozenset[str]:
@@ -122,8 +139,11 @@ def columns_of(table: Table, records: Sequence[Any], follow: Follow) -> dict[str
             if not all(map(money.is_known, set(codes))):
                 raise ValueError("a currency of which nobody knows the decimal places")
             columns |= _in_both_units(column.name, _int64(amounts), codes)
-        else:
-            columns[column.name] = _READERS[column.kind][1](values)
+            continue
+        columns[column.name] = _READERS[column.kind][1](values)
+        for place in column.places[1:]:
+            more = _READERS[column.kind][1](follow_path(records, place.keys, follow))
+            columns |= _filled(columns, {column.name: more})
     for name in (c.name for c in table.columns if c.name in table.key):
         if not all(columns[name]) or max(map(len, columns[name]), default=0) > LONGEST_KEY // 4:
             raise ValueError("a row without what identifies it")

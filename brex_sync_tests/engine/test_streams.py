@@ -113,9 +113,10 @@ def test_one_object_replaces_another(rig: Any) -> None:
     company.add({"id": "one", "legal_name": "One", "accountType": "BREX_CLASSIC"})
     rig.sync("company")
     company.delete("one")
-    company.add({"id": "two", "legal_name": "Two", "accountType": "BREX_CLASSIC"})
+    company.add({"id": "two", "legal_name": "Two", "account_type": "BREX_CLASSIC"})
     rig.sync("company")
     assert rig.live("company") == {"two"}
+    assert rig.rows("SELECT DISTINCT account_type FROM brex.company") == [("BREX_CLASSIC",)]
     assert rig.gone("company") == {"one"}
 
 

@@ -43,8 +43,11 @@ CHILDREN = {
 }
 EXPANDED = {
     "card_transactions": ["expense_id"],
-    "expenses": ["merchant", "location", "department", "budget", "user", "payment"],
-}
+    "expenses": [
+        "merchant", "location", "department", "budget", "user", "payment", "spending_entity",
+        "policy",
+    ],
+}  # fmt: skip
 NUMBERS = {
     "cash_accounts": {"account_number", "routing_number"},
     "vendors": {"account_number", "routing_number", "iban", "swift_code"},
@@ -57,7 +60,7 @@ NEVER = {
 }
 TWICE = {
     "user_id", "user_department_id", "user_location_id", "department_id", "location_id",
-    "budget_id",
+    "budget_id", "spending_entity_id",
 }  # fmt: skip
 """In expenses, these stand beside the object that says the same."""
 PLACES = {"USD": 2, "EUR": 2, "GBP": 2, "CAD": 2, "CHF": 2, "MXN": 2, "JPY": 0, "KWD": 3, None: 2}
