@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from brex_sync.sensitive import scrubbed
+
 _TOKEN = re.compile(r"\btoken\b", re.IGNORECASE)
 _REACH = re.compile(r"\b(scope|role|permission)s?\b", re.IGNORECASE)
 _EXCERPT = 300
@@ -102,7 +104,7 @@ def classify(fault: Fault, request: str) -> BrexError:
     """
     told = _message(fault.body)
     where = f"{request} answered {fault.status}"
-    says = f"{where}: {told or 'without a message'}"
+    says = f"{where}: {scrubbed(told) or 'without a message'}"
     if fault.trace_id:
         says += f" (Brex trace id {fault.trace_id})"
     if fault.status == 429:

@@ -5,14 +5,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
 from brex_sync.service.accounts import Accounts
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials, inbox
-from brex_sync.webhooks.events import company_of
+from brex_sync.webhooks.events import company_of, storable
 from brex_sync.webhooks.notify import forwarded
 from brex_sync.webhooks.secrets import KEPT, Secrets
 from brex_sync.webhooks.verify import Refused, WrongSignature, read_event, verify
@@ -53,6 +53,7 @@ class Reception:
             sqlalchemy.exc.SQLAlchemyError, VaultError: it is not stored; the sender should repeat.
         """
         event = read_event(await self._verified(connection, headers, body), body)
+        event = replace(event, body=storable(event.body))
         owner = await self._owner(connection, company_of(event.body))
         notices = forwarded(self.accounts.settings, owner, event)
         new = await asyncio.to_thread(inbox.take, self.accounts.engine, owner, event, notices)

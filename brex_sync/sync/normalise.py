@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from brex_sync import sensitive
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import KEY_SEPARATOR, Child, Stream, Table
 from brex_sync.sync.nested import Nested, Spared, read_nested
 from brex_sync.sync.records import follow, read_records
-from brex_sync.sync.sensitive import may_hold, purge
+from brex_sync.sync.sensitive import is_in, names_any, purge, unread
 from brex_sync.sync.values import (
     UNFIT,
     Follow,
@@ -29,6 +30,7 @@ from brex_sync.sync.values import (
     columns_of,
     encode,
     follow_keys,
+    follow_path,
     read_columns,
     storable,
     unknown_fields,
@@ -99,9 +101,14 @@ def normalise(stream: Stream, raw: Sequence[bytes], parent: str | None = None) -
 
 
 def _as_declared(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Frame | None:
-    """The frame of a page in which every item is as declared; None for any other page."""
-    records = None if may_hold(stream, raw) else read_records(stream.reads, raw)
+    """The frame of a page in which every item is as declared and can be stored as it is; None for
+    any other page."""
+    records = read_records(stream.reads, raw)
     if records is None:
+        return None
+    free = [c for c in stream.reads if c.kind is Kind.JSON]
+    found = [v for c in free for v in follow_path(records, c.keys, follow) if v is not None]
+    if names_any(stream, found):
         return None
     try:
         columns = columns_of(stream, records, follow)
@@ -109,6 +116,8 @@ def _as_declared(stream: Stream, raw: Sequence[bytes], parent: str | None) -> Fr
         return None
     nested = _nested(stream, records, columns, follow)
     if any(one.misfits for one in nested):
+        return None
+    if is_in(stream, columns, (text for one in nested for text in one.texts)):
         return None
     return _frame(stream, columns, [text.decode() for text in raw], parent, nested)
 
@@ -201,17 +210,15 @@ def _decode(stream: Stream, raw: Sequence[bytes]) -> tuple[list[Item], list[str]
     items: list[Item] = []
     texts: list[str] = []
     rejected: list[Rejected] = []
-    sensitive = may_hold(stream, raw)
     for text in raw:
         try:
             item, whole = _decode_item(stream, text)
             if not isinstance(item, dict):
                 raise ValueError("expected a JSON object")
-            if sensitive:
-                purge(stream, item)
-            kept = text.decode() if whole and not sensitive else _readable(item)
+            cut = purge(stream, item)
+            kept = text.decode() if whole and not cut else _readable(item)
         except (*UNFIT, msgspec.DecodeError) as error:
-            rejected.append(Rejected(None, str(error), _unread(stream, text)))
+            rejected.append(Rejected(None, sensitive.scrubbed(str(error)), unread(stream, text)))
             continue
         items.append(item)
         texts.append(kept)
@@ -234,18 +241,12 @@ def _decode_field(stream: Stream, value: msgspec.Raw) -> Any:
     try:
         return _decode_one(value)
     except (msgspec.DecodeError, RecursionError) as error:
-        return Unreadable(str(error), _unread(stream, bytes(value)))
+        return Unreadable(str(error), unread(stream, bytes(value)))
 
 
 def _readable(item: Item) -> str:
     """The JSON of an item, without what could not be decoded."""
     return encode({n: v for n, v in item.items() if not isinstance(v, Unreadable)}).decode()
-
-
-def _unread(stream: Stream, text: bytes) -> str:
-    if stream.cut or stream.dropped:
-        return "(not kept: it may hold what must not be stored)"
-    return text.decode()
 
 
 def _key(stream: Stream, item: Item, parent: str | None) -> str | None:

@@ -1,42 +1,59 @@
-"""What must not be stored: bank numbers are cut, links and the like left out, at any depth."""
+"""What must not be stored of a stream's items: what is recognised, and what the stream declares."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from brex_sync import sensitive
+from brex_sync.sensitive import fate_of
+from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
 
-LAST = 4
-"""Characters kept of a number that is cut."""
-_ESCAPED = re.compile(rb"\\u00[2-7]")
-"""A letter of a name may be written so: such texts are looked at in full."""
+NOT_KEPT = "(not kept: it may hold what must not be stored)"
+_ESCAPED = re.compile(rb"\\(?:u00[2-7]|/)")
+"""A letter of a name, or a sign of a link, may be written so."""
+_NAME = re.compile(r'"([^"]*)"\s*:')
+_NUMBERS = (Kind.INTEGER, Kind.DECIMAL)
+_TEXTS = (Kind.TEXT, Kind.JSON)
+_AMOUNT = "amount"
 
 
-def may_hold(stream: Stream, raw: Sequence[bytes]) -> bool:
-    """Whether any of the texts may have a field that must not be stored as it is."""
-    names = [name.encode() for name in (*stream.cut, *stream.dropped)]
-    if not names:
-        return False
-    text = b"".join(raw)
-    return any(name in text for name in names) or _ESCAPED.search(text) is not None
+def names_any(stream: Stream, values: Iterable[Any]) -> bool:
+    """Whether any of the free maps and lists has a field whose values must not be stored."""
+    names = stream.cut | frozenset(stream.dropped)
+    return any(sensitive.names_any(value, names) for value in values if type(value) in (dict, list))
 
 
-def purge(stream: Stream, value: Any) -> None:
-    """Cuts and leaves out what the stream declares, in place, at any depth of a JSON value."""
-    _purge(value, stream.cut, frozenset(stream.dropped))
+def is_in(stream: Stream, columns: Mapping[str, Sequence[Any]], more: Iterable[str]) -> bool:
+    """Whether what columns of a stream hold, or any of more texts, must not be stored."""
+    exempt = _exempt(stream)
+    texts: set[str] = set(more)
+    for column in stream.columns:
+        if column.keys[-1] in stream.cut and any(columns[column.name]):
+            return True
+        if column.kind in _TEXTS and column.keys[-1] not in exempt:
+            texts.update(filter(None, columns[column.name]))
+    return sensitive.is_in(texts)
 
 
-def _purge(value: Any, cut: frozenset[str], dropped: frozenset[str]) -> None:
-    if isinstance(value, list):
-        for element in value:
-            _purge(element, cut, dropped)
-        return
-    if not isinstance(value, dict):
-        return
-    for name in dropped & value.keys():
-        del value[name]
-    for name, inner in value.items():
-        if name in cut:
-            value[name] = None if inner is None else str(inner)[-LAST:]
-        else:
-            _purge(inner, cut, dropped)
+def purge(stream: Stream, value: Any) -> bool:
+    """Cuts and leaves out what must not be stored, in place, at any depth of a JSON value; whether
+    anything was."""
+    return sensitive.purge(value, stream.cut, stream.dropped, _exempt(stream))
+
+
+def unread(stream: Stream, text: bytes) -> str:
+    """What is kept of a text that cannot be read as JSON."""
+    shown = text.decode()
+    doubtful = stream.cut or stream.dropped or _ESCAPED.search(text)
+    if doubtful or any(map(fate_of, _NAME.findall(shown))):
+        return NOT_KEPT
+    return sensitive.scrubbed(shown)
+
+
+def _exempt(stream: Stream) -> frozenset[str]:
+    """Fields whose values are kept as they are: declared numbers and identifiers, which no
+    recognition may alter, however much they look like a card's number."""
+    columns = [column for table in stream.tables() for column in table.columns]
+    names = {c.keys[-1] for c in columns if c.kind in _NUMBERS or c.name.endswith("id")}
+    return frozenset(names | {c.keys[-1] for c in columns if c.name in stream.key} | {_AMOUNT})

@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
+from brex_sync.brex.strict_json import exact
+from brex_sync.sensitive import purge
 from brex_sync.streams import EVENT_TABLES, STREAMS, EventTable, Stream
+from brex_sync.sync.values import encode
+
+_decode = msgspec.json.Decoder(float_hook=exact).decode
 
 
 class Malformed(Exception):
@@ -54,6 +59,16 @@ def company_of(body: str) -> str | None:
     content: Any = msgspec.json.decode(body)
     found = content.get("company_id", content.get("companyId"))
     return found if isinstance(found, str) else None
+
+
+def storable(body: str) -> str:
+    """The body without what must not be stored; identifiers and amounts stay as they are."""
+    content: Any = _decode(body)
+    names = {name for kind in EVENT_TYPES.values() for name in kind.fields}
+    columns = [c for table in EVENT_TABLES.values() for c in table.columns]
+    names |= {c.keys[-1] for c in columns if c.name.endswith("_id")}
+    changed = purge(content, exempt=names | {"amount", "version", "company_id", "companyId"})
+    return encode(content).decode() if changed else body
 
 
 def _object(body: str) -> dict[str, Any]:

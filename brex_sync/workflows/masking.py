@@ -1,28 +1,27 @@
-"""What the record of writes does not show: bank numbers are cut, as in the tables."""
+"""What the record of writes does not show: what must not be stored is cut, as in the tables."""
 
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from brex_sync.streams import STREAMS
-from brex_sync.sync.sensitive import LAST, purge
+from brex_sync.sensitive import LAST, Fate, fate_of, purge, scrubbed
 
-BANK_NUMBERS = STREAMS["vendors"]
-"""The stream whose cut fields are cut here, at any depth."""
+EXEMPT = ("amount",)
+"""Fields of bodies whose values are kept, whatever they look like."""
 
 
 def masked(body: Any) -> Any:
     """A copy without what must not be stored."""
-    shown = deepcopy(body)
-    purge(BANK_NUMBERS, shown)
-    return shown
+    shown = [deepcopy(body)]
+    purge(shown, exempt=EXEMPT)
+    return shown[0]
 
 
 def cut_in(text: str, body: Any) -> str:
     """A text, such as Brex's words about a body, in which the body's bank numbers are cut."""
     for number in _numbers(body):
         text = text.replace(number, f"…{number[-LAST:]}")
-    return text
+    return scrubbed(text)
 
 
 def _numbers(value: Any) -> Iterator[str]:
@@ -31,7 +30,7 @@ def _numbers(value: Any) -> Iterator[str]:
             yield from _numbers(element)
     elif isinstance(value, dict):
         for name, inner in value.items():
-            if name in BANK_NUMBERS.cut and isinstance(inner, str):
+            if fate_of(name) is Fate.CUT and isinstance(inner, str):
                 yield inner
             else:
                 yield from _numbers(inner)

