@@ -144,6 +144,8 @@ def _mark(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> int:
         values | {"gone": list(gone)},
     )
     _mark_children(db, lease, gone)
+    theirs = sa.and_(checkpoints.is_of(lease.slice, quarantine), quarantine.c.key.in_(gone))
+    db.execute(sa.delete(quarantine).where(theirs))
     return marked.rowcount
 
 
