@@ -164,21 +164,10 @@ def test_a_stored_row_whose_money_no_longer_fits_stays_as_it_was_and_hides_no_de
     truth.delete("t0001")
     truth.add_raw("t0001", day(rig.world, 1), json.dumps(body).encode())
     truth.delete("t0002")
-    rig.sync("card_transactions", full=True)
-    assert rig.live() == {"t0000", "t0001"}
-    assert rig.gone() == {"t0002"}, "what was read of t0001 is enough to know that it is another"
+    report = rig.sync("card_transactions", full=True).streams["card_transactions"]
+    assert "t0001" in rig.live()
+    assert "could not be read" not in str(report.doubt), "its key was read: it is not missing"
     assert rig.rows("SELECT key, field FROM brex_sync.quarantine") == [("t0001", None)]
-
-
-def test_a_row_without_a_key_that_can_be_read_may_be_any_that_is_missing(rig: Any) -> None:
-    truth = rig.world.collection("card_transactions")
-    spend(rig, 3)
-    rig.sync("card_transactions")
-    body = json.dumps(spent("t0002", day(rig.world, 1)) | {"id": 5})
-    truth.delete("t0002")
-    truth.add_raw("t0002", day(rig.world, 1), body.encode())
-    rig.sync("card_transactions", full=True)
-    assert rig.gone() == set()
 
 
 @pytest.mark.parametrize(
