@@ -18,11 +18,12 @@ from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.refetch import refetch
-from brex_sync.warehouse import inbox, outbox, unavailable
+from brex_sync.warehouse import inbox, outbox, unavailable, webhook_secrets
 from brex_sync.warehouse.tables import prepare
 from brex_sync.webhooks import subscriptions
 from brex_sync.webhooks.events import EVENT_TYPES
 from brex_sync.webhooks.secrets import Secrets
+from brex_sync.webhooks.subscriptions import Subscription
 
 Result = TypeVar("Result")
 PARTNERS = "REFERRAL"
@@ -48,26 +49,34 @@ def register_endpoint(
         list[str] | None,
         typer.Option("--event", help="Only this type of event; several may be given."),
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Take the place of an endpoint that is somebody else's."),
+    ] = False,
     connection: ConnectionName = None,
 ) -> None:
     """Have Brex send events to a URL, over https. Doing it again changes what differs.
 
-    Brex allows one endpoint: another URL takes the place of the one before.
+    Another URL takes the place of the one that was registered from here before, and of no other.
     """
     with _opened(connection) as place:
         where = subscriptions.address(url, place.connection.name)
         events = event or _wanted(place)
 
         async def work(client: BrexClient) -> subscriptions.Registered:
-            made = await subscriptions.register(client, where, events)
+            before = webhook_secrets.endpoint(place.engine, place.connection.name)
+            made = await subscriptions.register(client, where, events, before, take_over=take_over)
+            webhook_secrets.remember_endpoint(place.engine, place.connection.name, where)
             await _secrets(place).refresh(client)
             await _show_in_table(place, client, made.subscription.id)
             return made
 
         made = place.ask(work)
-    console.print(f"{made.subscription.url}: {made.done.value}.", highlight=False)
+    told = f"{made.subscription.url}: {made.done.value}."
+    console.print(told, highlight=False, soft_wrap=True)
     if made.replaced:
-        console.print(f"It takes the place of {made.replaced}.", highlight=False)
+        told = f"It takes the place of {made.replaced}."
+        console.print(told, highlight=False, soft_wrap=True)
     console.print(f"Events: {', '.join(made.subscription.event_types)}", highlight=False)
 
 
@@ -76,34 +85,48 @@ def list_endpoints(connection: ConnectionName = None) -> None:
     """Show where Brex sends which events."""
     with _opened(connection) as place:
         found = place.ask(subscriptions.listed)
-    table = Table("id", "url", "events", "status", box=None)
+        here = webhook_secrets.endpoint(place.engine, place.connection.name)
+    table = Table("id", "url", "whose", "events", "status", box=None)
     for one in found:
-        table.add_row(one.id, one.url, ", ".join(one.event_types), one.status)
+        events = ", ".join(one.event_types)
+        table.add_row(one.id, one.url, _whose(one, here), events, one.status)
     console.print(table if found else "Brex sends no events: `brex-sync webhooks register`.")
 
 
 @webhooks.command()
 def unregister(
     subscription: Annotated[
-        str | None, typer.Argument(help="Its id; not needed where there is one.")
+        str | None, typer.Argument(help="Its id; not needed for the one registered from here.")
     ] = None,
     connection: ConnectionName = None,
 ) -> None:
-    """Have Brex send no more events. What came is worked off all the same."""
+    """Have Brex send no more events to an endpoint. What came is processed all the same."""
     with _opened(connection) as place:
 
         async def work(client: BrexClient) -> str | None:
-            found = [one.id for one in await subscriptions.listed(client)]
-            if subscription is None and len(found) > 1:
-                raise SettingsError(f"there are several, so name one of {', '.join(found)}")
-            key = subscription or next(iter(found), None)
+            found = await subscriptions.listed(client)
+            here = webhook_secrets.endpoint(place.engine, place.connection.name)
+            ours = [one.id for one in found if subscriptions.is_ours(one, here)]
+            if subscription is None and found and not ours:
+                told = "; ".join(map(str, found))
+                raise SettingsError(f"none was registered from here, so name one of {told}")
+            key = subscription or next(iter(ours), None)
             if key is not None and await subscriptions.unregister(client, key):
+                if key in ours:
+                    webhook_secrets.remember_endpoint(place.engine, place.connection.name, None)
                 await _show_in_table(place, client, key)
                 return key
             return None
 
         ended = place.ask(work)
     console.print(f"{ended} is ended." if ended else "There is none.", highlight=False)
+
+
+def _whose(one: Subscription, here: str | None) -> str:
+    """Who an endpoint is for, as far as that is known here."""
+    if one.group_id is not None:
+        return f"group {one.group_id}"
+    return "this service" if subscriptions.is_ours(one, here) else "somebody else"
 
 
 @secrets.command()
@@ -146,6 +169,8 @@ def status(connection: ConnectionName = None) -> None:
         stands = inbox.standing(place.engine, name)
         parked = inbox.parked(place.engine, name)
         untold = outbox.not_taken(place.engine, name)
+        here = webhook_secrets.endpoint(place.engine, name)
+    console.print(f"Registered from here: {here or 'nothing'}.", highlight=False, soft_wrap=True)
     table = Table("received", "verified", "refused", "waiting", "done", "parked", box=None)
     numbers = (stands.received, stands.verified, stands.refused, stands.waiting)
     table.add_row(*(f"{n:,}" for n in (*numbers, stands.done, stands.parked)))

@@ -1,4 +1,4 @@
-"""What Brex signs events with, sealed, and when it was last asked for it."""
+"""What Brex signs events with, sealed, when it was last asked for it, and where it sends them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +31,25 @@ def store(engine: sa.Engine, connection: str, sealed: str) -> None:
     """Puts secrets in the place of those there were."""
     now = sa.func.now()
     row = {"secrets": sealed, "fetched_at": now, "asked_at": now}
+    with engine.begin() as db:
+        db.execute(
+            insert(webhook_secrets)
+            .values(connection=connection, **row)
+            .on_conflict_do_update(index_elements=["connection"], set_=row)
+        )
+
+
+def endpoint(engine: sa.Engine, connection: str) -> str | None:
+    """The URL that was last registered for a connection; None where none is."""
+    w = webhook_secrets.c
+    with engine.connect() as db:
+        url: str | None = db.scalar(sa.select(w.endpoint).where(w.connection == connection))
+    return url
+
+
+def remember_endpoint(engine: sa.Engine, connection: str, url: str | None) -> None:
+    """Notes the URL that is registered for a connection; None: none is any more."""
+    row = {"endpoint": url}
     with engine.begin() as db:
         db.execute(
             insert(webhook_secrets)

@@ -67,7 +67,8 @@ def test_registering_again_changes_what_differs_and_adds_none(office: Office) ->
     assert registered(office) == [(URL, DEFAULT, "ACTIVE")]
     assert "registered already" in done("register", "--url", URL)
     moved = done("register", "--url", "https://b.example/x", "--event", "USER_UPDATED")
-    assert f"takes the place of {URL}" in moved
+    assert "takes the place of " in moved
+    assert URL in moved
     assert registered(office) == [("https://b.example/x", ["USER_UPDATED"], "ACTIVE")]
     assert "https://b.example/x" in done("list")
     [shown] = office.rig.rows("SELECT url FROM brex.webhook_subscriptions")
@@ -76,6 +77,82 @@ def test_registering_again_changes_what_differs_and_adds_none(office: Office) ->
     assert "There is none" in done("unregister")
     assert registered(office) == []
     assert office.rig.live("webhook_subscriptions") == set()
+
+
+def theirs(office: Office, key: str, url: str, **more: Any) -> None:
+    """An endpoint that was not registered from here."""
+    made = {"id": key, "url": url, "event_types": ["USER_UPDATED"], "status": "ACTIVE", **more}
+    office.world.collection("webhooks").add({"group_id": None, **made})
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("https://other.example/webhooks/brex", {}),
+        ("https://hooks.example.com/webhooks/brex2", {}),
+        ("https://hooks.example.com:8443/webhooks/brex", {}),
+        (URL, {"group_id": "wg_1"}),
+    ],
+    ids=["another host", "another path", "another port", "a group's"],
+)
+def test_nobody_else_s_endpoint_is_taken(office: Office, url: str, more: Any) -> None:
+    theirs(office, "wsub_theirs", url, **more)
+    assert "takes the place" not in done("register", "--url", URL)
+    assert sorted(registered(office)) == sorted(
+        [(url, ["USER_UPDATED"], "ACTIVE"), (URL, DEFAULT, "ACTIVE")]
+    )
+    shown = done("list")
+    assert "this service" in shown
+    assert ("group wg_1" if more else "somebody else") in shown
+    assert f"Registered from here: {URL}" in webhooks("status").told
+    assert "is ended" in done("unregister")
+    assert registered(office) == [(url, ["USER_UPDATED"], "ACTIVE")]
+    assert (
+        "none was registered from here, so name one of wsub_theirs" in webhooks("unregister").told
+    )
+    assert "is ended" in done("unregister", "wsub_theirs")
+
+
+@pytest.mark.parametrize("url", [URL, "https://HOOKS.example.com:443/webhooks/brex/"])
+def test_an_endpoint_at_our_url_is_ours_whoever_made_it(office: Office, url: str) -> None:
+    theirs(office, "wsub_old", url)
+    done("register", "--url", URL)
+    assert registered(office) == [(URL, DEFAULT, "ACTIVE")]
+
+
+@pytest.mark.parametrize("group", [None, "wg_0001"])
+def test_one_is_taken_over_when_asked_and_stays_its_group_s(office: Office, group: Any) -> None:
+    if group:
+        office.world.collection("webhook_groups").add({"id": group, "name": "G"})
+    theirs(office, "wsub_theirs", "https://other.example/x", group_id=group)
+    said = done("register", "--url", URL, "--take-over")
+    assert "takes the place of wsub_theirs: https://other.example/x" in said
+    assert (f"of group {group}" in said) is bool(group)
+    [one] = office.world.collection("webhooks").items()
+    assert (one["url"], one["group_id"]) == (URL, group)
+
+
+def test_of_several_none_is_taken_over(office: Office) -> None:
+    theirs(office, "wsub_1", "https://one.example/x")
+    theirs(office, "wsub_2", "https://two.example/x")
+    ran = webhooks("register", "--url", URL, "--take-over")
+    assert ran.code == 1
+    assert "wsub_1: https://one.example/x; wsub_2: https://two.example/x" in ran.told.replace(
+        "wsub_2: https://two.example/x; wsub_1: https://one.example/x",
+        "wsub_1: https://one.example/x; wsub_2: https://two.example/x",
+    )
+    assert len(registered(office)) == 2
+
+
+def test_where_brex_allows_no_other_the_choices_are_said(office: Office, faults: Faults) -> None:
+    theirs(office, "wsub_theirs", "https://other.example/x")
+    told = '{"type": "BAD_REQUEST", "message": "Only one webhook endpoint is allowed"}'
+    faults.add(Fault(Kind.STATUS, "/v1/webhooks", method="POST", status=400, body=told))
+    ran = webhooks("register", "--url", URL)
+    assert ran.code == 1
+    for word in ("Only one webhook endpoint", "wsub_theirs", "--take-over", "unregister ID"):
+        assert word in ran.told
+    assert [url for url, _, _ in registered(office)] == ["https://other.example/x"]
 
 
 def test_registering_stores_the_secret_sealed_and_what_it_signs_is_taken(office: Office) -> None:

@@ -61,7 +61,8 @@ webhook_secrets = sa.Table(
     sa.Column("secrets", sa.Text, comment="The live ones, sealed; null if none is known yet."),
     sa.Column("fetched_at", _when, comment="When Brex last gave them."),
     sa.Column("asked_at", _when, comment="When Brex was last asked for them."),
-    comment="What Brex signs events with.",
+    sa.Column("endpoint", sa.Text, comment="Where `webhooks register` has Brex send events."),
+    comment="What Brex signs events with, and where it sends them.",
 )
 
 notifications = sa.Table(
