@@ -1,6 +1,7 @@
 """The truth the sandbox tells: every collection, made from a seed, and growing while live."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -29,6 +30,8 @@ from brex_sync.sandbox.writes.log import Answered, Written
 CARD_TRANSACTIONS = 12_000
 EXPENSES = 12_000
 DAYS_PER_MONTH = 30.44
+ACCEPTED_AFTER = timedelta(minutes=10)
+"""How long after an invitation it is accepted."""
 
 _DATED = {
     "card_transactions": "posted_at_date",
@@ -141,7 +144,12 @@ class World:
         return f"{prefix}_w{next(self._numbers):05d}"
 
     def tick(self) -> None:
-        """Lets happen what happened since the last request, if the world is live."""
+        """Lets happen what happened since the last request, if the world is live; and lets those
+        accept who were invited a while ago."""
+        while self.invited and self.invited[0][0] + ACCEPTED_AFTER <= self._clock():
+            _, key = self.invited.popleft()
+            if (user := self.collection("users").get(key)) and user["status"] == "INVITED":
+                self.collection("users").edit(key, status="ACTIVE")
         while self._live and (due := self._began + live.INTERVAL * (self._happened + 1)) <= (
             self._clock()
         ):
@@ -156,6 +164,7 @@ class World:
         self.writes: list[Written] = []
         self.answered: dict[str, Answered] = {}
         self.uploads: dict[str, Upload] = {}
+        self.invited: deque[tuple[datetime, str]] = deque()
         self.events = Events(self)
         self._numbers = count(1)
         self._clock, self._live, self._began, self._happened = clock, live, clock(), 0

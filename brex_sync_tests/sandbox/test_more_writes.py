@@ -103,6 +103,25 @@ def test_an_upload_is_refused_with_the_token_a_false_signature_or_late(world: Wo
     assert world.uploads[made["id"]].content is None
 
 
+def test_an_invitation_is_accepted_after_a_while_unless_it_was_withdrawn() -> None:
+    now = [datetime(2026, 3, 10, tzinfo=UTC)]
+    world = World(today=date(2026, 3, 10), card_transactions=20, clock=lambda: now[0])
+    app = create_app(world)
+    name = {"first_name": "A", "last_name": "B"}
+    keys = [
+        write(app, "POST", "/v2/users", name | {"email": f"{n}@x.example"}).json()["id"]
+        for n in range(2)
+    ]
+    write(app, "PUT", f"/v2/users/{keys[1]}", {"status": "DISABLED"})
+
+    def states() -> list[str]:
+        return [get(app, f"/v2/users/{key}").json()["status"] for key in keys]
+
+    assert states() == ["INVITED", "DISABLED"]
+    now[0] += timedelta(minutes=11)
+    assert states() == ["ACTIVE", "DISABLED"]
+
+
 def test_budgets_are_made_changed_and_archived(app: Any) -> None:
     made = write(app, "POST", "/v2/budgets", BUDGET, "a").json()
     path = f"/v2/budgets/{made['budget_id']}"

@@ -71,7 +71,7 @@ class NewTitle(msgspec.Struct):
 
 
 def invite(call: Call) -> Item:
-    """Invites somebody; an e-mail address that a user has is refused."""
+    """Invites somebody, who accepts after a while; an e-mail address that a user has is refused."""
     world, body = call.world, sent(call.body)
     users = world.collection("users")
     taken = {str(user.get("email")).lower() for user in users.newest()}
@@ -81,6 +81,7 @@ def invite(call: Call) -> Item:
     key = world.new_id("cuuser")
     user = {"id": key, **body, "status": "INVITED", "cost_center_id": None}
     users.add(user | {"legal_entity_id": None})
+    world.invited.append((world.now(), key))
     limit = {"monthly_limit": None, "monthly_available": None}
     world.collection("user_limits").add_raw(key, "", encode(limit))
     world.collection("user_custom_fields").add_raw(key, "", b"[]")
