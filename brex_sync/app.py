@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,12 +33,14 @@ from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import inbox, unavailable
+from brex_sync.warehouse import inbox, unavailable, workflow_runs
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.tables import prepare_internal
 from brex_sync.webhooks import notify
 from brex_sync.webhooks.processing import Desk, process
-from brex_sync.workflows.run import Performer
+from brex_sync.workflows.declare import Workflow
+from brex_sync.workflows.run import Outcome, Performer
+from brex_sync.workflows.waiting import go_on
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +154,24 @@ async def open_performer(
     async with open_client(settings, connection, engine) as client:
         vault = await asyncio.to_thread(ready_vault, settings, engine)
         yield Performer(connection.name, client, engine, vault)
+
+
+async def resume_waiting(
+    settings: Settings,
+    connection: Connection,
+    engine: sa.Engine,
+    workflows: Mapping[str, Workflow],
+) -> list[tuple[str, Outcome | str]]:
+    """Goes on with the workflows of a connection that wait and are due, as `waiting.go_on` does.
+
+    Raises:
+        BrexError, SettingsError, VaultError: there is no credential; they go on waiting.
+        sqlalchemy.exc.SQLAlchemyError: the warehouse failed.
+    """
+    if not await asyncio.to_thread(workflow_runs.due, engine, connection.name):
+        return []
+    async with open_performer(settings, connection, engine) as performer:
+        return await go_on(performer, workflows)
 
 
 def _silent(report: StreamReport) -> None:

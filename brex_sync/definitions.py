@@ -15,7 +15,7 @@ from brex_sync.orchestration.pruning import prune_job, prune_schedule
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
 from brex_sync.orchestration.webhooks import webhook_assets, webhook_sensor
-from brex_sync.orchestration.workflows import workflow_jobs
+from brex_sync.orchestration.workflows import waiting_sensor, workflow_jobs
 from brex_sync.settings import load_settings
 from brex_sync.workflows import load
 
@@ -25,6 +25,7 @@ def build() -> dg.Definitions:
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
+    workflows = load(settings.workflow_modules)
     kept = [c for c in connections if has_credential(c)]
     health = {c.name: health_asset(settings, c) for c in kept}
     prune = prune_job(settings)
@@ -37,7 +38,7 @@ def build() -> dg.Definitions:
         jobs=[
             *(sync_job(c, tables[c.name]) for c in connections),
             *(keepalive_job(c, health[c.name]) for c in kept),
-            *workflow_jobs(settings, connections, load(settings.workflow_modules)),
+            *workflow_jobs(settings, connections, workflows),
             prune,
         ],
         schedules=[
@@ -50,6 +51,7 @@ def build() -> dg.Definitions:
             *(keepalive_sensor(settings, c) for c in kept),
             *(webhook_sensor(settings, c) for c in connections),
             liveness_sensor(settings),
+            waiting_sensor(settings, connections, workflows),
         ],
         executor=leased_executor(settings),
     )

@@ -30,6 +30,8 @@ from brex_sync.streams import Stream
 from brex_sync.streams.selection import UnknownStream, select
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential
+from brex_sync.workflows import load
+from brex_sync.workflows.declare import scopes_of
 
 MINUTES = 10
 """How long a person may take to consent."""
@@ -78,7 +80,8 @@ def connect(
         typer.Option(help="Ask for this stream's scope alone; may be given several times."),
     ] = None,
     workflows: Annotated[
-        bool, typer.Option("--workflows", help="Ask for what workflows write with, too.")
+        bool,
+        typer.Option("--workflows", help="Ask for what the workflows need, too, yours included."),
     ] = False,
 ) -> None:
     """Connect a Brex account, or repair a connection that Brex refuses.
@@ -90,7 +93,8 @@ def connect(
     entry = _entry(settings, name, configuration, api_key_env)
     connection = connection_of(settings, name, entry)
     streams = _streams(stream) if stream else brex.streams_of(settings, connection)
-    scopes = wanted_scopes(streams, writes=workflows)
+    needed = scopes_of(load(settings.workflow_modules).values()) if workflows else ()
+    scopes = wanted_scopes(streams, needed)
 
     def obtain() -> Tokens | str:
         if connection.application is None:

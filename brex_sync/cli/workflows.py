@@ -5,6 +5,7 @@ import getpass
 import inspect
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -27,7 +28,7 @@ from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowErr
 from brex_sync.workflows.dry import Planned, rehearse
 from brex_sync.workflows.forms import Entry, Kind, entries
 from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome, recall
+from brex_sync.workflows.run import Asked, Outcome, recall, unconfirmed
 
 MOST = 50
 """Runs that are listed."""
@@ -69,14 +70,20 @@ def list_workflows() -> None:
 
 
 @workflow.command()
-def resume(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
-    """Continue a run that failed or was cut off: what is done is not done again."""
+def resume(
+    run: Annotated[str, typer.Argument(help="The run's id.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Agree to what it spends or ends, if nobody has yet.")
+    ] = False,
+) -> None:
+    """Continue a run that failed, was cut off or waits: what is done is not done again."""
     settings = load_settings()
     with databases(settings) as (ready, _), warehouse(ready) as engine:
         workflows = load(settings.workflow_modules)
         vault = ready_vault(ready, engine)
         name, asked = recall(engine, vault, workflows, run, _me())
-        outcome = _perform(ready, find(ready, name), engine, asked)
+        agreed = _agreed(engine, replace(asked, confirmed=yes))
+        outcome = _perform(ready, find(ready, name), engine, agreed)
     _end(outcome)
 
 
@@ -106,10 +113,19 @@ def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
         f"at {found.asked_at:%Y-%m-%d %H:%M:%S} UTC",
         highlight=False,
     )
+    if found.confirmed:
+        console.print(
+            f"Agreed to by {found.confirmed_by} at {found.confirmed_at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"{found.confirmed}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for one in sent:
         answered = "no answer is known" if one.status is None else str(one.status)
         told = f"{one.sent_at:%H:%M:%S} {one.step}: {one.method} {one.path} → {answered}"
         console.print(f"{told} {one.message or ''}".rstrip(), highlight=False, soft_wrap=True)
+    if found.waiting:
+        console.print(found.waiting, style="yellow", highlight=False, soft_wrap=True)
     if found.message:
         console.print(found.message, style="red", highlight=False, soft_wrap=True)
 
@@ -232,20 +248,25 @@ def _run(
 ) -> None:
     settings = load_settings()
     chosen = find(settings, connection)
-    _confirm(workflow.confirm(inputs), yes)
-    asked = Asked(workflow, inputs, run_id, _me())
+    asked = Asked(workflow, inputs, run_id, _me(), confirmed=yes)
     with databases(settings) as (ready, _), warehouse(ready) as engine:
-        outcome = _perform(ready, chosen, engine, asked)
+        outcome = _perform(ready, chosen, engine, _agreed(engine, asked))
     _end(outcome)
 
 
-def _confirm(what: str | None, yes: bool) -> None:
-    """Asks a person, if there is something to agree to."""
-    if what is None or yes:
-        return
+def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
+    """The same, with a person asked if there is something to agree to.
+
+    Raises:
+        WorkflowError: there is, and nobody can be asked.
+    """
+    what = unconfirmed(engine, asked)
+    if what is None:
+        return asked
     if not sys.stdin.isatty():
         raise WorkflowError(f"{what} Say so with --yes; nothing was done")
     typer.confirm(f"{what} Go on?", abort=True)
+    return replace(asked, confirmed=True)
 
 
 def _perform(
@@ -261,12 +282,20 @@ def _perform(
 
 
 def _end(outcome: Outcome) -> None:
-    """Prints what came of it; exits with 0 only if all was done."""
+    """Prints what came of it; exits with 0 only if all was done, or the rest waits to be."""
     for step in outcome.steps:
         made = f" → {step.kept['id']}" if step.kept and "id" in step.kept else ""
         console.print(f"Done: {step.step}{made}", style="green", highlight=False)
     for told in outcome.stale:
         errors.print(told, style="yellow", highlight=False, soft_wrap=True)
+    if outcome.waiting:
+        console.print(outcome.waiting, style="yellow", highlight=False, soft_wrap=True)
+        console.print(
+            "It goes on by itself where `brex-sync up` or `serve` runs, and by: "
+            f"brex-sync workflow resume {outcome.run_id}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if outcome.error is None:
         return
     for line in outcome.faults or outcome.error.splitlines():

@@ -48,17 +48,13 @@ class Connected:
     reach: dict[str, str | None]
 
 
-WRITE_SCOPES = frozenset({"budgets", "cards", "expenses.card", "users", "vendors"})
-"""What workflows write with (the operations of Brex's API reference)."""
-
-
-def wanted_scopes(streams: Iterable[Stream], *, writes: bool = False) -> list[str]:
-    """The scopes these streams need, and the one for the company's name; those of `writes` too.
+def wanted_scopes(streams: Iterable[Stream], more: Iterable[str] = ()) -> list[str]:
+    """The scopes these streams need, and the one for the company's name; and `more`.
 
     A scope that is an address is granted to an application for itself, never by a person.
     """
-    asked = {stream.scope for stream in streams if "://" not in stream.scope}
-    return sorted(asked | {COMPANY_SCOPE} | (WRITE_SCOPES if writes else frozenset()))
+    asked = {*(stream.scope for stream in streams), *more, COMPANY_SCOPE}
+    return sorted(scope for scope in asked if "://" not in scope)
 
 
 def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: Answer) -> Tokens:

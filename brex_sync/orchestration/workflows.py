@@ -9,17 +9,23 @@ import dagster as dg
 import pydantic
 import sqlalchemy as sa
 
-from brex_sync.app import open_client, open_performer
+from brex_sync.app import open_client, open_performer, resume_waiting
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_engine, warehouse
 from brex_sync.orchestration import faults
 from brex_sync.settings import Settings
-from brex_sync.workflows.declare import Inputs, Workflow, WorkflowError
+from brex_sync.workflows.declare import Inputs, Workflow
 from brex_sync.workflows.dry import Planned, rehearse
 from brex_sync.workflows.forms import Entry, Kind, entries
 from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome
+from brex_sync.workflows.run import Asked, Outcome, Unconfirmed
 
+WAITING = "waiting_workflows"
+"""The sensor that goes on with runs that wait."""
+LOOK_EVERY = 30
+"""Seconds between two ticks of it."""
+MOST = 50.0
+"""Seconds in which a tick is over: Dagster's are 60."""
 OWN = ("connection", "confirm", "dry_run")
 TYPES: dict[Kind, Any] = {
     Kind.TEXT: str,
@@ -63,9 +69,12 @@ def _job(
             if dry:
                 _log_plan(context, _rehearse(settings, known[connection], workflow, inputs))
                 return
-            _check(workflow, inputs, confirmed)
-            asked = Asked(workflow, inputs, _root(context), f"Dagster run {context.run_id}")
+            by = f"Dagster run {context.run_id}"
+            asked = Asked(workflow, inputs, _root(context), by, confirmed)
             outcome = _perform(settings, known[connection], asked)
+        except Unconfirmed as error:
+            told = f"Nothing was written. {error.what} Set confirm to true if that is wanted."
+            raise dg.Failure(told, allow_retries=False) from None
         except faults.EXPECTED as error:
             raise dg.Failure(_sentence(error), allow_retries=False) from None
         _tell(context, outcome)
@@ -80,6 +89,57 @@ def _job(
         perform()
 
     return job
+
+
+def waiting_sensor(
+    settings: Settings, connections: Sequence[Connection], workflows: Mapping[str, Workflow]
+) -> dg.SensorDefinition:
+    """Goes on with runs that wait, within its ticks; a tick fails where one of them did."""
+
+    @dg.sensor(
+        name=WAITING,
+        minimum_interval_seconds=LOOK_EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at what workflows wait for, such as that somebody accepts an "
+        "invitation, and goes on with those that wait no longer. Starts no runs.",
+    )
+    def sensor() -> dg.SkipReason:
+        told, failed = _resume(settings, connections, workflows)
+        if failed:
+            raise dg.Failure("\n".join(failed))
+        return dg.SkipReason("; ".join(told) or "no workflow waits to be looked at now")
+
+    return sensor
+
+
+def _resume(
+    settings: Settings, connections: Sequence[Connection], workflows: Mapping[str, Workflow]
+) -> tuple[list[str], list[str]]:
+    """What became of the runs that were due: of those that stand well, and of those that failed."""
+    told: list[str] = []
+    failed: list[str] = []
+
+    async def look(connection: Connection, engine: sa.Engine) -> None:
+        async with asyncio.timeout(MOST / len(connections)):
+            for run_id, outcome in await resume_waiting(settings, connection, engine, workflows):
+                how = outcome if isinstance(outcome, str) else outcome.error
+                if how is not None:
+                    failed.append(f"workflow run {run_id} failed: {how}")
+                elif isinstance(outcome, Outcome):
+                    told.append(f"{run_id}: {outcome.waiting or 'finished'}")
+
+    try:
+        with warehouse(settings) as engine:
+            for connection in connections:
+                try:
+                    asyncio.run(look(connection, engine))
+                except faults.EXPECTED as error:
+                    told.append(f"{connection.name}: {faults.sentence(error)}")
+                except TimeoutError:
+                    told.append(f"{connection.name}: Brex was not reached in time")
+    except faults.EXPECTED as error:
+        told.append(faults.sentence(error))
+    return told, failed
 
 
 def form_of(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
@@ -127,12 +187,6 @@ def _plain(value: Any) -> Any:
 def _root(context: dg.OpExecutionContext) -> str:
     """The run that was first asked for: what re-executes it goes on with it."""
     return context.run.get_root_run_id() or context.run_id
-
-
-def _check(workflow: Workflow, inputs: Inputs, confirmed: bool) -> None:
-    what = workflow.confirm(inputs)
-    if what is not None and not confirmed:
-        raise WorkflowError(f"{what} Set confirm to true if that is wanted.")
 
 
 def _perform(settings: Settings, connection: Connection, asked: Asked) -> Outcome:
@@ -184,6 +238,9 @@ def _tell(context: dg.OpExecutionContext, outcome: Outcome) -> None:
     for told in outcome.stale:
         context.log.warning(told)
     metadata: dict[str, Any] = {"writes": len(stands), "done": stands}
+    if outcome.waiting:
+        context.log.info(f"{outcome.waiting}; the sensor {WAITING} goes on with it")
+        metadata["waiting_for"] = outcome.waiting
     if outcome.error is None:
         context.add_output_metadata(metadata)
         return

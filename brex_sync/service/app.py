@@ -13,19 +13,25 @@ from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
 from brex_sync.service.worker import working
+from brex_sync.workflows import load
 
 
 def create_service(accounts: Accounts) -> Starlette:
-    """The app. What is for this machine alone is behind its token; /webhooks is open to Brex."""
+    """The app. What is for this machine alone is behind its token; /webhooks is open to Brex.
+
+    Raises:
+        WorkflowError: a module of workflows cannot be loaded.
+    """
 
     reception = Reception(accounts)
+    known = load(accounts.settings.workflow_modules)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with accounts, working(reception):
+        async with accounts, working(reception, known):
             yield
 
-    local = Starlette(routes=[*proxy.routes(accounts), *workflows.routes(accounts)])
+    local = Starlette(routes=[*proxy.routes(accounts), *workflows.routes(accounts, known)])
     service = Starlette(
         lifespan=lifespan,
         routes=[

@@ -3,18 +3,23 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
 
 from brex_sync.app import desk_of, send_notifications
 from brex_sync.brex.errors import BrexError
+from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.vault import VaultError
+from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
 from brex_sync.settings import SettingsError
-from brex_sync.warehouse import faults, inbox
+from brex_sync.warehouse import faults, inbox, workflow_runs
 from brex_sync.webhooks.processing import process
+from brex_sync.workflows.declare import Workflow
+from brex_sync.workflows.run import Performer
+from brex_sync.workflows.waiting import go_on
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +31,17 @@ FORESEEN = (BrexError, SettingsError, VaultError, sa.exc.SQLAlchemyError)
 
 
 @asynccontextmanager
-async def working(reception: Reception) -> AsyncIterator[None]:
+async def working(reception: Reception, workflows: Mapping[str, Workflow]) -> AsyncIterator[None]:
     """Works while the block runs; what is under way at its end is taken up by others later."""
     tasks = [
         asyncio.create_task(_again_and_again(one))
         for one in (
             *(_events_of(reception, name) for name in reception.accounts.connections),
             *(_secrets_of(reception, name) for name in reception.accounts.connections),
+            *(
+                _waiting_of(reception.accounts, name, workflows)
+                for name in reception.accounts.connections
+            ),
             _notifications(reception),
             _refusals(reception),
         )
@@ -86,6 +95,23 @@ def _secrets_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]
         if await secrets.are_stale() and await secrets.may_ask():
             await secrets.refresh(await reception.accounts.client(name))
         await asyncio.sleep(60)
+
+    return turn
+
+
+def _waiting_of(
+    accounts: Accounts, name: str, workflows: Mapping[str, Workflow]
+) -> Callable[[], Awaitable[None]]:
+    """Goes on with workflows that wait, once they are due."""
+
+    async def turn() -> None:
+        await asyncio.sleep(LOOK_EVERY)
+        engine = accounts.engine
+        if not await asyncio.to_thread(workflow_runs.due, engine, name):
+            return
+        client = await accounts.client(name)
+        vault = await asyncio.to_thread(ready_vault, accounts.settings, engine)
+        await go_on(Performer(name, client, engine, vault), workflows)
 
     return turn
 

@@ -22,11 +22,18 @@ from brex_sync.service.accounts import Accounts
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
-from brex_sync.workflows import load
 from brex_sync.workflows.declare import BadInputs, Workflow
 from brex_sync.workflows.dry import rehearse
 from brex_sync.workflows.lines import faults_of, read_inputs
-from brex_sync.workflows.run import Asked, Busy, OtherInputs, Outcome, Performer
+from brex_sync.workflows.run import (
+    Asked,
+    Busy,
+    OtherInputs,
+    Outcome,
+    Performer,
+    Unconfirmed,
+    unconfirmed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +102,11 @@ class Desk:
             calls = [{"step": p.step, "method": p.method, "path": p.path, "body": p.body}
                      for p in planned]  # fmt: skip
             return JSONResponse({"would_be_sent": calls})
-        what = workflow.confirm(inputs)
-        if what is not None and not asking.confirm:
-            raise Refusal(422, f'{what} Send "confirm": true if that is wanted')
-        asked = Asked(workflow, inputs, _run_id(request, connection), _by(request))
+        run_id = _run_id(request, connection)
+        asked = Asked(workflow, inputs, run_id, _by(request), asking.confirm)
+        what = await asyncio.to_thread(unconfirmed, self.accounts.engine, asked)
+        if what is not None:
+            raise Unconfirmed(what)
         task = await self._task(asked, connection)
         await asyncio.wait({task}, timeout=_patience(request))
         return _result(task.result()) if task.done() else _later(asked.run_id)
@@ -121,6 +129,7 @@ class Desk:
                 "connection": run.connection,
                 "state": RunState.RUNNING if waits else run.state,
                 "error": run.message,
+                "waiting": run.waiting,
                 "steps": _shown(steps),
             }
         )
@@ -164,9 +173,9 @@ class Desk:
             log.warning("workflow run %s: %s", run_id, type(error).__name__)
 
 
-def routes(accounts: Accounts) -> list[BaseRoute]:
-    """The routes of this module. Raises WorkflowError for a module that cannot be loaded."""
-    desk = Desk(accounts, load(accounts.settings.workflow_modules))
+def routes(accounts: Accounts, known: Mapping[str, Workflow]) -> list[BaseRoute]:
+    """The routes of this module."""
+    desk = Desk(accounts, known)
     return [
         Route("/workflows", _answering(desk.known)),
         Route("/workflows/runs/{run}", _answering(desk.show)),
@@ -186,6 +195,9 @@ def _answering(handler: Any) -> Any:
         except BadInputs as error:
             told = "nothing was written: the inputs cannot be used"
             return JSONResponse({"message": told, "faults": error.faults}, 422)
+        except Unconfirmed as error:
+            told = f'{error.what} Send "confirm": true if that is wanted'
+            return JSONResponse({"message": told}, 422)
         except (Busy, OtherInputs) as error:
             return JSONResponse({"message": str(error)}, 409)
         except BrexError as error:
@@ -235,23 +247,32 @@ def _patience(request: Request) -> float:
     return min(float(found[1]), MOST) if found else WAIT
 
 
+def _place(run_id: str) -> str:
+    """Where a run is polled."""
+    return f"/workflows/runs/{run_id}"
+
+
 def _later(run_id: str) -> JSONResponse:
-    where = f"/workflows/runs/{run_id}"
+    where = _place(run_id)
     body = {"run": run_id, "state": RunState.RUNNING, "poll": where}
     return JSONResponse(body, 202, headers={"Location": where})
 
 
 def _result(outcome: Outcome) -> JSONResponse:
+    done = RunState.WAITING if outcome.waiting else RunState.FINISHED
     body = {
         "run": outcome.run_id,
         "workflow": outcome.workflow,
-        "state": RunState.FAILED if outcome.error else RunState.FINISHED,
+        "state": RunState.FAILED if outcome.error else done,
         "error": outcome.error,
+        "waiting": outcome.waiting,
         "steps": _shown(outcome.steps),
         "stale": outcome.stale,
     }
     if outcome.faults:
         body["faults"] = outcome.faults
+    if outcome.waiting:
+        return JSONResponse(body, 202, headers={"Location": _place(outcome.run_id)})
     return JSONResponse(body, 200 if not outcome.error else 422 if outcome.refused else 502)
 
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Any
 from uuid import uuid4
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SYNC = "sync"
 """Leases of syncs, by the run's id in the log of runs; several attempts may hold one at once."""
+WORKFLOW = "workflow"
+"""Exclusive leases of workflows' runs, by the run's id."""
 
 _KEPT = timedelta(days=7)
 """For so long a lease that has ended is kept, where nobody acts on it."""
@@ -93,12 +95,18 @@ class Lease:
                 return
         tell()
 
-    def _beat(self) -> bool:
-        """Postpones the end; False if the row is no longer this holder's."""
+    def is_kept(self, db: sa.Connection) -> bool:
+        """Does a heartbeat in the caller's transaction; False if the row is no longer this
+        holder's. Until the transaction ends nobody else can take the lease, and then it has its
+        whole length left."""
         mine = sa.and_(_at(self.kind, self.name), _C.slot == self.slot, _C.holder == self.holder)
         postponed = sa.update(leases).where(mine).values(ends_at=_after(self.terms.length))
+        return db.execute(postponed).rowcount == 1
+
+    def _beat(self) -> bool:
+        """Postpones the end; False if the row is no longer this holder's."""
         with self.engine.begin() as db:
-            return db.execute(postponed).rowcount == 1
+            return self.is_kept(db)
 
     def _keep(self) -> None:
         pause = self.terms.beat
@@ -187,6 +195,14 @@ def _kept(lease: Lease) -> Iterator[Lease | None]:
             thread.join(lease.terms.beat)
     finally:
         lease.engine.dispose()
+
+
+def ends_at(engine: sa.Engine, kind: str, name: str) -> datetime | None:
+    """When the exclusive lease of a name ends unless its holder's next heartbeat postpones it."""
+    found = sa.select(_C.ends_at).where(_at(kind, name), _C.slot == "")
+    with engine.connect() as db:
+        ends: datetime | None = db.scalar(found)
+    return ends
 
 
 def is_alive(db: sa.Connection, kind: str, name: str) -> bool:

@@ -1,32 +1,40 @@
 """What workflows have done: noted before and after each request, so that a run can go on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.warehouse import leases
 from brex_sync.warehouse.internal import workflow_inputs, workflow_runs, workflow_steps, writes
+from brex_sync.warehouse.leases import Lease, LeaseLost
 from brex_sync.warehouse.retrying import attempts
+
+SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=1)
+"""Between two looks of a run that waits is a tenth of the time it has waited, within these."""
 
 
 class RunState(StrEnum):
-    """How a run stands. One that is INTERRUPTED is noted as running, and nobody performs it."""
+    """How a run stands. One that is INTERRUPTED is noted as running, and nobody performs it; of one
+    that is WAITING that is as it should be until its next look."""
 
     RUNNING = "running"
+    WAITING = "waiting"
     INTERRUPTED = "interrupted"
     FINISHED = "finished"
     FAILED = "failed"
 
 
 class StepState(StrEnum):
-    """How a step stands; BEGUN: it was sent, and what came of it is not known. NEW is not noted."""
+    """How a step stands; BEGUN: it was sent, and what came of it is not known; WAITING: what was
+    looked at is not yet as it is to be. NEW is not noted."""
 
     NEW = "new"
+    WAITING = "waiting"
     BEGUN = "begun"
     DONE = "done"
     REFUSED = "refused"
@@ -34,7 +42,8 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a workflow."""
+    """A run of a workflow. `confirmed` is what a person agreed to, `confirmed_by` who; the last
+    three are of one that waits."""
 
     run_id: str
     connection: str
@@ -44,6 +53,20 @@ class Run:
     finished_at: datetime | None
     state: RunState
     message: str | None
+    confirmed: str | None
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+    waits_for: str | None
+    waits_since: datetime | None
+    next_look_at: datetime | None
+
+    @property
+    def waiting(self) -> str | None:
+        """What it waits for, since when, and when it is looked at next; None if it does not."""
+        if self.state is not RunState.WAITING or not (self.waits_since and self.next_look_at):
+            return None
+        since, look = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (self.waits_since, self.next_look_at))
+        return f"{self.waits_for} (since {since}; next look at {look})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +105,26 @@ class Write:
     trace_id: str | None
 
 
-@contextmanager
-def claimed(engine: sa.Engine, run_id: str) -> Iterator[bool]:
-    """Whether this process alone may perform a run, for as long as the block lasts.
-
-    The lock is on a connection of its own; Postgres lets go of it when the process dies.
-    """
-    alone = sa.create_engine(engine.url, poolclass=sa.NullPool)
-    with alone.connect() as db:
-        try:
-            yield bool(db.scalar(sa.select(sa.func.pg_try_advisory_lock(_lock_of(run_id)))))
-        finally:
-            with suppress(sa.exc.DBAPIError):
-                db.execute(sa.select(sa.func.pg_advisory_unlock_all()))
-
-
 def open_run(
-    engine: sa.Engine, run_id: str, connection: str, workflow: str, asked_by: str, sealed: str
+    engine: sa.Engine,
+    run_id: str,
+    connection: str,
+    workflow: str,
+    asked_by: str,
+    sealed: str,
+    confirmed: str | None = None,
 ) -> str | None:
-    """Notes that a run begins; what it was first given, sealed, if it has begun before."""
+    """Notes that a run begins; what it was first given, sealed, if it has begun before.
+
+    `confirmed` is what whoever asks for it agreed to.
+    """
     fresh = {
         "run_id": run_id,
         "connection": connection,
         "workflow": workflow,
         "asked_by": asked_by,
         "state": RunState.RUNNING,
+        **_agreed(confirmed, asked_by),
     }
     with engine.begin() as db:
         begun = insert(workflow_runs).values(fresh).on_conflict_do_nothing()
@@ -114,6 +132,12 @@ def open_run(
             db.execute(sa.insert(workflow_inputs).values(run_id=run_id, sealed=sealed))
             return None
         return _sealed(db, run_id)
+
+
+def _agreed(confirmed: str | None, by: str) -> dict[str, Any]:
+    if confirmed is None:
+        return {}
+    return {"confirmed": confirmed, "confirmed_by": by, "confirmed_at": sa.func.now()}
 
 
 def sealed_of(engine: sa.Engine, run_id: str) -> str | None:
@@ -161,10 +185,15 @@ def writes_of(engine: sa.Engine, run_id: str) -> list[Write]:
         return [Write(*row) for row in rows]
 
 
-def begin_write(engine: sa.Engine, who: tuple[str, str, str, str], step: StepNote, key: str) -> int:
+def begin_write(
+    engine: sa.Engine, lease: Lease, who: tuple[str, str, str, str], step: StepNote, key: str
+) -> int:
     """Notes, before it is sent, that a write begins; answers with its number in the record.
 
     `who` is the run, its connection and workflow, and who asks for it now.
+
+    Raises:
+        LeaseLost: another process has taken the run over; nothing was noted, and must be sent.
     """
     run = dict(zip(("run_id", "connection", "workflow", "asked_by"), who, strict=True))
     request = {"step": step.step, "method": step.method, "path": step.path, "body": step.body}
@@ -172,6 +201,7 @@ def begin_write(engine: sa.Engine, who: tuple[str, str, str, str], step: StepNot
     note = insert(workflow_steps).values(row)
     for attempt in attempts():
         with attempt, engine.begin() as db:
+            _fence(db, lease)
             db.execute(
                 note.on_conflict_do_update(
                     index_elements=list(workflow_steps.primary_key),
@@ -185,6 +215,7 @@ def begin_write(engine: sa.Engine, who: tuple[str, str, str, str], step: StepNot
 
 def end_write(
     engine: sa.Engine,
+    lease: Lease,
     run_id: str,
     step: str,
     number: int,
@@ -192,7 +223,8 @@ def end_write(
     answer: Answer,
     kept: Any = None,
 ) -> None:
-    """Notes what came of a write, in the record and in the run."""
+    """Notes what came of a write in the record; and in the run, unless another process has taken
+    that over, which asks again with the same key."""
     s = workflow_steps.c
     refused = 1 if state is StepState.REFUSED else 0
     ended = None if state is StepState.BEGUN else sa.func.now()
@@ -210,55 +242,154 @@ def end_write(
                     trace_id=answer.trace_id,
                 )
             )
+            if lease.is_kept(db):
+                db.execute(
+                    sa.update(workflow_steps)
+                    .where(s.run_id == run_id, s.step == step)
+                    .values(
+                        state=state, refusals=s.refusals + refused, finished_at=ended, **answered
+                    )
+                )
+
+
+def note_read(engine: sa.Engine, lease: Lease, run_id: str, step: StepNote) -> None:
+    """Notes what was kept of something that was looked at. Raises LeaseLost."""
+    row = _looked(run_id, step) | {"kept": step.kept, "finished_at": sa.func.now()}
+    seen = {name: row[name] for name in ("state", "kept", "finished_at")}
+    note = insert(workflow_steps).values(row)
+    for attempt in attempts():
+        with attempt, engine.begin() as db:
+            _fence(db, lease)
             db.execute(
-                sa.update(workflow_steps)
-                .where(s.run_id == run_id, s.step == step)
-                .values(state=state, refusals=s.refusals + refused, finished_at=ended, **answered)
+                note.on_conflict_do_update(
+                    index_elements=list(workflow_steps.primary_key),
+                    set_=seen,
+                    where=workflow_steps.c.state == StepState.WAITING,
+                )
             )
 
 
-def note_read(engine: sa.Engine, run_id: str, step: StepNote) -> None:
-    """Notes what was kept of something that was looked at."""
-    row = {
+def _looked(run_id: str, step: StepNote) -> dict[str, Any]:
+    return {
         "run_id": run_id,
         "step": step.step,
         "method": step.method,
         "path": step.path,
         "state": step.state,
         "refusals": 0,
-        "kept": step.kept,
-        "finished_at": sa.func.now(),
     }
-    for attempt in attempts():
-        with attempt, engine.begin() as db:
-            db.execute(insert(workflow_steps).values(row).on_conflict_do_nothing())
 
 
-def note_kept(engine: sa.Engine, run_id: str, step: str, kept: Any) -> None:
-    """Notes what is known of a write that is not done yet."""
+def note_kept(engine: sa.Engine, lease: Lease, run_id: str, step: str, kept: Any) -> None:
+    """Notes what is known of a write that is not done yet. Raises LeaseLost."""
     s = workflow_steps.c
     with engine.begin() as db:
+        _fence(db, lease)
         db.execute(
             sa.update(workflow_steps).where(s.run_id == run_id, s.step == step).values(kept=kept)
         )
 
 
-def close_run(engine: sa.Engine, run_id: str, message: str | None) -> None:
-    """Notes how a run ended: finished, or failed with a message."""
+def suspend(
+    engine: sa.Engine,
+    lease: Lease,
+    run_id: str,
+    step: StepNote,
+    waits_for: str,
+    patience: timedelta,
+) -> bool:
+    """Notes that a run waits at a step; False once it has done so for `patience`.
+
+    That is counted by Postgres's clock from the step's first note since the run last failed.
+
+    Raises:
+        LeaseLost: another process has taken the run over.
+    """
+    s = workflow_steps.c
+    mine = sa.and_(s.run_id == run_id, s.step == step.step)
+    for attempt in attempts():
+        with attempt, engine.begin() as db:
+            _fence(db, lease)
+            db.execute(
+                insert(workflow_steps).values(_looked(run_id, step)).on_conflict_do_nothing()
+            )
+            since, waited = db.execute(
+                sa.select(s.begun_at, sa.func.now() - s.begun_at).where(mine)
+            ).one()
+            if waited >= patience:
+                return False
+            pause = min(max(waited / 10, SOONEST), LATEST)
+            waits = {"waits_for": waits_for, "waits_since": since, "message": None}
+            look = {"state": RunState.WAITING, "next_look_at": sa.func.now() + pause}
+            _change(db, run_id, **waits, **look)
+    return True
+
+
+def close_run(engine: sa.Engine, lease: Lease, run_id: str, message: str | None) -> None:
+    """Notes how a run ended: finished, or failed with a message. Raises LeaseLost."""
     state = RunState.FAILED if message else RunState.FINISHED
     ended = {"state": state, "message": message, "finished_at": sa.func.now()}
     for attempt in attempts():
         with attempt, engine.begin() as db:
-            db.execute(
-                sa.update(workflow_runs).where(workflow_runs.c.run_id == run_id).values(ended)
-            )
+            _fence(db, lease)
+            _change(db, run_id, **ended, **_NO_WAIT)
 
 
-def reopen_run(engine: sa.Engine, run_id: str) -> None:
-    """Notes that a run goes on."""
-    again = {"state": RunState.RUNNING, "message": None, "finished_at": None}
+def reopen_run(
+    engine: sa.Engine, lease: Lease, run_id: str, confirmed: str | None, by: str
+) -> None:
+    """Notes that a run goes on; of one that waited, that it is looked at again soon in case this
+    process dies. One that failed waits as long again. `confirmed` is what `by` agreed to just now.
+    Raises LeaseLost."""
+    soon = sa.case((workflow_runs.c.next_look_at.is_not(None), sa.func.now() + SOONEST))
+    again = {"state": RunState.RUNNING, "message": None, "finished_at": None, "next_look_at": soon}
+    s, failed = workflow_steps.c, workflow_runs.c.state == RunState.FAILED
+    of_it = sa.select(workflow_runs).where(workflow_runs.c.run_id == run_id, failed).exists()
+    waits = (s.run_id == run_id) & (s.state == StepState.WAITING)
     with engine.begin() as db:
-        db.execute(sa.update(workflow_runs).where(workflow_runs.c.run_id == run_id).values(again))
+        _fence(db, lease)
+        db.execute(sa.delete(workflow_steps).where(waits, of_it))
+        _change(db, run_id, **again, **_agreed(confirmed, by))
+
+
+def due(engine: sa.Engine, connection: str) -> list[str]:
+    """The runs of a connection that wait and are to be looked at now, those included whose look
+    was cut off."""
+    r = workflow_runs.c
+    waits = r.state.in_((RunState.WAITING, RunState.RUNNING)) & (r.next_look_at <= sa.func.now())
+    idle = ~leases.alive(leases.WORKFLOW, r.run_id)
+    wanted = sa.select(r.run_id).where(r.connection == connection, waits, idle)
+    with engine.connect() as db:
+        return list(db.scalars(wanted.order_by(r.next_look_at)))
+
+
+def look_now(engine: sa.Engine, connection: str) -> None:
+    """Has the runs of a connection that wait looked at now: something has changed at Brex."""
+    r = workflow_runs.c
+    waiting = (r.connection == connection) & (r.state == RunState.WAITING)
+    with engine.begin() as db:
+        db.execute(sa.update(workflow_runs).where(waiting).values(next_look_at=sa.func.now()))
+
+
+def give_up_waiting(engine: sa.Engine, run_id: str, message: str) -> None:
+    """Notes that a run that waits cannot go on by itself."""
+    waiting = (workflow_runs.c.run_id == run_id) & workflow_runs.c.next_look_at.is_not(None)
+    ended = {"state": RunState.FAILED, "message": message, "finished_at": sa.func.now()}
+    with engine.begin() as db:
+        db.execute(sa.update(workflow_runs).where(waiting).values(**ended, **_NO_WAIT))
+
+
+_NO_WAIT = {"waits_for": None, "waits_since": None, "next_look_at": None}
+
+
+def _fence(db: sa.Connection, lease: Lease) -> None:
+    """Keeps a process that woke up after another took its run over from committing."""
+    if not lease.is_kept(db):
+        raise LeaseLost(f"run {lease.name} was taken over by another process")
+
+
+def _change(db: sa.Connection, run_id: str, **values: Any) -> None:
+    db.execute(sa.update(workflow_runs).where(workflow_runs.c.run_id == run_id).values(values))
 
 
 def _sealed(db: sa.Connection, run_id: str) -> str | None:
@@ -269,7 +400,8 @@ def _sealed(db: sa.Connection, run_id: str) -> str | None:
 
 
 def _runs(engine: sa.Engine, condition: sa.ColumnElement[bool], most: int) -> list[Run]:
-    statement = sa.select(workflow_runs, _held()).where(condition)
+    held = leases.alive(leases.WORKFLOW, workflow_runs.c.run_id).label("held")
+    statement = sa.select(workflow_runs, held).where(condition)
     with engine.connect() as db:
         rows = db.execute(statement.order_by(workflow_runs.c.asked_at.desc()).limit(most)).all()
     runs = []
@@ -279,18 +411,3 @@ def _runs(engine: sa.Engine, condition: sa.ColumnElement[bool], most: int) -> li
         state = RunState.INTERRUPTED if cut_off else RunState(values["state"])
         runs.append(Run(**values | {"state": state}))
     return runs
-
-
-def _lock_of(run_id: Any) -> sa.ColumnElement[int]:
-    return sa.func.hashtextextended(sa.literal("brex_sync.workflow.").op("||")(run_id), 0)
-
-
-def _held() -> sa.ColumnElement[bool]:
-    """Whether somebody performs the run of a row: holds its lock."""
-    text = sa.text(
-        "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-        "AND ((classid::bigint << 32) | objid::bigint) "
-        "= hashtextextended('brex_sync.workflow.' || workflow_runs.run_id, 0)) AS held"
-    )
-    return text  # type: ignore[return-value]

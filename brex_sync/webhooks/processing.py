@@ -27,7 +27,7 @@ from brex_sync.streams.declare import EventTable, Stream
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.refetch import refetch
 from brex_sync.sync.walking import prepare
-from brex_sync.warehouse import checkpoints, inbox, load, unavailable
+from brex_sync.warehouse import checkpoints, inbox, load, unavailable, workflow_runs
 from brex_sync.warehouse.checkpoints import Counts, Fenced, Slice
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.inbox import Event, Fate, Outcome
@@ -37,6 +37,8 @@ from brex_sync.webhooks.events import EVENT_TYPES, EventType, Malformed
 
 log = logging.getLogger(__name__)
 
+USERS = "users"
+"""The stream whose changes workflows wait for, such as that somebody accepts an invitation."""
 KIND = "webhook"
 """What others are told that rows changed by."""
 BATCH = 100
@@ -117,6 +119,8 @@ async def _work_off(desk: Desk, events: list[Event], seconds: float) -> None:
             log.warning("%s: event %s: %s", desk.connection, one.id, one.note)
     news = list(_news(desk, batch, datetime.now(UTC)))
     await asyncio.to_thread(inbox.conclude, desk.engine, desk.connection, outcomes, news)
+    if any(stream == USERS for stream, _ in batch.rows()):
+        await asyncio.to_thread(workflow_runs.look_now, desk.engine, desk.connection)
 
 
 def _closed(desk: Desk) -> dict[str, str]:

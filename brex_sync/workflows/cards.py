@@ -4,8 +4,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from brex_sync.workflows.declare import Inputs, Steps, workflow, write
+from brex_sync.workflows.declare import Call, Inputs, Steps, workflow, write
 from brex_sync.workflows.fields import Address, Amount, Day, Period, Text, minor
+
+ISSUE = Call("POST /v2/cards", scope="cards", refetch="cards")
+LOCK = Call("POST /v2/cards/{id}/lock", scope="cards", refetch="cards")
+UNLOCK = Call("POST /v2/cards/{id}/unlock", scope="cards", refetch="cards")
+TERMINATE = Call("POST /v2/cards/{id}/terminate", scope="cards", refetch="cards")
 
 Reason = Literal[
     "CARD_DAMAGED",
@@ -77,39 +82,31 @@ def _spends(given: NewCard) -> str:
     return f"The card {given.card_name!r} can be spent from at once."
 
 
-@workflow(confirm=_spends)
+@workflow(ISSUE, confirm=_spends)
 def issue_card(given: NewCard) -> Steps:
     """Issue a card, virtual or physical, with a limit of its own or under its user's."""
     body = card_body(given.user_id, given.card_name, given.limit, given.period, given.lock_after)
     if given.mailing_address is not None:
         address = given.mailing_address.model_dump(exclude_none=True)
         body |= {"card_type": "PHYSICAL", "mailing_address": address}
-    yield write("issue card", "POST /v2/cards", body=body, refetch="cards")
+    yield write("issue card", ISSUE, body=body)
 
 
-@workflow()
+@workflow(LOCK)
 def lock_card(given: CardWithReason) -> Steps:
     """Lock a card, until it is unlocked."""
     body = {"reason": given.reason, "description": given.note}
-    yield write(
-        "lock card", "POST /v2/cards/{id}/lock", id=given.card_id, body=body, refetch="cards"
-    )
+    yield write("lock card", LOCK, id=given.card_id, body=body)
 
 
-@workflow()
+@workflow(UNLOCK)
 def unlock_card(given: Card) -> Steps:
     """Unlock a card that is locked."""
-    yield write("unlock card", "POST /v2/cards/{id}/unlock", id=given.card_id, refetch="cards")
+    yield write("unlock card", UNLOCK, id=given.card_id)
 
 
-@workflow(confirm=lambda given: f"Card {given.card_id} is ended for good.")
+@workflow(TERMINATE, confirm=lambda given: f"Card {given.card_id} is ended for good.")
 def terminate_card(given: CardWithReason) -> Steps:
     """Terminate a card: it can never be used again."""
     body = {"reason": given.reason, "description": given.note}
-    yield write(
-        "terminate card",
-        "POST /v2/cards/{id}/terminate",
-        id=given.card_id,
-        body=body,
-        refetch="cards",
-    )
+    yield write("terminate card", TERMINATE, id=given.card_id, body=body)

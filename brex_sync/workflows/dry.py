@@ -6,13 +6,13 @@ from typing import Any
 
 from brex_sync.brex.client import BrexClient
 from brex_sync.workflows import sending
-from brex_sync.workflows.declare import Inputs, Kept, Step, Workflow
+from brex_sync.workflows.declare import Inputs, Kept, Step, Taken, Workflow, each_once
 from brex_sync.workflows.masking import masked
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A write that would be sent. Bank numbers in the body are cut."""
+    """A write that would be sent, or a wait. Bank numbers in the body are cut."""
 
     step: str
     method: str
@@ -26,14 +26,19 @@ async def rehearse(client: BrexClient, workflow: Workflow, inputs: Inputs) -> li
 
     Raises:
         BadInputs: they cannot be used.
+        WorkflowError: a call is not declared, or a name stands for two steps.
         BrexError: something could not be looked at.
     """
     planned: list[Planned] = []
+    taken = Taken()
 
     async def answer(step: Step) -> Any:
-        if not step.writes:
+        workflow.check(step)
+        again = taken.again(step)
+        if step.until is None and not step.writes:
             return await sending.look(client, step)
-        planned.append(Planned(step.name, step.method, step.url, masked(step.body)))
+        if not again:
+            planned.append(_planned(step))
         return _stand_in(step)
 
     steps = workflow.steps(inputs)
@@ -43,10 +48,17 @@ async def rehearse(client: BrexClient, workflow: Workflow, inputs: Inputs) -> li
             if isinstance(wish, Step):
                 wish = steps.send(await answer(wish))
             else:
-                wish = steps.send([await answer(step) for step in wish])
+                answers = {step.name: await answer(step) for step in each_once(wish)}
+                wish = steps.send([answers[step.name] for step in wish])
     except StopIteration:
         return planned
 
 
+def _planned(step: Step) -> Planned:
+    told = step.name if step.until is None else f"{step.name}, waiting {step.until}"
+    return Planned(told, step.method, step.url, masked(step.body))
+
+
 def _stand_in(step: Step) -> Kept:
-    return {name: f"{name}-of-{step.name.replace(' ', '-')}" for name in step.keep}
+    made = {name: f"{name}-of-{step.name.replace(' ', '-')}" for name in step.keep}
+    return made if step.until is None else made | {step.until.field: step.until.reaches}

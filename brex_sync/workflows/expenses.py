@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
 from brex_sync.brex.uploads import LARGEST
 from brex_sync.workflows.declare import (
     BadInputs,
+    Call,
     File,
     Inputs,
     Step,
@@ -20,8 +21,14 @@ from brex_sync.workflows.declare import (
     write,
 )
 from brex_sync.workflows.fields import Text
-from brex_sync.workflows.lines import from_csv, read_csv, refuse_files
+from brex_sync.workflows.lines import distinct, from_csv, read_csv, refuse_files
 from brex_sync.workflows.sending import digest_of
+
+LOOK = Call("GET /v1/expenses/{id}", scope="expenses.card.readonly")
+SET_MEMO = Call("PUT /v1/expenses/card/{id}", scope="expenses.card", refetch="expenses")
+ATTACH = Call(
+    "POST /v1/expenses/card/{id}/receipt_upload", scope="expenses.card", refetch="expenses"
+)
 
 MAP = "receipts.csv"
 """In a folder of receipts: which file belongs to which expense, where their names don't say."""
@@ -38,7 +45,9 @@ class Memo(Inputs):
 class Memos(Inputs):
     """Memos to set."""
 
-    memos: Annotated[list[Memo], from_csv(Memo, "expense_id")] = Field(
+    memos: Annotated[
+        list[Memo], from_csv(Memo, "expense_id"), distinct("expense_id", "has several memos")
+    ] = Field(
         min_length=1,
         description="A CSV file with the columns expense_id and memo; or the same as a list.",
         json_schema_extra={"path": True},
@@ -46,10 +55,8 @@ class Memos(Inputs):
 
 
 def _looks(expense_ids: Sequence[str]) -> list[Step]:
-    path = "/v1/expenses/{id}"
-    return [
-        read(f"look at {key}", path, id=key, keep=("id", "expense_type")) for key in expense_ids
-    ]
+    kept = ("id", "expense_type")
+    return [read(f"look at {key}", LOOK, id=key, keep=kept) for key in expense_ids]
 
 
 def _check_cards(expenses: Sequence[dict[str, Any]]) -> None:
@@ -58,17 +65,16 @@ def _check_cards(expenses: Sequence[dict[str, Any]]) -> None:
         raise BadInputs([f"{e['id']} is no card expense, but {e['expense_type']}" for e in others])
 
 
-@workflow()
+@workflow(LOOK, SET_MEMO)
 def set_memos(given: Memos) -> Steps:
     """Set the memos of card expenses, many at once."""
     _check_cards((yield _looks([one.expense_id for one in given.memos])))
     yield [
         write(
             f"set memo of {one.expense_id}",
-            "PUT /v1/expenses/card/{id}",
+            SET_MEMO,
             id=one.expense_id,
             body={"memo": one.memo},
-            refetch="expenses",
         )
         for one in given.memos
     ]
@@ -143,7 +149,11 @@ def _fault_of(path: Path) -> str | None:
 class Receipts(Inputs):
     """Receipts to attach."""
 
-    folder: Annotated[list[Receipt], BeforeValidator(_from_folder)] = Field(
+    folder: Annotated[
+        list[Receipt],
+        BeforeValidator(_from_folder),
+        distinct("file.path.name", "names several files, or a file of several expenses"),
+    ] = Field(
         min_length=1,
         description=f"A folder of files named after their expenses (expense_1.pdf, a second one "
         f"expense_1--2.pdf), or with a {MAP} that has the columns file and expense_id.",
@@ -151,18 +161,12 @@ class Receipts(Inputs):
     )
 
 
-@workflow()
+@workflow(LOOK, ATTACH)
 def attach_receipts(given: Receipts) -> Steps:
     """Attach the receipts in a folder to their card expenses."""
     expense_ids = dict.fromkeys(one.expense_id for one in given.folder)
     _check_cards((yield _looks(list(expense_ids))))
     yield [
-        upload(
-            f"attach {one.file.path.name}",
-            "/v1/expenses/card/{id}/receipt_upload",
-            one.file,
-            id=one.expense_id,
-            refetch="expenses",
-        )
+        upload(f"attach {one.file.path.name}", ATTACH, one.file, id=one.expense_id)
         for one in given.folder
     ]

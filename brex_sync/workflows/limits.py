@@ -4,8 +4,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from brex_sync.workflows.declare import Inputs, Steps, workflow, write
+from brex_sync.workflows.declare import Call, Inputs, Steps, workflow, write
 from brex_sync.workflows.fields import Amount, Day, Text, maybe_minor, minor
+
+CREATE = Call("POST /v2/spend_limits", scope="budgets", refetch="spend_limits")
+UPDATE = Call("PUT /v2/spend_limits/{id}", scope="budgets", refetch="spend_limits")
 
 Recurrence = Literal["PER_WEEK", "PER_MONTH", "PER_QUARTER", "PER_YEAR", "ONE_TIME"]
 Switch = Literal["ENABLED", "DISABLED"]
@@ -42,7 +45,9 @@ class NewLimit(Inputs):
     auto_create_limit_cards_setting: Cards = Field("DISABLED", description="Make cards by itself?")
 
 
-@workflow(confirm=lambda given: f"{given.limit} can be spent from the limit {given.name!r}.")
+@workflow(
+    CREATE, confirm=lambda given: f"{given.limit} can be spent from the limit {given.name!r}."
+)
 def create_spend_limit(given: NewLimit) -> Steps:
     """Create a spend limit."""
     own = {"limit", "firmness", "transaction_limit"}
@@ -54,7 +59,7 @@ def create_spend_limit(given: NewLimit) -> Steps:
         },
         "transaction_limit": maybe_minor(given.transaction_limit),
     }
-    yield write("create limit", "POST /v2/spend_limits", body=body, refetch="spend_limits")
+    yield write("create limit", CREATE, body=body)
 
 
 class LimitChange(Inputs):
@@ -93,7 +98,7 @@ def _allows(given: LimitChange) -> str | None:
     return f"What can be spent from {given.spend_limit_id} changes."
 
 
-@workflow(confirm=_allows)
+@workflow(UPDATE, confirm=_allows)
 def update_spend_limit(given: LimitChange) -> Steps:
     """Change a spend limit: how much, for whom, how long."""
     own = {"spend_limit_id", "limit", "firmness", "transaction_limit", "take_away"}
@@ -104,10 +109,4 @@ def update_spend_limit(given: LimitChange) -> Steps:
     if given.transaction_limit:
         body["transaction_limit"] = minor(given.transaction_limit)
     body |= {f"set_{name}_null": True for name in given.take_away}
-    yield write(
-        "update limit",
-        "PUT /v2/spend_limits/{id}",
-        id=given.spend_limit_id,
-        body=body,
-        refetch="spend_limits",
-    )
+    yield write("update limit", UPDATE, id=given.spend_limit_id, body=body)

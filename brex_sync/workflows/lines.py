@@ -5,12 +5,13 @@ Whoever asks over HTTP gives the lines themselves: no file of this machine is re
 
 import csv
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BeforeValidator, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationError, ValidationInfo
 
-from brex_sync.workflows.declare import BadInputs, Inputs, Workflow
+from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowError
 
 FILES = {"files": True}
 """The validation context of those who may name files."""
@@ -28,6 +29,23 @@ def from_csv(line: type[Inputs], key: str) -> BeforeValidator:
         return read_csv(Path(given), line, key)
 
     return BeforeValidator(read)
+
+
+def distinct(key: str, told: str) -> AfterValidator:
+    """Lets a line that is given twice count once; two that have one `key` and differ are refused.
+
+    `key` is the dotted name of an attribute, and `told` what is wrong, after the key's value.
+    """
+
+    def once(lines: list[Any]) -> list[Any]:
+        found: dict[Any, Any] = {}
+        for line in lines:
+            value = attrgetter(key)(line)
+            if found.setdefault(value, line) != line:
+                raise ValueError(f"{value} {told}")
+        return list(found.values())
+
+    return AfterValidator(once)
 
 
 def refuse_files(info: ValidationInfo) -> None:
@@ -109,8 +127,18 @@ def read_inputs(kind: type[Inputs], given: Any, *, files: bool) -> Inputs:
 
 
 def read_back(workflow: Workflow, stored: str) -> Inputs:
-    """Inputs that were stored as JSON."""
-    return workflow.inputs.model_validate_json(stored, context=FILES)
+    """Inputs that were stored as JSON.
+
+    Raises:
+        WorkflowError: another version of the workflow took them, and this one does not.
+    """
+    try:
+        return workflow.inputs.model_validate_json(stored, context=FILES)
+    except ValidationError as error:
+        raise WorkflowError(
+            f"what the run was begun with is no input of {workflow.name} any more "
+            f"({'; '.join(faults_of(error))}): begin another run for what is left"
+        ) from None
 
 
 def faults_of(error: ValidationError) -> list[str]:

@@ -4,11 +4,30 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from brex_sync.workflows.cards import Reason, card_body
-from brex_sync.workflows.declare import BadInputs, Inputs, Steps, read, read_all, workflow, write
+from brex_sync.workflows.cards import ISSUE, LOCK, TERMINATE, Reason, card_body
+from brex_sync.workflows.declare import (
+    BadInputs,
+    Call,
+    Inputs,
+    Steps,
+    read,
+    read_all,
+    wait_until,
+    workflow,
+    write,
+)
 from brex_sync.workflows.fields import NONE, Amount, AmountOrNone, Email, Period, Text, minor
 
+INVITE = Call("POST /v2/users", scope="users", refetch=("users", "user_limits"))
+UPDATE = Call("PUT /v2/users/{id}", scope="users", refetch="users")
+SET_LIMIT = Call("POST /v2/users/{id}/limit", scope="users", refetch="user_limits")
+LOOK = Call("GET /v2/users/{id}", scope="users.readonly")
+LOOK_AT_SELF = Call("GET /v2/users/me", scope="users.readonly")
+LIST_CARDS = Call("GET /v2/cards", scope="cards.readonly")
+
 ENDED = "TERMINATED"
+GONE = ("ARCHIVED", "CLOSED", "DELETED", "DISABLED")
+"""What somebody is who will not become ACTIVE by accepting an invitation."""
 
 
 class NewPerson(Inputs):
@@ -40,23 +59,23 @@ def _spends(given: NewPerson) -> str | None:
     return f"{given.email} gets money to spend at once." if may_spend else None
 
 
-@workflow(confirm=_spends)
+@workflow(INVITE, SET_LIMIT, LOOK, ISSUE, confirm=_spends)
 def invite_user(given: NewPerson) -> Steps:
-    """Invite somebody, with manager, department, limit and a card in one go."""
+    """Invite somebody, with manager, department, limit and a card in one go.
+
+    The card is issued once they have accepted the invitation and are ACTIVE, as in the example of
+    Brex's Team API; until then the run waits.
+    """
     later = {"monthly_limit", "card_name", "limit", "period"}
     body = given.model_dump(exclude=later, exclude_none=True)
-    user = yield write("invite", "POST /v2/users", body=body, refetch=("users", "user_limits"))
+    user = yield write("invite", INVITE, body=body)
     if given.monthly_limit:
-        yield write(
-            "set limit",
-            "POST /v2/users/{id}/limit",
-            id=user["id"],
-            body={"monthly_limit": minor(given.monthly_limit)},
-            refetch="user_limits",
-        )
+        limit = {"monthly_limit": minor(given.monthly_limit)}
+        yield write("set limit", SET_LIMIT, id=user["id"], body=limit)
     if given.card_name:
+        yield wait_until("accept invitation", LOOK, id=user["id"], reaches="ACTIVE", never=GONE)
         body = card_body(user["id"], given.card_name, given.limit, given.period)
-        yield write("issue card", "POST /v2/cards", body=body, refetch="cards")
+        yield write("issue card", ISSUE, body=body)
 
 
 class Leaver(Inputs):
@@ -75,33 +94,26 @@ def _ends_cards(given: Leaver) -> str | None:
     return f"All cards of {given.user_id} are ended for good."
 
 
-@workflow(confirm=_ends_cards)
+@workflow(LOOK_AT_SELF, LOOK, LIST_CARDS, LOCK, TERMINATE, UPDATE, confirm=_ends_cards)
 def offboard_user(given: Leaver) -> Steps:
     """Offboard somebody: lock or terminate their cards, and disable them."""
-    own = yield read("look at own user", "/v2/users/me")
+    own = yield read("look at own user", LOOK_AT_SELF)
     if own["id"] == given.user_id:
         raise BadInputs(["user_id: the credential is this user's own, and would end with it"])
-    yield read("look at user", "/v2/users/{id}", id=given.user_id)
-    cards = yield read_all("list cards", "/v2/cards", user_id=given.user_id, keep=("id", "status"))
+    yield read("look at user", LOOK, id=given.user_id)
+    cards = yield read_all("list cards", LIST_CARDS, user_id=given.user_id, keep=("id", "status"))
     done = {ENDED, "LOCKED"} if given.cards == "lock" else {ENDED}
     yield [
         write(
             f"{given.cards} card {card['id']}",
-            f"POST /v2/cards/{{id}}/{given.cards}",
+            LOCK if given.cards == "lock" else TERMINATE,
             id=card["id"],
             body={"reason": given.reason},
-            refetch="cards",
         )
         for card in cards
         if card["status"] not in done
     ]
-    yield write(
-        "disable user",
-        "PUT /v2/users/{id}",
-        id=given.user_id,
-        body={"status": "DISABLED"},
-        refetch="users",
-    )
+    yield write("disable user", UPDATE, id=given.user_id, body={"status": "DISABLED"})
 
 
 class UserLimit(Inputs):
@@ -118,14 +130,8 @@ def _allows(given: UserLimit) -> str:
     return f"{given.user_id} may spend {allowed}."
 
 
-@workflow(confirm=_allows)
+@workflow(SET_LIMIT, confirm=_allows)
 def set_user_limit(given: UserLimit) -> Steps:
     """Set what somebody may spend a month, or take the limit away."""
     limit = None if given.monthly_limit == NONE else minor(given.monthly_limit)
-    yield write(
-        "set limit",
-        "POST /v2/users/{id}/limit",
-        id=given.user_id,
-        body={"monthly_limit": limit},
-        refetch="user_limits",
-    )
+    yield write("set limit", SET_LIMIT, id=given.user_id, body={"monthly_limit": limit})

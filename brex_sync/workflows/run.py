@@ -6,7 +6,7 @@ them; so it comes to the step at which it stopped, which is sent again with the 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,8 +21,10 @@ from brex_sync.brex.uploads import LinkRefused, put_file
 from brex_sync.connections.vault import Vault
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.refetch import refetch
+from brex_sync.warehouse import leases
 from brex_sync.warehouse import workflow_runs as table
 from brex_sync.warehouse.checkpoints import Fenced
+from brex_sync.warehouse.leases import TERMS, Lease, LeaseLost, Terms
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
 from brex_sync.workflows import sending
@@ -32,14 +34,19 @@ from brex_sync.workflows.declare import (
     Kept,
     Step,
     Steps,
+    Taken,
+    Until,
     Workflow,
     WorkflowError,
+    each_once,
 )
 from brex_sync.workflows.lines import read_back
 from brex_sync.workflows.masking import cut_in, masked
 
 LOOKS_AT_ONCE = 8
 """How many steps that only look are made side by side."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at whether a run that another process holds is free."""
 UNKNOWN = "; whether Brex did it is not known: resumed, it is asked again with the same key"
 
 
@@ -51,6 +58,14 @@ class OtherInputs(WorkflowError):
     """The run was begun with something else."""
 
 
+class Unconfirmed(WorkflowError):
+    """The run spends money or ends something, and nobody has agreed to that: `what` it is."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} That needs a confirmation; nothing was done")
+        self.what = what
+
+
 class StepFailed(WorkflowError):
     """A step, or several that do not depend on one another, did not succeed."""
 
@@ -59,15 +74,24 @@ class StepFailed(WorkflowError):
         self.refused = refused
 
 
+class _Waits(Exception):
+    """A step waits, and so does the run: `told` says for what."""
+
+    def __init__(self, note: StepNote, until: Until, told: str) -> None:
+        super().__init__(told)
+        self.note, self.until, self.told = note, until, told
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A workflow to perform. `run_id` makes it one and the same, however often it is asked for;
-    `by` is who asks, for the record."""
+    `by` is who asks, for the record; `confirmed`: they agree to what it spends or ends."""
 
     workflow: Workflow
     inputs: Inputs
     run_id: str
     by: str
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +100,8 @@ class Outcome:
 
     `steps` are those that stand. `error` says what failed, None where all was done; `faults` what
     was wrong with the inputs, and `refused` that asking again as it is would change nothing.
-    `stale` tells of rows that could not be fetched again, which the next sync mends.
+    `stale` tells of rows that could not be fetched again, which the next sync mends. `waiting` says
+    what the run waits for; it goes on by itself where Dagster or the service runs.
     """
 
     run_id: str
@@ -86,6 +111,7 @@ class Outcome:
     faults: tuple[str, ...] = ()
     refused: bool = False
     stale: tuple[str, ...] = ()
+    waiting: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,8 +119,10 @@ class _Going:
     """A run on its way: what was done before, and what was come to since."""
 
     asked: Asked
+    lease: Lease
     known: Mapping[str, StepNote]
-    seen: set[str] = field(default_factory=set)
+    taken: Taken = field(default_factory=Taken)
+    kept: dict[str, Any] = field(default_factory=dict)
     touched: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -107,71 +135,97 @@ class Performer:
     engine: sa.Engine
     vault: Vault
     store: httpx.AsyncBaseTransport | None = None
+    lease_terms: Terms = TERMS
 
     async def perform(self, asked: Asked) -> Outcome:
         """Does what is not done yet, and fetches the rows concerned again.
 
+        A run that another process held is taken over once that process's lease has ended.
+
         Raises:
-            Busy, OtherInputs: it was not begun.
+            Busy, OtherInputs, Unconfirmed: it was not begun, or another process took it over.
             VaultError: what it was given cannot be sealed or compared.
             sqlalchemy.exc.SQLAlchemyError: the warehouse went away; to be resumed.
         """
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
         )
-        async with self._claimed(asked.run_id):
-            if await asyncio.to_thread(self._is_done, asked):
-                return await asyncio.to_thread(self._outcome, asked)
-            return await self._perform(asked)
+        async with self._claimed(asked.run_id) as lease:
+            try:
+                before = await asyncio.to_thread(self._open, asked, lease)
+                if before is RunState.FINISHED:
+                    return await asyncio.to_thread(self._outcome, asked)
+                return await self._perform(asked, lease, waited=before is RunState.WAITING)
+            except LeaseLost as lost:
+                raise Busy(str(lost)) from None
 
-    async def _perform(self, asked: Asked) -> Outcome:
+    async def _perform(self, asked: Asked, lease: Lease, *, waited: bool) -> Outcome:
         known = await asyncio.to_thread(table.steps_of, self.engine, asked.run_id)
-        going = _Going(asked, {note.step: note for note in known})
+        going = _Going(asked, lease, {note.step: note for note in known})
+        closing = partial(table.close_run, self.engine, lease, asked.run_id)
         failure: WorkflowError | BrexError | None = None
         try:
             await self._drive(going, asked.workflow.steps(asked.inputs))
+        except _Waits as wait:
+            stale = () if waited else await self._refetch(going.touched)
+            if await asyncio.to_thread(self._suspend, going, wait):
+                return await asyncio.to_thread(self._outcome, asked, None, stale)
+            failure = StepFailed(f"{wait.told}: that is {wait.until.patience.days} days", False)
         except (WorkflowError, BrexError) as error:
             failure = error
-        except sa.exc.SQLAlchemyError:
+        except (sa.exc.SQLAlchemyError, LeaseLost):
             raise
         except Exception as error:
             told = f"the workflow itself has a fault: {type(error).__name__}"
-            await asyncio.to_thread(table.close_run, self.engine, asked.run_id, told)
+            await asyncio.to_thread(closing, told)
             raise
         stale = await self._refetch(going.touched)
-        ended = None if failure is None else str(failure)
-        await asyncio.to_thread(table.close_run, self.engine, asked.run_id, ended)
+        await asyncio.to_thread(closing, None if failure is None else str(failure))
         return await asyncio.to_thread(self._outcome, asked, failure, stale)
 
     @asynccontextmanager
-    async def _claimed(self, run_id: str) -> AsyncIterator[None]:
-        claim = table.claimed(self.engine, run_id)
-        mine = await asyncio.to_thread(claim.__enter__)
-        try:
-            if not mine:
-                raise Busy(f"run {run_id} is being performed by another process")
-            yield
-        finally:
-            await asyncio.to_thread(claim.__exit__, None, None, None)
+    async def _claimed(self, run_id: str) -> AsyncIterator[Lease]:
+        """Holds the run's lease, once its holder has let go of it or is known to be dead.
 
-    def _is_done(self, asked: Asked) -> bool:
-        """Notes that the run begins, or goes on; answers whether it had come to its end."""
+        Raises:
+            Busy: a heartbeat shows that the holder lives.
+        """
+        first = None
+        while True:
+            claim = leases.held(self.engine, leases.WORKFLOW, run_id, self.lease_terms)
+            async with _entered(claim) as lease:
+                if lease is not None:
+                    yield lease
+                    return
+            ends = await asyncio.to_thread(leases.ends_at, self.engine, leases.WORKFLOW, run_id)
+            first = first or ends
+            if ends is not None and ends != first:
+                raise Busy(f"run {run_id} is being performed by another process")
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _open(self, asked: Asked, lease: Lease) -> RunState | None:
+        """Notes that the run begins, or goes on, if it may; how it stood before, None if new."""
         given = {"inputs": asked.inputs.model_dump_json()}
         name, run_id = asked.workflow.name, asked.run_id
-        sealed = self.vault.seal(given)
-        before = table.open_run(self.engine, run_id, self.connection, name, asked.by, sealed)
-        if before is None:
-            return False
-        run = table.find(self.engine, run_id)
-        if run is None or (run.connection, run.workflow) != (self.connection, name):
+        run, before = table.find(self.engine, run_id), table.sealed_of(self.engine, run_id)
+        if run is None or before is None:
+            agreed = _agreed(asked, None)
+            sealed = self.vault.seal(given)
+            table.open_run(self.engine, run_id, self.connection, name, asked.by, sealed, agreed)
+            return None
+        if (run.connection, run.workflow) != (self.connection, name):
             raise OtherInputs(f"run {run_id} is of another workflow: begin another run")
         first = self.vault.open(before)["inputs"]
         if read_back(asked.workflow, first) != asked.inputs:
             raise OtherInputs(f"run {run_id} was begun with other inputs: begin another run")
-        if run.state is RunState.FINISHED:
-            return True
-        table.reopen_run(self.engine, run_id)
-        return False
+        if run.state is not RunState.FINISHED:
+            agreed = _agreed(asked, run)
+            table.reopen_run(self.engine, lease, run_id, agreed, asked.by)
+        return run.state
+
+    def _suspend(self, going: _Going, wait: _Waits) -> bool:
+        run_id, patience = going.asked.run_id, wait.until.patience
+        return table.suspend(self.engine, going.lease, run_id, wait.note, wait.told, patience)
 
     async def _drive(self, going: _Going, steps: Steps) -> None:
         try:
@@ -189,7 +243,7 @@ class Performer:
         lost: list[StepFailed] = []
 
         async def make(step: Step) -> Any:
-            if lost and not lost[-1].refused:
+            if lost and (step.until or not lost[-1].refused):
                 return None
             try:
                 return await self._make(going, step)
@@ -197,20 +251,22 @@ class Performer:
                 lost.append(failure)
                 return None
 
-        if any(step.writes for step in steps):
-            answers = [await make(step) for step in steps]
+        wanted = each_once(steps)
+        if any(step.writes for step in wanted):
+            answers = [await make(step) for step in wanted]
         else:
-            answers = await _side_by_side(make, steps)
+            answers = await _side_by_side(make, wanted)
         if lost:
             refused = all(failure.refused for failure in lost)
             raise StepFailed("\n".join(map(str, lost)), refused)
-        return answers
+        by_name = {step.name: answer for step, answer in zip(wanted, answers, strict=True)}
+        return [by_name[step.name] for step in steps]
 
     async def _make(self, going: _Going, step: Step) -> Any:
         """What is kept of a step's answer; made now, unless it was made before."""
-        if step.name in going.seen:
-            raise WorkflowError(f"two steps are called {step.name!r}: each needs its own name")
-        going.seen.add(step.name)
+        going.asked.workflow.check(step)
+        if going.taken.again(step):
+            return going.kept[step.name]
         fresh = StepNote(
             step.name, step.method, step.url, masked(step.body), StepState.NEW, 0, None
         )
@@ -224,13 +280,16 @@ class Performer:
             kept = await self._answer(going, step, note)
         except BrexError as error:
             raise StepFailed(f"{step.name}: {error}", isinstance(error, Refused)) from None
+        going.kept[step.name] = kept
         for stream in step.refetch:
             going.touched.setdefault(stream, []).append(step.id or kept["id"])
         return kept
 
     async def _answer(self, going: _Going, step: Step, note: StepNote) -> Any:
         if note.state is StepState.DONE:
-            return note.kept
+            return sending.distinct(step, note.kept) if step.every else note.kept
+        if step.until is not None:
+            return await self._wait(going, step, step.until, note)
         if not step.writes:
             return await self._look(going, step, note)
         try:
@@ -241,21 +300,48 @@ class Performer:
     async def _look(self, going: _Going, step: Step, note: StepNote) -> Any:
         kept = await sending.look(self.client, step)
         done = replace(note, state=StepState.DONE, kept=kept)
-        await asyncio.to_thread(table.note_read, self.engine, going.asked.run_id, done)
+        await asyncio.to_thread(table.note_read, self.engine, going.lease, going.asked.run_id, done)
         return kept
+
+    async def _wait(self, going: _Going, step: Step, until: Until, note: StepNote) -> Any:
+        """What is kept of a look, if it shows what is waited for.
+
+        One that shows nothing, for whatever reason, is made again later. Where a version that did
+        not wait has begun what comes next, there is nothing to wait for any more.
+        """
+        seen, late = None, any(name not in going.taken for name in going.known)
+        try:
+            kept = await sending.look(self.client, step)
+            seen = kept.get(until.field)
+            shows = f"{until.field} is {seen}"
+        except BrexError as error:
+            if late:
+                raise
+            shows = str(error)
+        if late or seen == until.reaches:
+            done = replace(note, state=StepState.DONE, kept=kept)
+            await asyncio.to_thread(
+                table.note_read, self.engine, going.lease, going.asked.run_id, done
+            )
+            return kept
+        if seen in until.never:
+            raise StepFailed(f"{step.name}: {shows}, and not {until.reaches}", refused=True)
+        waits = replace(note, state=StepState.WAITING)
+        raise _Waits(waits, until, f"{step.name}: waits {until}; {shows}")
 
     async def _write(self, going: _Going, step: Step, note: StepNote) -> Kept:
         asked = going.asked
         who = (asked.run_id, self.connection, asked.workflow.name, asked.by)
         key = key_of(asked.run_id, step.name, note.refusals)
-        number = await asyncio.to_thread(table.begin_write, self.engine, who, note, key)
-        ending = partial(table.end_write, self.engine, asked.run_id, step.name, number)
+        lease = going.lease
+        number = await asyncio.to_thread(table.begin_write, self.engine, lease, who, note, key)
+        ending = partial(table.end_write, self.engine, lease, asked.run_id, step.name, number)
         sent = sending.Sent()
         try:
             if step.file is None:
                 kept = await sending.send(self.client, step, key, sent)
             else:
-                kept = await self._upload(asked.run_id, step, note, key, sent)
+                kept = await self._upload(going, step, note, key, sent)
         except BrexError as error:
             refused = isinstance(error, Refused) and not _in_doubt(step, note, sent)
             state = StepState.REFUSED if refused else StepState.BEGUN
@@ -269,14 +355,15 @@ class Performer:
         return kept
 
     async def _upload(
-        self, run_id: str, step: Step, note: StepNote, key: str, sent: sending.Sent
+        self, going: _Going, step: Step, note: StepNote, key: str, sent: sending.Sent
     ) -> Kept:
         """Puts a file, unless it was put by an attempt that could not note it any more."""
         if note.kept and await sending.is_attached(self.client, step, note.kept["id"]):
             return dict(note.kept)
         content = await asyncio.to_thread(sending.read_file, step)
         link, kept = await sending.ask_for_link(self.client, step, key, sent)
-        await asyncio.to_thread(table.note_kept, self.engine, run_id, step.name, kept)
+        run_id = going.asked.run_id
+        await asyncio.to_thread(table.note_kept, self.engine, going.lease, run_id, step.name, kept)
         await put_file(link, step.file.path.name if step.file else "", content, self.store)
         return kept
 
@@ -294,7 +381,10 @@ class Performer:
     def _outcome(
         self, asked: Asked, failure: Exception | None = None, stale: tuple[str, ...] = ()
     ) -> Outcome:
-        notes = table.steps_of(self.engine, asked.run_id)
+        run, notes = (
+            table.find(self.engine, asked.run_id),
+            table.steps_of(self.engine, asked.run_id),
+        )
         return Outcome(
             asked.run_id,
             asked.workflow.name,
@@ -303,7 +393,20 @@ class Performer:
             failure.faults if isinstance(failure, BadInputs) else (),
             isinstance(failure, BadInputs) or (isinstance(failure, StepFailed) and failure.refused),
             stale,
+            run.waiting if run else None,
         )
+
+
+@asynccontextmanager
+async def _entered(manager: AbstractContextManager[Lease | None]) -> AsyncIterator[Lease | None]:
+    """Enters and leaves a lease in threads; it is let go of even if this is cancelled meanwhile."""
+    entering = asyncio.create_task(asyncio.to_thread(manager.__enter__))
+    try:
+        yield await asyncio.shield(entering)
+    finally:
+        await asyncio.wait({entering})
+        if entering.exception() is None:
+            await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 async def _side_by_side(make: Callable[[Step], Awaitable[Any]], steps: Sequence[Step]) -> list[Any]:
@@ -328,10 +431,35 @@ def key_of(run_id: str, step: str, refusals: int = 0) -> str:
     return str(uuid5(uuid5(NAMESPACE_OID, run_id), name))
 
 
+def unconfirmed(engine: sa.Engine, asked: Asked) -> str | None:
+    """What must be agreed to before a run is performed; None where it is, or nothing needs it."""
+    if asked.confirmed:
+        return None
+    try:
+        _agreed(asked, table.find(engine, asked.run_id))
+    except Unconfirmed as error:
+        return error.what
+    return None
+
+
+def _agreed(asked: Asked, run: table.Run | None) -> str | None:
+    """What is to be noted as agreed to now; None where it is noted, or nothing needs it.
+
+    Raises:
+        Unconfirmed: nobody agreed to it, or to something else than this version would do.
+    """
+    what = asked.workflow.confirm(asked.inputs)
+    if what is None or (run is not None and run.confirmed == what):
+        return None
+    if not asked.confirmed:
+        raise Unconfirmed(what)
+    return what
+
+
 def recall(
     engine: sa.Engine, vault: Vault, workflows: Mapping[str, Workflow], run_id: str, by: str
 ) -> tuple[str, Asked]:
-    """The connection of a run that was begun, and what it was asked for.
+    """The connection of a run that was begun, and what it was asked for, not confirmed again.
 
     Raises:
         WorkflowError: there is no such run, or its workflow is declared no more.

@@ -1,7 +1,8 @@
 """A step's request to Brex, and what is kept of the answer."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,11 +14,15 @@ from brex_sync.brex.client import BrexClient, Call, Meter, Reply
 from brex_sync.brex.errors import BrexError, Refused, UnusableAnswer
 from brex_sync.brex.paging import Listing, walk
 from brex_sync.brex.strict_json import read_item
+from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Shape
 from brex_sync.warehouse.workflow_runs import Answer
 from brex_sync.workflows.declare import Kept, Step
 
 EXPENSE = "/v1/expenses/{id}"
+READINGS = 5
+"""How often a list of several pages is read until two readings agree."""
+_PLACE = re.compile(r"\{\w+\}")
 
 
 @dataclass(slots=True)
@@ -42,9 +47,52 @@ async def look(client: BrexClient, step: Step) -> Any:
     """
     if not step.every:
         return await client.get(step.url, step.params, partial(_kept, step.keep), Meter())
-    listing = Listing(step.url, step.params, None, Shape.ENVELOPE)
-    pages = walk(client, listing, Meter())
-    return [_kept(step.keep, item) async for page in pages for item in page.items]
+    return await _list(client, step)
+
+
+def distinct(step: Step, items: Iterable[Kept]) -> list[Kept]:
+    """The items of a list, each once, in the order in which they were first listed.
+
+    Brex's cursors are positions in a list that moves, so an item may come twice; what was listed
+    last of it counts. Items without an identifier are all kept.
+    """
+    found: dict[Hashable, Kept] = {}
+    for number, item in enumerate(items):
+        found[_identity(step, item) or number] = item
+    return list(found.values())
+
+
+async def _list(client: BrexClient, step: Step) -> list[Kept]:
+    """A whole list. One of several pages is read again until a reading adds nothing: an item may
+    have slipped from one page to another that was read before."""
+    found: dict[Hashable, Kept] = {}
+    for _ in range(READINGS):
+        pages, known, nameless = 0, len(found), []
+        async for page in walk(client, _listing(step), Meter()):
+            pages += 1
+            for body in page.items:
+                item = _checked(step.keep, body)
+                kept, identity = _pick(step.keep, item), _identity(step, item)
+                if identity is None:
+                    nameless.append(kept)
+                else:
+                    found[identity] = kept
+        if pages == 1 or len(found) == known:
+            return [*found.values(), *nameless]
+    raise UnusableAnswer(f"{step}: rows moved from page to page in each of {READINGS} readings")
+
+
+def _listing(step: Step) -> Listing:
+    return Listing(step.url, step.params, None, Shape.ENVELOPE)
+
+
+def _identity(step: Step, item: Mapping[str, Any]) -> Hashable | None:
+    """What tells an item of a list from others: the key of the stream that is the same list."""
+    path = _PLACE.sub("{}", step.call.path)
+    keys = (s.key for s in STREAMS.values() if _PLACE.sub("{}", s.path) == path)
+    names = [name for name in next(keys, ("id",)) if name in item]
+    values = tuple(item[name] for name in names)
+    return values if values and all(isinstance(value, str) for value in values) else None
 
 
 async def send(client: BrexClient, step: Step, key: str, sent: Sent) -> Kept:
@@ -115,9 +163,13 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _kept(keep: tuple[str, ...], body: bytes) -> Kept:
+    return _pick(keep, _checked(keep, body))
+
+
+def _checked(keep: tuple[str, ...], body: bytes) -> dict[str, Any]:
     answer = _object(body)
     _needed(("id",) if "id" in keep else (), answer)
-    return _pick(keep, answer)
+    return answer
 
 
 def _needed(names: tuple[str, ...], answer: Mapping[str, Any]) -> None:

@@ -4,8 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from brex_sync.workflows.declare import Inputs, Steps, workflow, write
+from brex_sync.workflows.declare import Call, Inputs, Steps, workflow, write
 from brex_sync.workflows.fields import Address, Email, Text
+
+CREATE = Call("POST /v1/vendors", scope="vendors", refetch="vendors")
 
 Digits = Annotated[str, StringConstraints(pattern=r"^\d{4,17}$")]
 
@@ -60,7 +62,7 @@ class NewVendor(Inputs):
         return self
 
 
-@workflow()
+@workflow(CREATE)
 def create_vendor(given: NewVendor) -> Steps:
     """Create a vendor, with the accounts it is paid to. No money moves."""
     body = given.model_dump(exclude={"payment_accounts"}, exclude_none=True)
@@ -68,4 +70,4 @@ def create_vendor(given: NewVendor) -> Steps:
         body["payment_accounts"] = [
             {"details": account.model_dump(exclude_none=True)} for account in given.payment_accounts
         ]
-    yield write("create vendor", "POST /v1/vendors", body=body, refetch="vendors")
+    yield write("create vendor", CREATE, body=body)

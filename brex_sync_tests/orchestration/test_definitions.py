@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from brex_sync.cron import longest_gap
 from brex_sync.orchestration import checks, freshness
 from brex_sync.orchestration.catalogue import entries
+from brex_sync.orchestration.workflows import WAITING
 from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
 from brex_sync.streams.declare import View
 from brex_sync_tests.orchestration.conftest import Build
@@ -147,7 +148,8 @@ def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     every = {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()}
-    assert every == {"brex_first_sync": 30, "brex_webhooks": 5, "interrupted_runs": 15}
+    expected = {"brex_first_sync": 30, "brex_webhooks": 5, "interrupted_runs": 15, WAITING: 30}
+    assert every == expected
     assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 
@@ -178,7 +180,7 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
     assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
     assert {"one_sync", "two_sync"} <= set(repository.job_names)
     expected = {f"{name}_{sensor}" for name in ("one", "two") for sensor in SENSORS}
-    assert {s.name for s in repository.sensor_defs} == expected | {"interrupted_runs"}
+    assert {s.name for s in repository.sensor_defs} == expected | {"interrupted_runs", WAITING}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.vault import Vault, new_key
+from brex_sync.warehouse.leases import TERMS, Terms
 from brex_sync.workflows import load
 from brex_sync.workflows.lines import read_inputs
 from brex_sync.workflows.run import Asked, Outcome, Performer
@@ -29,11 +30,13 @@ class Desk:
     vault: Vault
     workflows: Any
     patience: Patience = SHORT
+    terms: Terms = TERMS
 
     def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> Asked:
+        """A run that is agreed to."""
         workflow = self.workflows[name]
         inputs = read_inputs(workflow.inputs, given, files=True)
-        return Asked(workflow, inputs, run_id or str(uuid4()), BY)
+        return Asked(workflow, inputs, run_id or str(uuid4()), BY, confirmed=True)
 
     def perform(self, name: str, run_id: str | None = None, /, **given: Any) -> Outcome:
         return asyncio.run(self.performed(self.asked(name, run_id, **given)))
@@ -43,7 +46,9 @@ class Desk:
         async with BrexClient(
             Endpoint(HERE, lambda: self.rig.token), RateLimiter(), self.patience, transport
         ) as client:
-            performer = Performer("brex", client, self.rig.engine, self.vault, transport)
+            performer = Performer(
+                "brex", client, self.rig.engine, self.vault, transport, self.terms
+            )
             return await performer.perform(asked)
 
     @property

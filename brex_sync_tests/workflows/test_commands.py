@@ -75,6 +75,23 @@ def test_what_failed_is_said_shown_and_resumed(run: Any, desk: Desk) -> None:
     assert len(desk.did()) == 3
 
 
+def test_a_run_that_waits_says_so_and_is_resumed(run: Any, desk: Desk) -> None:
+    name = ("--first-name", "Ada", "--last-name", "L", "--email", "ada@x.example")
+    waits = run("run", "invite-user", *name, "--card-name", "First", "--yes")
+    assert waits.code == 0, waits.said
+    assert "waits until status is ACTIVE; status is INVITED (since " in waits.said
+    (key,) = re.findall(r"brex-sync workflow resume (\S+)", waits.said)
+    assert "waiting" in run("runs").said
+    shown = run("show", key).said
+    assert "Agreed to by " in shown
+    assert "ada@x.example gets money to spend" in shown
+    assert "next look at " in shown
+    user = desk.first("users", email="ada@x.example")["id"]
+    desk.rig.world.collection("users").edit(user, status="ACTIVE")
+    resumed = run("resume", key)
+    assert (resumed.code, "Done: issue card" in resumed.said) == (0, True)
+
+
 def test_inputs_may_come_as_json(run: Any, desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "vendor.json").write_text('{"company_name": "Acme", "phone": "1"}')
     given = ("run", "create-vendor", "--json", f"@{tmp_path / 'vendor.json'}")

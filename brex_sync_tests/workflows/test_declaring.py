@@ -8,11 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from brex_sync.workflows.declare import BadInputs, Inputs, Step, Steps, read, workflow, write
+from brex_sync.workflows.declare import BadInputs, Call, Inputs, Step, Steps, read, workflow, write
 from brex_sync.workflows.fields import Amount, minor
 from brex_sync.workflows.forms import Kind, entries
 from brex_sync.workflows.run import Asked
 from brex_sync_tests.workflows.conftest import Desk
+
+LOCK = Call("POST /v2/cards/{id}/lock", "cards")
+LOOK = Call("GET /v2/users/{id}", "users.readonly")
+SET_LIMIT = Call("POST /v2/users/{id}/limit", "users")
+OTHER = {"reason": "OTHER"}
 
 
 class Nothing(Inputs):
@@ -30,43 +35,42 @@ def perform(desk: Desk, declared: Any, run_id: str = "a-run") -> Any:
 )  # fmt: skip
 def test_a_path_that_brex_must_not_be_asked_for_is_refused(path: str) -> None:
     with pytest.raises(BadInputs, match="is no path to ask Brex for"):
-        write("bad", f"POST {path}", id="c1")
+        write("bad", Call(f"POST {path}", "cards"), id="c1")
 
 
 @given(st.text(min_size=1))
 def test_no_id_leads_to_another_path(key: str) -> None:
     if key in (".", "..") or key.lower() == "pan":
         with pytest.raises(BadInputs, match="is no path"):
-            read("look", "/v2/users/{id}", id=key)
+            read("look", LOOK, id=key)
         return
-    url = read("look", "/v2/users/{id}", id=key).url
+    url = read("look", LOOK, id=key).url
     assert url.startswith("/v2/users/")
     assert not set(url.removeprefix("/v2/users/")) & set("/?#\\")
 
 
 def test_a_stream_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="no stream is called kards"):
-        write("lock", "POST /v2/cards/{id}/lock", id="c1", refetch="kards")
+        Call("POST /v2/cards/{id}/lock", "cards", refetch="kards")
     with pytest.raises(ValueError, match="keeps no id by which to fetch its row again"):
-        Step("create", "POST", "/v2/users", refetch=("users",))
+        Step("create", Call("POST /v2/users", "users", refetch="users"))
 
 
 def test_two_steps_of_one_name_are_refused(desk: Desk, leaver: str) -> None:
-    @workflow()
+    @workflow(LOCK)
     def twice(given: Nothing) -> Steps:
         for key in ("c1", "c2"):
-            yield write("lock", "POST /v2/cards/{id}/lock", id=key, body={"reason": "OTHER"})
+            yield write("lock", LOCK, id=key, body=OTHER)
 
     assert perform(desk, twice).error == "two steps are called 'lock': each needs its own name"
     assert len(desk.did()) == 1
 
 
 def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) -> None:
-    @workflow()
+    @workflow(LOCK)
     def twice(given: Nothing) -> Steps:
-        reason = {"reason": "OTHER"}
         yield [
-            write(name, "POST /v2/cards/{id}/lock", id=key, body=reason)
+            write(name, LOCK, id=key, body=OTHER)
             for name, key in (("a", "c1"), ("a", "c2"), ("b", "c2"))
         ]
 
@@ -77,13 +81,13 @@ def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) 
 def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver: str) -> None:
     def at(key: str, then: Any) -> Any:
         def lock_both(given: Nothing) -> Steps:
-            yield write("lock", "POST /v2/cards/{id}/lock", id=key, body={"reason": "OTHER"})
+            yield write("lock", LOCK, id=key, body=OTHER)
             yield then
 
-        return workflow()(lock_both)
+        return workflow(LOCK, LOOK)(lock_both)
 
-    perform(desk, at("c1", read("look", "/v2/users/{id}", id="nobody")))
-    outcome = perform(desk, at("c2", read("look", "/v2/users/{id}", id="leaver")))
+    perform(desk, at("c1", read("look", LOOK, id="nobody")))
+    outcome = perform(desk, at("c2", read("look", LOOK, id="leaver")))
     assert outcome.error is not None
     assert "begun by another version of the workflow" in outcome.error
     assert desk.did() == [("POST", "/v2/cards/c1/lock")]
@@ -94,11 +98,11 @@ def test_a_workflow_with_a_fault_of_its_own_can_go_on_once_it_is_mended(
 ) -> None:
     def ends(with_fault: bool) -> Any:
         def lock_one(given: Nothing) -> Steps:
-            yield write("lock", "POST /v2/cards/{id}/lock", id="c1", body={"reason": "OTHER"})
+            yield write("lock", LOCK, id="c1", body=OTHER)
             if with_fault:
                 raise KeyError("a slip")
 
-        return workflow()(lock_one)
+        return workflow(LOCK)(lock_one)
 
     with pytest.raises(KeyError, match="a slip"):
         perform(desk, ends(True))
@@ -161,7 +165,7 @@ def test_an_amount_is_sent_exactly(amount: int, currency: tuple[str, int]) -> No
 
 
 def test_a_step_shows_its_request() -> None:
-    step = write("set", "POST /v2/users/{id}/limit", id="a b", body={"secret": 1})
+    step = write("set", SET_LIMIT, id="a b", body={"secret": 1})
     assert str(step) == "POST /v2/users/a%20b/limit"
     assert "secret" not in repr(step)
     assert isinstance(step, Step)

@@ -7,12 +7,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.errors import SensorExecutionError
 
 from brex_sync import definitions
-from brex_sync.orchestration.workflows import form_of
+from brex_sync.orchestration.workflows import WAITING, form_of
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
 from brex_sync.settings import load_settings
+from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows import load
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -77,6 +79,45 @@ def test_it_asks_before_what_cannot_be_undone(execute: Execute, desk: Desk) -> N
         "Nothing was written. Card c1 is ended for good. Set confirm to true if that is wanted."
     )
     assert not desk.rig.world.writes
+
+
+def test_a_run_that_waits_ends_well_and_the_sensor_goes_on_with_it(
+    execute: Execute, desk: Desk
+) -> None:
+    given = {"first_name": "A", "last_name": "L", "email": "a@x.example", "card_name": "First"}
+    result = execute("invite_user", given | {"confirm": True})
+    assert result.success
+    (output,) = [e for e in result.all_events if e.is_successful_output]
+    told = output.step_output_data.metadata["waiting_for"].value
+    assert "waits until status is ACTIVE; status is INVITED" in told
+    sensor = definitions.build().get_repository_def().get_sensor_def(WAITING)
+
+    def tick() -> str:
+        if desk.rig.rows("SELECT FROM brex_sync.workflow_runs WHERE next_look_at IS NOT NULL"):
+            workflow_runs.look_now(desk.rig.engine, "brex")
+        with dg.build_sensor_context() as context:
+            evaluated = sensor.evaluate_tick(context)
+        return str(evaluated.skip_message)
+
+    assert "waits until status is ACTIVE" in tick()
+    user = desk.first("users", email="a@x.example")["id"]
+    desk.rig.world.collection("users").edit(user, status="ACTIVE")
+    assert tick() == f"{result.run_id}: finished"
+    assert desk.first("cards", card_name="First")["owner"]["user_id"] == user
+    assert tick() == "no workflow waits to be looked at now"
+
+
+def test_a_run_that_fails_while_it_waits_fails_the_tick(execute: Execute, desk: Desk) -> None:
+    given = {"first_name": "A", "last_name": "L", "email": "a@x.example", "card_name": "First"}
+    result = execute("invite_user", given | {"confirm": True})
+    user = desk.first("users", email="a@x.example")["id"]
+    desk.rig.world.collection("users").edit(user, status="DISABLED")
+    workflow_runs.look_now(desk.rig.engine, "brex")
+    sensor = definitions.build().get_repository_def().get_sensor_def(WAITING)
+    with dg.build_sensor_context() as context, pytest.raises(SensorExecutionError) as failed:
+        sensor.evaluate_tick(context)
+    told = f"{failed.value} {failed.value.__cause__}"
+    assert f"workflow run {result.run_id} failed: accept invitation: status is DISABLED" in told
 
 
 def test_a_rehearsal_writes_nothing(execute: Execute, desk: Desk) -> None:

@@ -7,6 +7,7 @@ import pytest
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync_tests.conftest import end_leases
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.killing import When, command
 
@@ -25,6 +26,7 @@ REQUESTS = 3 + len(WRITES) + len(WRITES)
 def killed_and_continued(desk: Desk, home: Path, number: int, when: When) -> None:
     killed = command(desk.rig, home, *WORDS, "--run-id", RUN, kill=(number, when))
     assert killed.code == -9, killed.said
+    end_leases(desk.rig.engine)
     known = workflow_runs.find(desk.rig.engine, RUN)
     assert known is None or known.state is RunState.INTERRUPTED
     words = ("resume", RUN) if known else (*WORDS, "--run-id", RUN)

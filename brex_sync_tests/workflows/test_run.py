@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.leases import Terms
 from brex_sync.warehouse.roles import let_people_read
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows.declare import WorkflowError
 from brex_sync.workflows.run import Busy, OtherInputs, key_of, recall
-from brex_sync_tests.conftest import FOR_HUNG
+from brex_sync_tests.conftest import FOR_HUNG, end_leases
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "4f1c9a52-7d55-4d6f-8f3e-0a7d2b1c9e01"
@@ -211,6 +212,9 @@ def test_the_record_of_writes_cannot_be_changed(desk: Desk, leaver: str, stateme
 
 
 def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -> None:
+    desk.terms = Terms(length=60, beat=0.1)
+    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/users/leaver", "PUT", seconds=0.9))
+    desk.rig.faults.add(Fault(Kind.HANG, "/v2/users/leaver", "PUT"))
     asked = desk.asked("offboard-user", RUN, user_id=leaver)
 
     async def both() -> list[Any]:
@@ -223,6 +227,43 @@ def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -
     assert str(busy) == f"run {RUN} is being performed by another process"
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
     assert workflow_runs.find(desk.rig.engine, RUN).state is RunState.FINISHED
+
+
+def test_a_run_whose_holder_died_is_taken_over_once_its_lease_has_ended(
+    desk: Desk, leaver: str
+) -> None:
+    with desk.rig.engine.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO brex_sync.leases (kind, name, slot, holder, taken_at, ends_at) VALUES "
+            f"('workflow', '{RUN}', '', 'a dead one', now(), now() + interval '2 seconds')"
+        )
+    assert desk.perform("offboard-user", RUN, user_id=leaver).error is None
+    assert desk.rig.rows("SELECT FROM brex_sync.leases") == []
+
+
+@pytest.mark.parametrize("path", ["/v2/users/me", "/v2/cards", "/v2/cards/c1/lock"])
+def test_a_process_that_wakes_up_after_a_takeover_writes_nothing_more(
+    desk: Desk, leaver: str, path: str
+) -> None:
+    def taken(app: Any) -> Any:
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if scope["path"] == path:
+                with desk.rig.engine.begin() as db:
+                    db.exec_driver_sql("UPDATE brex_sync.leases SET holder = 'the next'")
+
+        return answer
+
+    desk.rig.wrap = taken
+    with pytest.raises(Busy, match=f"run {RUN} was taken over by another process"):
+        desk.perform("offboard-user", RUN, user_id=leaver)
+    assert len(desk.did()) == (1 if path.endswith("lock") else 0)
+    sent = len(desk.did())
+    assert len(desk.rig.rows("SELECT FROM brex_sync.writes")) == sent
+    desk.rig.wrap = lambda app: app
+    end_leases(desk.rig.engine)
+    assert desk.perform("offboard-user", RUN, user_id=leaver).error is None
+    assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
 
 
 def test_a_run_is_seen_to_run_by_whoever_looks(desk: Desk, leaver: str) -> None:

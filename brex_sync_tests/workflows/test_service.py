@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 
 from brex_sync.connections.declared import Connection
 from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.service import worker
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
+from brex_sync.service.reception import Reception
 from brex_sync.serving import running
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync.workflows import load
 from brex_sync_tests.waiting import HANGS
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -29,9 +32,8 @@ LOCK = {"inputs": {"card_id": "c1"}}
 Talk = Callable[[httpx.AsyncClient], Awaitable[Any]]
 
 
-@asynccontextmanager
-async def opened(desk: Desk, home: Path, brex: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The service, for a program of this machine; `brex` is where it reaches Brex."""
+def accounts_of(desk: Desk, home: Path, brex: str) -> Accounts:
+    """What the service speaks for; `brex` is where it reaches Brex."""
     settings = Settings(
         _env_file=None,
         BREX_SYNC_HOME=home,
@@ -39,7 +41,13 @@ async def opened(desk: Desk, home: Path, brex: str) -> AsyncIterator[httpx.Async
         BREX_SYNC_SERVICE_TOKEN=TOKEN,
     )
     connection = Connection("brex", Configuration.SANDBOX, brex, token="bxt_sandbox")
-    accounts = Accounts(settings, desk.rig.engine, {"brex": connection})
+    return Accounts(settings, desk.rig.engine, {"brex": connection})
+
+
+@asynccontextmanager
+async def opened(desk: Desk, home: Path, brex: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The service, for a program of this machine."""
+    accounts = accounts_of(desk, home, brex)
     transport = httpx.ASGITransport(create_service(accounts), client=("127.0.0.1", 1))
     headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "payroll/1"}
     async with (
@@ -166,6 +174,35 @@ def test_what_cannot_be_is_refused_with_reasons(
 def test_with_the_agreement_it_is_done(talk: Any, desk: Desk) -> None:
     assert talk(post("terminate-card", LOCK | {"confirm": True})).status_code == 200
     assert desk.item("cards", "c1")["status"] == "TERMINATED"
+
+
+def test_a_run_that_waits_is_polled_and_the_service_goes_on_with_it(
+    talk: Any, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"first_name": "A", "last_name": "L", "email": "a@x.example", "card_name": "First"}
+
+    async def said(client: httpx.AsyncClient) -> list[Any]:
+        first = await post("invite-user", {"inputs": given, "confirm": True})(client)
+        shown = (await client.get(first.headers["location"])).json()
+        return [first, shown]
+
+    first, shown = talk(said)
+    assert (first.status_code, first.json()["state"], shown["state"]) == (202, *["waiting"] * 2)
+    assert "waits until status is ACTIVE" in shown["waiting"]
+    user = desk.first("users", email="a@x.example")["id"]
+    desk.rig.world.collection("users").edit(user, status="ACTIVE")
+    workflow_runs.look_now(desk.rig.engine, "brex")
+    monkeypatch.setattr(worker, "LOOK_EVERY", 0.05)
+
+    async def works(brex: str) -> None:
+        accounts = accounts_of(desk, tmp_path, brex)
+        async with asyncio.timeout(120), accounts, worker.working(Reception(accounts), load()):
+            while workflow_runs.find(desk.rig.engine, shown["run"]).state is not RunState.FINISHED:
+                await asyncio.sleep(0.05)
+
+    with running(desk.rig.app) as brex:
+        asyncio.run(works(brex))
+    assert desk.did().count(("POST", "/v2/cards")) == 1
 
 
 def test_a_rehearsal_writes_nothing(talk: Any, desk: Desk) -> None:

@@ -16,8 +16,11 @@ USD = {"currency": "USD"}
 def invited(desk: Desk, **more: Any) -> dict[str, str]:
     """What invites Ada Lovelace made, by the step."""
     name = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@northwind.example"}
-    outcome = desk.perform("invite-user", **name, **more)
+    outcome = desk.perform("invite-user", RUN, **name, **more)
     assert outcome.error is None
+    if outcome.waiting:
+        desk.rig.world.collection("users").edit(outcome.steps[0].kept["id"], status="ACTIVE")
+        outcome = desk.perform("invite-user", RUN, **name, **more)
     return {note.step: (note.kept or {}).get("id", "") for note in outcome.steps}
 
 
@@ -41,7 +44,7 @@ def test_somebody_is_invited_with_all_they_need(desk: Desk) -> None:
         "currency": "EUR",
     }
     assert desk.rig.rows("SELECT id, status, department_id FROM brex.users") == [
-        (user, "INVITED", department)
+        (user, "ACTIVE", department)
     ]
     assert desk.rig.rows("SELECT user_id, monthly_limit_minor FROM brex.user_limits") == [
         (user, 200000)

@@ -20,9 +20,15 @@ workflow_runs = sa.Table(
         "state",
         sa.Text,
         nullable=False,
-        comment="running; finished; failed: what stands is in workflow_steps, and it can be "
-        "resumed.",
+        comment="running; waiting: no process is at it, and next_look_at says when one looks "
+        "again; finished; failed: what stands is in workflow_steps, and it can be resumed.",
     ),
+    sa.Column("confirmed", sa.Text, comment="What a person agreed to; null: nothing needs it."),
+    sa.Column("confirmed_by", sa.Text, comment="Who asked for it with that agreement."),
+    sa.Column("confirmed_at", _when),
+    sa.Column("waits_for", sa.Text, comment="What it waits for, and what was seen last."),
+    sa.Column("waits_since", _when),
+    sa.Column("next_look_at", _when, comment="Null where it does not wait."),
     sa.Column("message", sa.Text, comment="What went wrong."),
     comment="The workflows that were asked for.",
 )
@@ -48,7 +54,8 @@ workflow_steps = sa.Table(
         "state",
         sa.Text,
         nullable=False,
-        comment="begun: sent, and what came of it is not known; done; refused: Brex said no.",
+        comment="begun: sent, and what came of it is not known; waiting: looked at since begun_at, "
+        "and not yet as it is to be; done; refused: Brex said no.",
     ),
     sa.Column("refusals", _count, nullable=False, comment="How often Brex has refused it."),
     sa.Column("kept", JSONB(none_as_null=True), comment="What was kept of Brex's answer."),

@@ -1,0 +1,89 @@
+"""What spends money or ends something is agreed to, whichever way the engine is come to."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.warehouse import workflow_runs
+from brex_sync.workflows.declare import Steps, workflow, write
+from brex_sync.workflows.run import Asked, Outcome, Unconfirmed, recall, unconfirmed
+from brex_sync_tests.workflows.conftest import Desk
+from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing
+
+RUN = "3c9cf2fb-1c34-4a55-b0bb-1d3a4bb4a033"
+ENDS = "All cards of leaver are ended for good."
+
+
+def unasked(desk: Desk, asked: Asked) -> Outcome:
+    return asyncio.run(desk.performed(replace(asked, confirmed=False)))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("offboard-user", {"user_id": "leaver", "cards": "terminate"}),
+        ("terminate-card", {"card_id": "c1"}),
+        ("set-user-limit", {"user_id": "leaver", "monthly_limit": "none"}),
+        ("issue-card", {"user_id": "leaver", "card_name": "Ads"}),
+        ("update-spend-limit", {"spend_limit_id": "s", "take_away": ["transaction_limit"]}),
+    ],
+)
+def test_the_engine_does_nothing_that_nobody_agreed_to(
+    desk: Desk, leaver: str, name: str, given: Any
+) -> None:
+    asked = desk.asked(name, RUN, **given)
+    with pytest.raises(Unconfirmed, match=r"needs a confirmation; nothing was done"):
+        unasked(desk, asked)
+    assert unconfirmed(desk.rig.engine, replace(asked, confirmed=False)) is not None
+    assert not desk.rig.requests
+    assert workflow_runs.find(desk.rig.engine, RUN) is None
+
+
+def test_who_agreed_to_what_is_on_record_and_holds_for_the_run(desk: Desk, leaver: str) -> None:
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
+    asked = desk.asked("offboard-user", RUN, user_id=leaver, cards="terminate")
+    assert asyncio.run(desk.performed(asked)).error is not None
+    run = workflow_runs.find(desk.rig.engine, RUN)
+    assert run is not None
+    assert (run.confirmed, run.confirmed_by) == (ENDS, "a test")
+    _, again = recall(desk.rig.engine, desk.vault, desk.workflows, RUN, "somebody")
+    assert not again.confirmed
+    assert asyncio.run(desk.performed(again)).error is None
+    assert unasked(desk, asked).error is None
+
+
+def test_what_is_changed_is_agreed_to_again(desk: Desk, leaver: str) -> None:
+    def ours(says: str | None) -> Asked:
+        def lock_all(given: Nothing) -> Steps:
+            yield write("lock", LOCK, id="c1", body=OTHER)
+
+        return Asked(workflow(LOCK, confirm=lambda _: says)(lock_all), Nothing(), RUN, "us")
+
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, times=2))
+    agreed = replace(ours("One card is locked."), confirmed=True)
+    assert asyncio.run(desk.performed(agreed)).error is not None
+    assert unasked(desk, ours("One card is locked.")).error is not None
+    with pytest.raises(Unconfirmed, match="All cards are locked"):
+        unasked(desk, ours("All cards are locked."))
+    assert not desk.did()
+    assert asyncio.run(desk.performed(replace(ours("All cards are locked."), confirmed=True)))
+    assert workflow_runs.find(desk.rig.engine, RUN).confirmed == "All cards are locked."
+    assert len(desk.did()) == 1
+
+
+def test_a_run_of_a_version_that_noted_no_agreement_asks_again(desk: Desk, leaver: str) -> None:
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/terminate", "POST", status=400))
+    asked = desk.asked("terminate-card", RUN, card_id="c1")
+    assert asyncio.run(desk.performed(asked)).error is not None
+    with desk.rig.engine.begin() as db:
+        db.exec_driver_sql("UPDATE brex_sync.workflow_runs SET confirmed = NULL")
+    with pytest.raises(Unconfirmed):
+        unasked(desk, asked)
+    assert not desk.did()
+
+
+def test_what_ends_nothing_needs_no_agreement(desk: Desk, leaver: str) -> None:
+    assert unasked(desk, desk.asked("offboard-user", user_id=leaver)).error is None
