@@ -14,7 +14,7 @@ from brex_sync.app import process_events
 from brex_sync.brex.client import Patience
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.streams import EVENT_TABLES, STREAMS
-from brex_sync.warehouse import inbox
+from brex_sync.warehouse import inbox, workflow_runs
 from brex_sync.warehouse.inbox import TRIES
 from brex_sync.webhooks.events import EVENT_TYPES, Malformed
 from brex_sync.webhooks.processing import BATCH_SECONDS
@@ -56,6 +56,21 @@ def test_an_event_brings_its_row_up_to_date(office: Office) -> None:
     assert office.process() == 1
     assert office.events() == [("msg_1", "done", 1, None)]
     assert_equal(office.rig, "users")
+
+
+def test_a_user_s_event_has_waiting_workflows_looked_at_now(office: Office) -> None:
+    with office.rig.engine.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO brex_sync.workflow_runs "
+            "(run_id, connection, workflow, asked_by, state, next_look_at) VALUES "
+            "('waits', 'brex', 'invite-user', 'me', 'waiting', now() + interval '1 hour')"
+        )
+    office.deliver_quietly(told("TRANSFER_FAILED", transfer_id="t1"), "other")
+    office.process()
+    assert workflow_runs.due(office.rig.engine, "brex") == []
+    office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "accepted")
+    office.process()
+    assert workflow_runs.due(office.rig.engine, "brex") == ["waits"]
 
 
 def test_every_kind_of_event_has_its_rows_fetched(office: Office) -> None:
