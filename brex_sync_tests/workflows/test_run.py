@@ -241,14 +241,14 @@ def test_a_run_whose_holder_died_is_taken_over_once_its_lease_has_ended(
     assert desk.rig.rows("SELECT FROM brex_sync.leases") == []
 
 
-@pytest.mark.parametrize("path", ["/v2/users/me", "/v2/cards", "/v2/cards/c1/lock"])
+@pytest.mark.parametrize("path", ["/v2/users/me", "/v2/cards", "/lock"])
 def test_a_process_that_wakes_up_after_a_takeover_writes_nothing_more(
     desk: Desk, leaver: str, path: str
 ) -> None:
     def taken(app: Any) -> Any:
         async def answer(scope: Any, receive: Any, send: Any) -> None:
             await app(scope, receive, send)
-            if scope["path"] == path:
+            if scope["path"].endswith(path):
                 with desk.rig.engine.begin() as db:
                     db.exec_driver_sql("UPDATE brex_sync.leases SET holder = 'the next'")
 
