@@ -82,7 +82,6 @@ def _job(
     @dg.job(
         name=job_name(workflow),
         description=workflow.description,
-        executor_def=dg.in_process_executor,
         tags={"brex_sync/workflow": workflow.name},
     )
     def job() -> None:

@@ -172,6 +172,15 @@ def test_reconciliations_say_how_far_back_they_read(
     assert dg.validate_run_config(repository.get_job("brex_sync"), request.run_config)
 
 
+def test_every_job_proves_by_a_lease_that_it_lives(build: Build) -> None:
+    repository = build().get_repository_def()
+    jobs = [repository.get_job(name) for name in repository.job_names]
+    assert len(jobs) > 10
+    assert [
+        j.name for j in jobs if "proves by a lease" not in str(j.executor_def.description)
+    ] == []
+
+
 def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
     (tmp_path / "connections.yaml").write_text(
         "connections: {one: {configuration: sandbox}, two: {configuration: sandbox}}"
