@@ -30,6 +30,8 @@ from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.tables import prepare
 
 BREX_URL = "http://brex.test"
+REFUSED = '{"type":"FORBIDDEN","message":"no scope"}'
+"""A refusal as Brex words it."""
 SHORT = Patience(attempts=3, first=0.01, longest=0.05)
 FOR_HUNG = replace(SHORT, deadline=2)
 """For a server that never responds: one that does takes far less, on any machine."""

@@ -2,17 +2,15 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 import tenacity
-from tenacity import stop_after_attempt, stop_after_delay, wait_random_exponential
+from tenacity import stop_after_attempt, stop_after_delay, stop_any, wait_random_exponential
+from tenacity.stop import stop_base
 
 from brex_sync.brex.allowed import refusal_anywhere
 from brex_sync.brex.errors import (
@@ -20,6 +18,7 @@ from brex_sync.brex.errors import (
     CredentialRefused,
     Fault,
     NeverAsked,
+    NoContent,
     Oversized,
     RateLimited,
     Transient,
@@ -27,17 +26,20 @@ from brex_sync.brex.errors import (
     classify,
 )
 from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.retry_after import LONGEST, asked_for
 
 log = logging.getLogger(__name__)
 
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-
 LARGEST = 64 * 2**20
 """Bytes an answer may have; a page of 1,000 rows has about one million."""
+REDIRECTS = 3
+"""How many redirects one request follows."""
 _SHORTEST = 8
 """Characters a token has at least; what is shorter is none, and may be in any answer."""
-_LATEST = 3600.0
-"""Seconds after which Brex is asked again, whatever its Retry-After says."""
+
+_WITHOUT_CONTENT = (204, 205)
+_SAME_METHOD = (307, 308)
+_REDIRECTS = (301, 302, 303, *_SAME_METHOD)
 
 Params = Mapping[str, str | Sequence[str]]
 Answer = TypeVar("Answer")
@@ -119,6 +121,7 @@ class Reply:
     content_type: str = ""
     trace_id: str | None = None
     retry_after: float | None = None
+    location: str | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -185,7 +188,10 @@ class BrexClient:
         call = Call("GET", path, params)
         async for attempt in self._attempts(Transient):
             with attempt:
-                return read((await self._accepted(call, meter)).body)
+                reply = await self._accepted(call, meter)
+                if reply.status in _WITHOUT_CONTENT:
+                    raise NoContent(f"{call} answered {reply.status}, which has no content to read")
+                return read(reply.body)
         raise AssertionError("unreachable: tenacity returns or raises")
 
     async def send(
@@ -209,7 +215,8 @@ class BrexClient:
     async def exchange(self, call: Call, meter: Meter) -> Reply:
         """Brex's answer to one request, whatever it is; with another token if its was refused.
 
-        An answer of 429 holds back every process for as long as it says.
+        An answer of 429 holds back every process for as long as it says. Redirects are followed
+        on Brex's own host, of writes only where they keep the method and do nothing twice.
 
         Raises:
             Unreachable: none came.
@@ -217,11 +224,11 @@ class BrexClient:
         """
         asked = self._endpoint.token()
         token = asked if isinstance(asked, str) else await asked
-        reply = await self._once(call, meter, token)
+        reply = await self._followed(call, meter, token)
         if reply.status in (401, 403) and isinstance(reply.refusal(call), CredentialRefused):
             other = await self._endpoint.renew(token)
             if other is not None:
-                reply = await self._once(call, meter, other)
+                reply = await self._followed(call, meter, other)
         if reply.status == 429:
             await self._limiter.pause(reply.retry_after or self._patience.first)
         return reply
@@ -230,7 +237,11 @@ class BrexClient:
         patience = self._patience
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(worth_another),
-            stop=stop_after_attempt(patience.attempts) | stop_after_delay(patience.total),
+            stop=stop_any(
+                stop_after_attempt(patience.attempts),
+                stop_after_delay(patience.total),
+                _StopWithoutContent(),
+            ),
             wait=self._wait,
             before_sleep=self._hold,
             reraise=True,
@@ -241,6 +252,16 @@ class BrexClient:
         if not reply.ok:
             raise reply.refusal(call)
         return reply
+
+    async def _followed(self, call: Call, meter: Meter, token: str) -> Reply:
+        """The answer where redirects lead to; the redirect itself where it is not followed."""
+        for _ in range(REDIRECTS):
+            reply = await self._once(call, meter, token)
+            onward = _onward(call, reply, httpx.URL(self._endpoint.url))
+            if onward is None:
+                return reply
+            call = onward
+        return await self._once(call, meter, token)
 
     async def _once(self, call: Call, meter: Meter, token: str) -> Reply:
         async with self._limiter.slot():
@@ -270,7 +291,8 @@ class BrexClient:
                 body,
                 answer.headers.get("Content-Type", ""),
                 answer.headers.get("X-Brex-Trace-Id"),
-                _seconds(answer.headers.get("Retry-After")),
+                _delay(call, answer),
+                answer.headers.get("Location"),
             ),
         )
 
@@ -299,6 +321,34 @@ def _headers(call: Call, token: str) -> dict[str, str]:
     return headers
 
 
+class _StopWithoutContent(stop_base):
+    """Stops where it came twice that there is no content: that is meant so."""
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        return isinstance(error, NoContent) and state.attempt_number > 1
+
+
+def _onward(call: Call, reply: Reply, base: httpx.URL) -> Call | None:
+    """The call that a redirect leads to; None where there is none, or it is not to be followed.
+
+    Only within the API's own origin, since the token goes along. A redirect that names no
+    parameters keeps those there are: without its cursor a page would be another one.
+    """
+    follows = _REDIRECTS if call.method in ("GET", "HEAD") else _SAME_METHOD
+    if reply.location is None or reply.status not in follows or not call.repeatable:
+        return None
+    try:
+        target = base.join(call.path).join(reply.location)
+        if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
+            return None
+        path = target.raw_path.decode("ascii").partition("?")[0]
+        params = {name: target.params.get_list(name) for name in target.params}
+        return replace(call, path=path, params=params or call.params)
+    except (httpx.InvalidURL, NeverAsked, ValueError):
+        return None
+
+
 async def _read(call: Call, answer: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in answer.aiter_bytes():
@@ -321,15 +371,16 @@ def _without(token: str, reply: Reply) -> Reply:
     )
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds, whether it came as a number or as an HTTP date."""
-    if retry_after is None:
+def _delay(call: Call, answer: httpx.Response) -> float | None:
+    """The seconds to wait by the answer's Retry-After, two minutes at most; None if it has none."""
+    header = answer.headers.get("Retry-After")
+    if header is None:
         return None
-    if _NUMBER.fullmatch(retry_after):
-        return min(float(retry_after), _LATEST)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LATEST)
+    asked = asked_for(header, answer.headers.get("Date"))
+    if asked is not None and asked <= LONGEST:
+        return asked
+    log.warning(
+        "%s answered %d with Retry-After: %.60s, which is no delay up to %d s",
+        *(call, answer.status_code, header, LONGEST),
+    )
+    return None if asked is None else LONGEST

@@ -3,6 +3,7 @@
 Every message says what happened in words for people and carries no credential.
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 
@@ -10,9 +11,22 @@ import msgspec
 
 from brex_sync.sensitive import scrubbed
 
-_TOKEN = re.compile(r"\btoken\b", re.IGNORECASE)
-_REACH = re.compile(r"\b(scope|role|permission)s?\b", re.IGNORECASE)
+_DEAD = re.compile(
+    r"(?=.*\b(?:token|credential|api key)s?\b)(?=.*\b(?:invalid|revoked|expired)\b)", re.DOTALL
+)
+_REACH = re.compile(r"\b(?:scope|role|permission)s?\b")
+_RATE = re.compile(
+    r"\brate[ -]?limit|\btoo many requests\b|\bthrottl|\brequests? per (?:second|minute|hour|day)\b"
+)
+_PAGE_LIMIT = re.compile(
+    r"(?:^|[^\w\s]\s*|\b(?:page|pagination|query|parameter|param|field|argument|value|result|results|"
+    r"the|a|of|for|your|given|requested|invalid|bad|maximum|max|request)\s+)limit\b"
+    r"|\bpage size\b"
+)
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 _EXCERPT = 300
+_LATER = (408, 425)
+"""The request came too slowly, or too early: said of the connection, never of what was asked."""
 _NOT_BREXS = "that is not Brex's form of an error, so something on the way to it may have said so"
 
 
@@ -35,15 +49,22 @@ class Unreachable(Transient):
 
 
 class RateLimited(Transient):
-    """HTTP 429."""
+    """HTTP 429, or another refusal in which Brex says that there were too many requests."""
 
 
 class ServerFault(Transient):
-    """HTTP 5xx."""
+    """HTTP 5xx, 408 or 425."""
 
 
 class UnusableAnswer(Transient):
-    """A body that is not the JSON the endpoint promises. Never an end of data, nor a row's."""
+    """A body that is not the JSON the endpoint promises, or a refusal that is not in Brex's form.
+
+    It proves nothing: no end of data, no missing row or permission, no dead credential.
+    """
+
+
+class NoContent(UnusableAnswer):
+    """HTTP 204 or 205 where a list or a row is promised."""
 
 
 class NeverAsked(BrexError):
@@ -59,7 +80,7 @@ class LoopingCursor(BrexError):
 
 
 class Refused(BrexError):
-    """HTTP 4xx: asking again the same way would change nothing."""
+    """HTTP 4xx in Brex's form: asking again the same way would change nothing."""
 
 
 class CursorRefused(Refused):
@@ -67,11 +88,11 @@ class CursorRefused(Refused):
 
 
 class PageTooLarge(Refused):
-    """HTTP 400 that names the page limit. `allowed` is the number it names, if it names one."""
+    """HTTP 400 about the page limit. `numbers` are those in Brex's words: a limit may be one."""
 
-    def __init__(self, message: str, allowed: int | None) -> None:
+    def __init__(self, message: str, numbers: tuple[int, ...]) -> None:
         super().__init__(message)
-        self.allowed = allowed
+        self.numbers = numbers
 
 
 class NotFound(Refused):
@@ -79,11 +100,11 @@ class NotFound(Refused):
 
 
 class CredentialRefused(Refused):
-    """The token is missing, expired or revoked: every stream of the connection is concerned."""
+    """Brex says that the token is invalid, expired or revoked: all streams are concerned."""
 
 
 class NotAllowed(Refused):
-    """The credential's role or scope does not reach this endpoint; others may still be read."""
+    """Brex refuses this endpoint (a role, a scope, a product); others may still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,50 +118,68 @@ class Fault:
 
 
 def classify(fault: Fault, request: str) -> BrexError:
-    """Turns an answer other than 200 into the exception that fits it.
+    """The exception for an answer without success. `request` is the method and path, for people.
 
-    Brex answers an expired token with 403 and a missing role with 401, so the body decides
-    (Brex's error-code guide, and live answers). `request` is the method and path, for people.
+    A refusal counts only in Brex's form: proxies, firewalls and load balancers answer with the same
+    statuses. Brex answers an expired token with 403 and a missing role with 401, so its words
+    decide between the two (Brex's error-code guide, and live answers).
     """
     told = _message(fault.body)
-    where = f"{request} answered {fault.status}"
-    says = f"{where}: {scrubbed(told) or 'without a message'}"
+    says = f"{request} answered {fault.status}: {scrubbed(told) or 'without a message'}"
     if fault.trace_id:
         says += f" (Brex trace id {fault.trace_id})"
     if fault.status == 429:
         return RateLimited(says, fault.retry_after)
-    if fault.status >= 500:
+    if fault.status >= 500 or fault.status in _LATER:
         return ServerFault(says, fault.retry_after)
-    if fault.status in (401, 403):
-        refused = _TOKEN.search(told) and not _REACH.search(told)
-        return CredentialRefused(says) if refused or not fault.body.strip() else NotAllowed(says)
-    if fault.status == 404:
-        return NotFound(says) if _is_brexs(fault.body) else UnusableAnswer(f"{says}; {_NOT_BREXS}")
-    if fault.status == 400 and "limit" in told.lower():
-        return PageTooLarge(says, _allowed(told))
+    kind = _kind(fault.body) if 400 <= fault.status < 500 else None
+    if kind is None:
+        return UnusableAnswer(f"{says}; {_NOT_BREXS}", fault.retry_after)
+    words = f"{kind}: {told}".replace("_", " ").lower()
+    if _RATE.search(words):
+        return RateLimited(says, fault.retry_after)
+    if fault.status == 400 and _PAGE_LIMIT.search(told.replace("_", " ").lower()):
+        return PageTooLarge(says, _numbers(told))
+    return _refusal(fault.status, words, says)
+
+
+def _refusal(status: int, words: str, says: str) -> Refused:
+    """What Brex itself refuses: the request, the row, the list or the token."""
+    if status in (401, 403):
+        dead = _DEAD.search(words) and not _REACH.search(words)
+        return CredentialRefused(says) if dead else NotAllowed(says)
+    if status == 404:
+        return NotFound(says)
     return Refused(says)
 
 
-def _is_brexs(body: bytes) -> bool:
-    """Whether an error has Brex's form (its error-code guide; the Accounting API's own), and is
-    not of a gateway on the way, which knows nothing of rows."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+def _kind(body: bytes) -> str | None:
+    """The kind of an error that has Brex's form; None if it has another.
+
+    The form is that of Brex's error-code guide, `type` and `message`, or that of its Accounting
+    API, `error_code` and `message`.
+    """
+    answer = _decoded(body)
     if not isinstance(answer, dict) or not isinstance(answer.get("message"), str):
-        return False
-    return any(isinstance(answer.get(name), str) for name in ("type", "error_code"))
+        return None
+    kinds = (answer.get("type"), answer.get("error_code"))
+    return next((kind for kind in kinds if isinstance(kind, str) and kind), None)
 
 
 def _message(body: bytes) -> str:
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    answer = _decoded(body)
+    if answer is None:
         return body[:_EXCERPT].decode("utf-8", "replace").strip()
     return str(answer.get("message") or "") if isinstance(answer, dict) else ""
 
 
-def _allowed(message: str) -> int | None:
-    numbers = [int(number) for number in re.findall(r"\d+", message)]
-    return min(numbers, default=None)
+def _decoded(body: bytes) -> object:
+    """The JSON of an answer; None if it is none."""
+    try:
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _numbers(told: str) -> tuple[int, ...]:
+    return tuple(int(re.sub(r"\D", "", number)) for number in _NUMBER.findall(told))

@@ -118,9 +118,11 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
         return await client.get(
             listing.path, params, partial(read_page, shape=listing.shape), meter
         )
-    except (CredentialRefused, NotAllowed, PageTooLarge):
+    except (CredentialRefused, NotAllowed):
         raise
     except Refused as error:
+        if isinstance(error, PageTooLarge) and listing.limit is not None:
+            raise
         if cursor is not None:
             refused = CursorRefused(str(error))
             refused.fault = error.fault

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from brex_sync.brex.budget import Budget
+from brex_sync.brex.retry_after import LONGEST
 
 REQUESTS = 1000
 """Requests Brex allows per client and account in `PERIOD` (its rate-limit guide)."""
@@ -58,7 +59,8 @@ class RateLimiter:
             self._released.set()
 
     async def pause(self, seconds: float) -> None:
-        """Lets nobody through for `seconds`: Brex said to come back later."""
+        """Lets nobody through for `seconds`, two minutes at most: Brex said to come back later."""
+        seconds = min(seconds, LONGEST)
         self._paused_until = max(self._paused_until, self._clock() + seconds)
         if self._budget:
             await self._budget.pause(seconds)

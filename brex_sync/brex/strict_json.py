@@ -4,6 +4,7 @@ Only two things in a body are ever replaced, by U+FFFD, since Postgres cannot ho
 the character NUL and surrogates without a partner.
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -97,12 +98,12 @@ def exact(number: str) -> Decimal:
 
 
 def clean(body: bytes) -> tuple[bytes, int]:
-    """The body without NUL and lone surrogates, and how many there were.
+    """The body without byte order mark, NUL and lone surrogates, and how many of the latter two.
 
     Raises:
         UnusableAnswer: the body is not UTF-8.
     """
-    body, raw = _utf8(body)
+    body, raw = _utf8(body.removeprefix(codecs.BOM_UTF8))
     if b"\\" not in body or not _UNSTORABLE.search(body):
         return body, raw
     escaped = 0

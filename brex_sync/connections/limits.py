@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.client import Patience
 from brex_sync.brex.rate_limit import PERIOD, RateLimiter
+from brex_sync.brex.retry_after import LONGEST
 from brex_sync.connections.declared import Connection
 from brex_sync.warehouse.request_loans import RequestLedger
 
@@ -16,5 +17,9 @@ def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True
     """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute
-    ledger = RequestLedger(engine, connection.name, most, PERIOD, lost_after, for_syncs=for_syncs)
+    ledger = RequestLedger(
+        *(engine, connection.name, most, PERIOD, lost_after),
+        for_syncs=for_syncs,
+        longest_pause=LONGEST,
+    )
     return RateLimiter(most, budget=Budget(ledger))

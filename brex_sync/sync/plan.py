@@ -1,5 +1,6 @@
 """Which part of a list to read, decided from what is known of it. Nothing here does anything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -148,13 +149,16 @@ def shrank_too_much(missing: int, held: int) -> bool:
     return missing > GUARD_ROWS and missing > GUARD_SHARE * held
 
 
-def smaller_page(limit: int | None, allowed: int | None) -> int | None:
-    """The page size to try after one of `limit` was refused; None when there is none smaller."""
+def smaller_page(limit: int | None, numbers: Sequence[int] = ()) -> int | None:
+    """The page size to ask for after one of `limit` was refused or too heavy; None if none is
+    smaller.
+
+    It is the largest of Brex's `numbers` that is smaller, as the prose may have others ("between 1
+    and 100"), or else half of what was asked for.
+    """
     if limit is None or limit <= 1:
         return None
-    if allowed is not None and 0 < allowed < limit:
-        return allowed
-    return max(1, limit // 2)
+    return max((number for number in numbers if 1 < number < limit), default=limit // 2)
 
 
 def _before(stream: Stream, moment: datetime, span: timedelta) -> datetime:

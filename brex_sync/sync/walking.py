@@ -92,7 +92,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             log.warning("%s; reading the window again from its start", error)
             limit = window.limit
         except PageTooLarge as error:
-            limit = plan.smaller_page(window.limit, error.allowed)
+            limit = plan.smaller_page(window.limit, error.numbers)
             if limit is None:
                 raise
             log.warning("%s; going on with pages of %d", error, limit)

@@ -41,6 +41,7 @@ class RequestLedger:
     """What a connection may ask of Brex: `limit` requests in any `period` seconds.
 
     Loans are of at most `size` requests; one that is never repaid counts for `lost_after` seconds.
+    A pause ends after `longest_pause` seconds, whoever asked for it.
     `for_syncs` says whether it lends to syncs, or to what comes after them.
     """
 
@@ -51,6 +52,7 @@ class RequestLedger:
     lost_after: float
     size: int = 25
     for_syncs: bool = True
+    longest_pause: float = 120.0
 
     def borrow(self) -> Loan | float:
         """A loan, or the seconds after which to ask again."""
@@ -115,7 +117,7 @@ class RequestLedger:
     def pause(self, seconds: float) -> None:
         """Lends nothing for so long: Brex said to come back later."""
         row = insert(request_limits).values(
-            connection=self.connection, paused_until=_after(seconds)
+            connection=self.connection, paused_until=_after(min(seconds, self.longest_pause))
         )
         later = sa.func.greatest(request_limits.c.paused_until, row.excluded.paused_until)
         with self.engine.begin() as db:
@@ -134,9 +136,12 @@ class RequestLedger:
         if not self.for_syncs:
             mine, theirs = theirs, mine
         row = insert(request_limits).values({"connection": self.connection, mine.name: _NOW})
+        paused_until, latest = request_limits.c.paused_until, _after(self.longest_pause)
+        capped = sa.case((paused_until > latest, latest), else_=paused_until)
         paused, asked = db.execute(
             row.on_conflict_do_update(
-                index_elements=[request_limits.c.connection], set_={mine.name: _NOW}
+                index_elements=[request_limits.c.connection],
+                set_={mine.name: _NOW, "paused_until": capped},
             ).returning(
                 _seconds_until(request_limits.c.paused_until),
                 _NOW - theirs < timedelta(seconds=self.period * CONTENDED),

@@ -207,7 +207,8 @@ def test_a_refused_key_is_asked_about_once_and_then_left_alone(desk: Desk) -> No
 
 def test_one_odd_refusal_of_a_good_key_changes_nothing(desk: Desk) -> None:
     credentials = desk.key("bxt_sandbox")
-    desk.faults.add(Fault(Kind.STATUS, "/v2/company", status=403))
+    body = '{"type":"FORBIDDEN","message":"Expired token"}'
+    desk.faults.add(Fault(Kind.STATUS, "/v2/company", status=403, body=body))
     with pytest.raises(CredentialRefused):
         asyncio.run(ask(desk, Session(credentials)))
     assert desk.row().state is State.CONNECTED

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
-from brex_sync.brex.errors import BrexError, Refused, Unreachable
+from brex_sync.brex.errors import BrexError, Unreachable, UnusableAnswer
 from brex_sync.brex.oauth import Application, OAuth, OAuthError
 from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
@@ -89,7 +89,7 @@ def get(url: str, path: str = "/v2/company") -> Any:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(server: Server, other: Server, status: int) -> None:
     server.status, server.location = status, f"http://127.0.0.1:{other.server_port}/v2/company"
-    with pytest.raises(Refused, match=str(status)):
+    with pytest.raises(UnusableAnswer, match=str(status)):
         get(f"http://127.0.0.1:{server.server_port}")
     assert len(server.seen) == 1
     assert "at_secret" in server.seen[0]

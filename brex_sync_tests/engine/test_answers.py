@@ -66,6 +66,27 @@ def test_a_gateway_that_finds_no_list_empties_none(company: Any) -> None:
     assert company.one("SELECT count(*) FROM brex.user_limits WHERE _deleted_at IS NULL") == before
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_a_refusal_by_something_on_the_way_fails_the_run_and_the_next_one_asks_again(
+    company: Any, status: int
+) -> None:
+    body = "<html>Invalid token. Rate limit exceeded, missing scope</html>"
+    company.faults.add(Fault(Kind.STATUS, "/v2/users", times=None, status=status, body=body))
+    report = company.sync("users").streams["users"]
+    assert "not Brex's form" in str(report.error)
+    assert report.unavailable is None
+    company.faults.clear()
+    report = company.sync("users")
+    assert (report.finished, report.streams["users"].unavailable) == (True, None)
+    assert_equal(company, "users")
+
+
+def test_a_refusal_by_something_on_the_way_is_asked_about_again_at_once(company: Any) -> None:
+    company.faults.add(Fault(Kind.STATUS, "/v2/users", times=2, status=403))
+    assert company.sync("users").finished
+    assert_equal(company, "users")
+
+
 def test_a_number_that_cannot_be_held_concerns_its_row_alone(rig: Any) -> None:
     spend(rig, 3)
     odd = b'{"id":"odd","card_metadata":{"k":1e9999999999999999999}}'

@@ -8,7 +8,7 @@ import pytest
 
 from brex_sync.brex.client import Patience
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync_tests.conftest import FOR_HUNG, SHORT
+from brex_sync_tests.conftest import FOR_HUNG, REFUSED, SHORT
 from brex_sync_tests.engine.items import person, spend
 from brex_sync_tests.engine.truth import assert_equal
 
@@ -115,13 +115,11 @@ def test_what_was_read_before_a_server_hung_is_kept_and_gone_on_from(rig: Any) -
 
 
 def test_a_missing_scope_makes_one_stream_unavailable_and_says_so(company: Any) -> None:
-    company.faults.add(
-        Fault(Kind.STATUS, "/v2/cards", times=None, status=403, body='{"message":"No scope x"}')
-    )
+    company.faults.add(Fault(Kind.STATUS, "/v2/cards", times=None, status=403, body=REFUSED))
     report = company.sync()
     assert report.failed == []
     assert [s.stream for s in report.streams.values() if s.unavailable] == ["cards"]
-    assert "No scope x" in str(report.streams["cards"].unavailable)
+    assert "no scope" in str(report.streams["cards"].unavailable)
     assert report.streams["cards"].requests == 1
 
 

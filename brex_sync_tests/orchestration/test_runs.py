@@ -10,12 +10,12 @@ from brex_sync.orchestration.catalogue import entries
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.reading import Options
-from brex_sync_tests.conftest import Rig
+from brex_sync_tests.conftest import REFUSED, Rig
 from brex_sync_tests.engine.items import spent
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
 TABLES = entries(STREAMS.values())
-CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=403)
+CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=422, body=REFUSED)
 
 
 def made(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -101,10 +101,10 @@ def test_only_a_fresh_walk_through_an_unfiltered_list_is_gone_on_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "allowed", "then"),
-    [(1000, 100, 100), (1000, None, 500), (1000, 2000, 500), (1, None, None), (None, 5, None)],
+    ("limit", "numbers", "then"),
+    [(1000, [1, 100], 100), (1000, [], 500), (1000, [2000], 500), (1, [], None), (None, [5], None)],
 )
 def test_pages_get_smaller_until_there_are_none_smaller(
-    limit: int | None, allowed: int | None, then: int | None
+    limit: int | None, numbers: list[int], then: int | None
 ) -> None:
-    assert plan.smaller_page(limit, allowed) == then
+    assert plan.smaller_page(limit, numbers) == then

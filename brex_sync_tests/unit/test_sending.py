@@ -20,6 +20,9 @@ KEYED = Call("POST", "/v2/users", body=b'{"first_name":"Zo\xc3\xab"}', idempoten
 BARE = Call("POST", "/v2/users", body=b"{}")
 
 
+SAID = {"type": "SOME_KIND", "message": "so it is"}
+
+
 class Brex:
     """Answers one status after the other, the last one for ever, and keeps what it was asked."""
 
@@ -33,7 +36,7 @@ class Brex:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         if status == 0:
             await asyncio.sleep(30)
-        return JSONResponse({"message": "so it is"}, status, headers={"X-Brex-Trace-Id": "t1"})
+        return JSONResponse(SAID, status, headers={"X-Brex-Trace-Id": "t1"})
 
 
 def ask(brex: Brex, how: Callable[[BrexClient], Awaitable[Reply]], **more: Any) -> Reply:
@@ -56,7 +59,7 @@ def send(brex: Brex, call: Call) -> Reply:
 def test_a_write_carries_its_key_its_body_and_the_credential() -> None:
     brex = Brex(201)
     reply = send(brex, KEYED)
-    assert (reply.status, reply.body, reply.trace_id) == (201, b'{"message":"so it is"}', "t1")
+    assert (reply.status, reply.body, reply.trace_id) == (201, JSONResponse(SAID).body, "t1")
     ((method, headers, body),) = brex.asked
     assert (method, body) == ("POST", KEYED.body)
     assert headers["idempotency-key"] == "k1"
@@ -108,7 +111,8 @@ def test_a_refused_token_is_renewed_once() -> None:
 
 async def _by_token(request: Request) -> Response:
     good = request.headers["authorization"] == "Bearer bxt_2"
-    return Response(status_code=200 if good else 401)
+    dead = {"type": "FORBIDDEN", "message": "Expired token"}
+    return Response() if good else JSONResponse(dead, 401)
 
 
 def test_a_write_whose_answer_does_not_show_what_it_should_is_asked_for_again() -> None:

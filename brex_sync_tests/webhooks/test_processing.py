@@ -18,6 +18,7 @@ from brex_sync.warehouse import inbox, workflow_runs
 from brex_sync.warehouse.inbox import TRIES
 from brex_sync.webhooks.events import EVENT_TYPES, Malformed
 from brex_sync.webhooks.processing import BATCH_SECONDS
+from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.engine.truth import assert_equal
 from brex_sync_tests.webhooks.conftest import SECRET, Office, told
 
@@ -144,7 +145,7 @@ def test_a_stream_that_is_not_synced_or_not_to_be_read_gets_no_rows(office: Offi
 def test_a_scope_that_was_lost_ends_the_event_with_what_brex_says(
     office: Office, faults: Faults
 ) -> None:
-    body = json.dumps({"message": "your role may not see users"})
+    body = json.dumps({"type": "FORBIDDEN", "message": "your role may not see users"})
     faults.add(Fault(Kind.STATUS, "/v2/users/*", status=403, body=body))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"))
     office.process()
@@ -179,7 +180,7 @@ def test_what_does_not_say_what_it_should_is_parked_at_once(office: Office, body
 def test_an_event_that_fails_is_tried_again_later_then_parked_and_holds_up_no_other(
     office: Office, faults: Faults
 ) -> None:
-    faults.add(Fault(Kind.STATUS, "/v2/users/cuuser_00001", times=None, status=422))
+    faults.add(Fault(Kind.STATUS, "/v2/users/cuuser_00001", times=None, status=422, body=REFUSED))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"), "poison")
     office.deliver(told("USER_UPDATED", user_id="cuuser_00002"), "good")
     assert office.process() == 2
@@ -201,7 +202,7 @@ def test_an_event_that_fails_is_tried_again_later_then_parked_and_holds_up_no_ot
 
 
 def test_waits_between_tries_grow(office: Office, faults: Faults) -> None:
-    faults.add(Fault(Kind.STATUS, "/v2/users/*", times=None, status=422))
+    faults.add(Fault(Kind.STATUS, "/v2/users/*", times=None, status=422, body=REFUSED))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"))
     waits = []
     for _ in range(4):

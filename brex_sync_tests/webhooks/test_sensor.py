@@ -98,9 +98,8 @@ def test_a_database_that_is_away_is_told_in_a_sentence(
 def test_a_refused_credential_is_told_and_the_events_go_on_waiting(
     office: Office, tick: Any, faults: Faults
 ) -> None:
-    faults.add(
-        Fault(Kind.STATUS, "/v2/users/*", times=None, status=401, body='{"message": "bad token"}')
-    )
+    body = '{"type": "UNAUTHORIZED", "message": "Invalid or Revoked Token"}'
+    faults.add(Fault(Kind.STATUS, "/v2/users/*", times=None, status=401, body=body))
     office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "a")
     news = shown(tick())
     assert news["webhook_events"]["waiting"] == 1

@@ -15,6 +15,7 @@ from brex_sync.serving import running
 from brex_sync.settings import load_settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows import load
+from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 
 Execute = Callable[..., dg.ExecuteInProcessResult]
@@ -58,7 +59,7 @@ def test_a_job_performs_the_workflow_and_shows_what_was_done(execute: Execute, d
 
 
 def test_re_executed_it_goes_on_with_what_is_left(execute: Execute, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body="no scope"))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED))
     given = {"user_id": "leaver", "cards": "terminate", "confirm": True}
     failed = execute("offboard_user", given)
     told = failure(failed)

@@ -14,6 +14,7 @@ from brex_sync.brex.uploads import LinkRefused, put_file
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.workflows.declare import BadInputs
 from brex_sync.workflows.run import key_of
+from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "0b8f7c1e-93a5-4a4e-8d6b-8a1b6b1a2f11"
@@ -215,7 +216,7 @@ def test_a_receipt_brex_refuses_stops_no_other(desk: Desk, expense: str, tmp_pat
     (tmp_path / f"{expense}.pdf").write_bytes(b"x")
     (tmp_path / f"{expense}--2.pdf").write_bytes(b"y")
     path = f"/v1/expenses/card/{expense}/receipt_upload"
-    desk.rig.faults.add(Fault(Kind.STATUS, path, "POST", status=400, times=1))
+    desk.rig.faults.add(Fault(Kind.STATUS, path, "POST", status=400, body=REFUSED, times=1))
     outcome = desk.perform("attach-receipts", RUN, folder=str(tmp_path))
     assert outcome.error is not None
     assert len(receipts(desk, expense)) == 1

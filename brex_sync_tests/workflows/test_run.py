@@ -14,7 +14,7 @@ from brex_sync.warehouse.roles import let_people_read
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows.declare import WorkflowError
 from brex_sync.workflows.run import Busy, OtherInputs, key_of, recall
-from brex_sync_tests.conftest import FOR_HUNG, end_leases
+from brex_sync_tests.conftest import FOR_HUNG, REFUSED, end_leases
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "4f1c9a52-7d55-4d6f-8f3e-0a7d2b1c9e01"
@@ -70,8 +70,8 @@ def test_what_failed_is_told_and_what_stands_is_not_done_again(desk: Desk, leave
 
 
 def test_a_card_that_brex_does_not_lock_stops_no_other(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c2/lock", "POST", status=400))
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c2/lock", "POST", status=400, body=REFUSED))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED))
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert outcome.error is not None
     assert sorted(line.partition(":")[0] for line in outcome.error.splitlines()) == [
@@ -125,7 +125,7 @@ def test_an_outcome_that_is_not_known_is_told_and_asked_for_with_the_same_key(
 
 def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk) -> None:
     desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", status=500))
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body="no scope"))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
     outcome = desk.perform("create-vendor", RUN, company_name="Acme")
     assert outcome.error is not None
     assert "answered 403: no scope" in outcome.error
@@ -141,14 +141,14 @@ def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk)
 def test_a_refusal_of_what_an_earlier_attempt_began_changes_no_key(desk: Desk) -> None:
     desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", times=3, status=500))
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body="no scope"))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is None
     assert desk.did() == [("POST", "/v1/vendors")]
 
 
 def test_cards_that_come_between_two_attempts_change_nothing(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
     desk.perform("offboard-user", RUN, user_id=leaver)
     late = desk.item("cards", "c1") | {"id": "c0", "status": "ACTIVE"}
     desk.rig.world.collection("cards").add(late)
@@ -174,7 +174,9 @@ def test_a_user_who_is_not_there_is_told_before_anything_is_written(desk: Desk) 
 def test_a_row_that_cannot_be_fetched_again_is_said_and_fails_nothing(
     desk: Desk, leaver: str
 ) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1", "GET", times=None, status=403))
+    desk.rig.faults.add(
+        Fault(Kind.STATUS, "/v2/cards/c1", "GET", times=None, status=403, body=REFUSED)
+    )
     outcome = desk.perform("lock-card", card_id="c1")
     assert outcome.error is None
     assert outcome.stale[0].startswith("cards will be brought up to date by the next sync: ")
@@ -301,7 +303,7 @@ def test_what_a_run_was_given_is_known_to_whoever_has_the_key(desk: Desk, leaver
 
 
 def test_no_credential_is_stored(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert desk.rig.token not in repr(outcome)
     for table in ("writes", "workflow_runs", "workflow_steps", "workflow_inputs"):

@@ -24,6 +24,7 @@ from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows import load
+from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.waiting import HANGS
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -123,7 +124,7 @@ def test_asked_twice_with_one_key_it_is_done_once(talk: Any, desk: Desk) -> None
 
 
 def test_what_failed_goes_on_when_it_is_asked_for_again(talk: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body="no scope"))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED))
 
     async def said(client: httpx.AsyncClient) -> list[httpx.Response]:
         body = {"inputs": {"user_id": "leaver"}}

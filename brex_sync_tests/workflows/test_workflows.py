@@ -140,7 +140,7 @@ ACCOUNT = {
 
 
 def test_a_vendor_is_created_and_its_bank_numbers_are_kept_nowhere(desk: Desk) -> None:
-    refusal = '{"message": "account_number 9876543210 is unknown at 021000021"}'
+    refusal = '{"type": "BAD", "message": "account_number 9876543210 is unknown at 021000021"}'
     desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=400, body=refusal))
     given = {"company_name": "Acme Ltd", "payment_accounts": [ACCOUNT]}
     refused = desk.perform("create-vendor", RUN, **given)
