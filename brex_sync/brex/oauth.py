@@ -37,7 +37,9 @@ _REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "inva
 
 
 class OAuthError(BrexError):
-    """No tokens came. Nothing is known to have changed at Brex."""
+    """No tokens came. `lost` says that Brex may have issued some in an answer that did not come."""
+
+    lost = False
 
 
 class ConsentRefused(OAuthError):
@@ -46,7 +48,11 @@ class ConsentRefused(OAuthError):
 
 class GrantRefused(OAuthError):
     """`invalid_grant`: the code or refresh token is used, expired or revoked. Asking again is no
-    use; a person must consent anew."""
+    use; a person must consent again. `lost` if the answer to the request before it was lost."""
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 class ApplicationRefused(OAuthError):
@@ -56,9 +62,15 @@ class ApplicationRefused(OAuthError):
 class Unavailable(OAuthError):
     """Brex could not be reached, failed, or asked for patience: worth another try in a while."""
 
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
+
 
 class Uncertain(OAuthError):
     """The request was sent and no usable answer came: Brex may have replaced the refresh token."""
+
+    lost = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,8 @@ class OAuth:
         """New tokens for a refresh token: one request, and one more if its answer was lost.
 
         Raises:
-            GrantRefused: the refresh token is no good any more.
+            GrantRefused: the refresh token is not valid any more; `lost` if that was the second
+                request, so the first may have replaced it.
             Uncertain: the second answer was lost too.
             OAuthError: Brex could not be reached, failed, or refused.
         """
@@ -178,7 +191,10 @@ class OAuth:
             return self._grant("refresh_token", refresh_token=refresh_token)
         except Uncertain as lost:
             log.warning("%s; asking once more", lost)
-            return self._grant("refresh_token", refresh_token=refresh_token)
+            try:
+                return self._grant("refresh_token", refresh_token=refresh_token)
+            except GrantRefused as refused:
+                raise GrantRefused(str(refused), lost=True) from None
 
     def revoke(self, token: str) -> None:
         """Makes a refresh token, and what was granted by it, worthless.
@@ -195,20 +211,22 @@ class OAuth:
         content = _object(answer)
         if answer.status_code == 200:
             return _tokens(content)
-        error = str(content.get("error", ""))
-        told = str(content.get("error_description") or error or "without a message")
+        error = _text(content.get("error"))
+        told = _text(content.get("error_description")) or error or "without a message"
         sent = {*parameters.values(), self._app.client_secret} - {self._app.redirect_uri, ""}
         for secret in sorted(sent, key=len, reverse=True):
             told = told.replace(secret, "[secret]")
         where = f"Brex's token endpoint answered {answer.status_code}"
+        later = answer.status_code >= 500 or answer.status_code in (408, 425, 429)
+        if later or not error:
+            raise Unavailable(f"{where}: {told}", lost=answer.status_code != 429)
         if error == "invalid_grant":
             raise GrantRefused(f"{where}: {told}")
         if error in _REFUSED_US:
             raise ApplicationRefused(
                 f"{where}: {told}. Check BREX_CLIENT_ID, BREX_CLIENT_SECRET and BREX_REDIRECT_URI"
             )
-        later = answer.status_code >= 500 or answer.status_code == 429
-        raise (Unavailable if later else OAuthError)(f"{where}: {told}")
+        raise OAuthError(f"{where}: {told}")
 
     def _post(self, endpoint: str, parameters: Mapping[str, str]) -> httpx.Response:
         url = self._endpoint(endpoint)
@@ -257,9 +275,12 @@ def _tokens(content: Mapping[str, Any]) -> Tokens:
 
 
 def _lifetime(seconds: Any) -> timedelta:
+    """`expires_in`, a number or its text; the usual lifetime where it cannot be one."""
+    if isinstance(seconds, bool):
+        return LIFETIME
     try:
         given = float(seconds)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return LIFETIME
     return timedelta(seconds=given) if 0 < given < 1e8 else LIFETIME
 
@@ -267,9 +288,13 @@ def _lifetime(seconds: Any) -> timedelta:
 def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
         content = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _parameters(url: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ refresh token is committed before the access token that came with it is used.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,9 +18,18 @@ import tenacity
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company, whose
 from brex_sync.brex.errors import BrexError, CredentialRefused
-from brex_sync.brex.oauth import GrantRefused, OAuth, Tokens, Uncertain
+from brex_sync.brex.oauth import GrantRefused, OAuth, OAuthError, Tokens
 from brex_sync.connections.declared import Connection
-from brex_sync.connections.health import current, digest_of, is_due, just_failed, lacking
+from brex_sync.connections.health import (
+    current,
+    digest_of,
+    is_due,
+    is_tried,
+    just_failed,
+    just_tried,
+    lacking,
+    repair,
+)
 from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import Vault
 from brex_sync.settings import Configuration, SettingsError
@@ -30,7 +39,8 @@ from brex_sync.warehouse.credentials import Credential, State
 log = logging.getLogger(__name__)
 
 EARLY = timedelta(minutes=5)
-"""An access token is renewed so long before its end, and used to its end if that fails."""
+"""An access token is renewed so long before its end, and used to its end if that fails. One that
+lives for less than 20 minutes is renewed in the last quarter of its life."""
 REST = timedelta(minutes=1)
 """Between two tries to renew a token that has not ended yet."""
 STORING = 60.0
@@ -50,6 +60,11 @@ class Access:
 
     token: str = field(repr=False)
     ends_at: datetime | None = None
+    early: timedelta = EARLY
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it has not ended; one whose end is not known has."""
+        return self.ends_at is not None and now < self.ends_at
 
 
 def now_utc() -> datetime:
@@ -93,14 +108,17 @@ class Credentials:
     def keep_alive(self) -> None:
         """Uses the refresh token or key, if it was not used for long; notes what came of it.
 
+        A key of the environment that Brex refused is tried again.
+
         Raises:
-            ActionNeeded: it is good no more.
+            ActionNeeded: Brex refuses it, and no access token is left to use.
             BrexError: it could not be tried.
         """
         if self.connection.configuration is Configuration.SANDBOX:
             return
         row = self._usable(table.read(self.engine, self.name))
-        if row is not None and not is_due(row, self.clock()):
+        again = row is not None and self._is_refused_key(row)
+        if row is not None and not again and not is_due(row, self.clock()):
             return
         if self.connection.application is not None:
             self._refresh(None, due=True)
@@ -118,18 +136,22 @@ class Credentials:
         try:
             company = ask_whose(self.connection, key, self.engine, self.api_transport)
         except CredentialRefused as error:
-            self._note_key(key, state=State.RECONNECT_REQUIRED, reason=str(error))
+            self._note_key(key, state=State.RECONNECT_REQUIRED, reason=str(error), failure=None)
             raise self._action(str(error)) from None
         except BrexError as error:
             self._note_key(key, failure=str(error))
             raise
         known = {"company_id": company.id, "company_name": company.legal_name} if company.id else {}
-        self._note_key(key, used_at=self.clock(), failure=None, **known)
+        good = {"state": State.CONNECTED, "reason": None, "failure": None}
+        self._note_key(key, used_at=self.clock(), **good, **known)
         return company
 
     def _by_key(self, refused: str | None) -> Access:
-        key = self._key(self._usable(table.read(self.engine, self.name)))
+        row = self._usable(table.read(self.engine, self.name))
+        key = self._key(row)
         if refused == key:
+            if row is not None and self._is_refused_key(row) and just_tried(row, self.clock()):
+                raise self._action(row.reason or "it was refused")
             self.check_key()
         return Access(key)
 
@@ -157,21 +179,33 @@ class Credentials:
                     | values,
                 )
             else:
-                since = {"state_since": now} if "state" in values else {}
+                changed = row is not None and values.get("state", row.state) != row.state
+                since = {"state_since": now} if changed else {}
                 table.change(db, self.name, tried_at=now, **since, **values)
 
     def _by_oauth(self, refused: str | None) -> Access:
         row = self._connected(self._usable(table.read(self.engine, self.name)))
-        access = Access(self.vault.open(row.secrets or "")["access_token"], row.access_ends_at)
+        access = _access(self.vault.open(row.secrets or ""), row)
+        if row.state is State.RECONNECT_REQUIRED:
+            return self._use_up(row, access, refused)
         if self._stale(row, access, refused):
             return self._refresh(refused)
         return access
+
+    def _use_up(self, row: Credential, access: Access, refused: str | None) -> Access:
+        """The access token that outlives its grant, until it ends or Brex refuses it."""
+        if access.token != refused:
+            return access
+        with table.locked(self.engine, self.name) as (db, found):
+            if found is not None and found.secrets == row.secrets:
+                table.change(db, self.name, secrets=None, access_ends_at=None)
+        raise self._action(row.reason or "it was refused")
 
     def _stale(self, row: Credential, access: Access, refused: str | None) -> bool:
         now = self.clock()
         if access.ends_at is None or now >= access.ends_at or access.token == refused:
             return True
-        return now > access.ends_at - EARLY and not just_failed(row, now, REST)
+        return now > access.ends_at - access.early and not just_failed(row, now, REST)
 
     def _refresh(self, refused: str | None, *, due: bool = False) -> Access:
         """New tokens, or those that another process got while this one waited for the lock."""
@@ -181,8 +215,8 @@ class Credentials:
             access, failure = self._refresh_locked(refused, due)
         if failure is None:
             return access
-        still_good = access.ends_at is not None and self.clock() < access.ends_at
-        if isinstance(failure, ActionNeeded) or due or refused or not still_good:
+        told = due and not isinstance(failure, ActionNeeded)
+        if told or refused or not access.is_good(self.clock()):
             raise failure
         log.warning("%s: %s; the access token is good for now", self.name, failure)
         return access
@@ -194,7 +228,9 @@ class Credentials:
             with table.locked(self.engine, self.name) as (db, found):
                 row = self._connected(self._usable(found))
                 secrets = self.vault.open(row.secrets or "")
-                access = Access(secrets["access_token"], row.access_ends_at)
+                access = _access(secrets, row)
+                if row.state is State.RECONNECT_REQUIRED:
+                    return access, self._action(row.reason or "it was refused")
                 due = due and is_due(row, self.clock())
                 if not due and not self._stale(row, access, refused):
                     return access, None
@@ -202,7 +238,8 @@ class Credentials:
                 try:
                     tokens = self._new_tokens(secrets["refresh_token"])
                 except BrexError as error:
-                    return access, self._note_failure(db, error, cut_off)
+                    left = access.is_good(self.clock()) and access.token != refused
+                    return access, self._note_failure(db, error, cut_off, left=left)
                 return self._store(db, secrets["refresh_token"], tokens), None
         except GONE:
             if tokens is None:
@@ -222,7 +259,7 @@ class Credentials:
             del values["scopes"]
         table.change(db, self.name, **values)
         table.end_refresh(db, self.name)
-        return Access(tokens.access, now + tokens.lifetime)
+        return Access(tokens.access, now + tokens.lifetime, _early(tokens.lifetime))
 
     def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> Access:
         """Stores tokens once Postgres is back, unless someone got others meanwhile."""
@@ -235,24 +272,24 @@ class Credentials:
             with attempt, table.locked(self.engine, self.name) as (db, row):
                 if row is not None and row.secrets == before.secrets:
                     self._store(db, refresh_token, tokens)
-        return Access(tokens.access, self.clock() + tokens.lifetime)
+        return Access(tokens.access, self.clock() + tokens.lifetime, _early(tokens.lifetime))
 
     def _note_failure(
-        self, db: sa.Connection, error: BrexError, cut_off: datetime | None
+        self, db: sa.Connection, error: BrexError, cut_off: datetime | None, *, left: bool
     ) -> BrexError:
-        """Writes down what a refresh came to; answers with what to raise once that is stored."""
-        now = self.clock()
+        """Records what a refresh came to, and returns what to raise once that is stored.
+
+        `cut_off` is when an earlier refresh began whose outcome is not known; `left` says that the
+        access token can still be used.
+        """
+        now, lost = self.clock(), isinstance(error, OAuthError) and error.lost
         if not isinstance(error, GrantRefused):
             table.change(db, self.name, tried_at=now, failure=str(error))
-            if not isinstance(error, Uncertain) and cut_off is None:
+            if not lost and cut_off is None:
                 table.end_refresh(db, self.name)
             return error
-        reason = f"Brex takes the refresh token no more, revoked or too old ({error})"
-        if cut_off is not None:
-            reason += (
-                f". A refresh begun {cut_off:%Y-%m-%d %H:%M:%S} UTC was cut off before its answer "
-                "was stored, so Brex had probably replaced the refresh token by then"
-            )
+        reason = _why_refused(error, cut_off or (now if lost else None))
+        spent: dict[str, object] = {} if left else {"secrets": None, "access_ends_at": None}
         table.change(
             db,
             self.name,
@@ -261,8 +298,7 @@ class Credentials:
             state_since=now,
             tried_at=now,
             failure=None,
-            secrets=None,
-            access_ends_at=None,
+            **spent,
         )
         table.end_refresh(db, self.name)
         return self._action(reason)
@@ -271,12 +307,18 @@ class Credentials:
         """The row, if it speaks of the present credential.
 
         Raises:
-            ActionNeeded: it says that a person must act.
+            ActionNeeded: it says that a person must act, and nothing is left to be tried.
         """
         row = current(self.connection, row)
-        if row is not None and row.state is State.RECONNECT_REQUIRED:
+        if row is None or row.state is State.CONNECTED:
+            return row
+        if not is_tried(self.connection, row, self.clock()):
             raise self._action(row.reason or "it was refused")
         return row
+
+    def _is_refused_key(self, row: Credential) -> bool:
+        """Whether the row tells of a key of the environment that Brex refused."""
+        return row.state is State.RECONNECT_REQUIRED and self.connection.token is not None
 
     def _connected(self, row: Credential | None) -> Credential:
         if row is None or row.secrets is None:
@@ -285,7 +327,7 @@ class Credentials:
 
     def _action(self, reason: str) -> ActionNeeded:
         return ActionNeeded(
-            f"{self.name} must be connected again: {reason}. Run `brex-sync connect {self.name}`"
+            f"{self.name} must be connected again: {reason}. {repair(self.connection)}"
         )
 
 
@@ -300,7 +342,9 @@ class Session:
     async def token(self) -> str:
         """A token to use now; raises what `Credentials.access` raises."""
         ends_at = self._access.ends_at if self._access else None
-        if self._access and (ends_at is None or self._credentials.clock() < ends_at - EARLY):
+        if self._access and (
+            ends_at is None or self._credentials.clock() < ends_at - self._access.early
+        ):
             return self._access.token
         return (await self._fetch(None)).token
 
@@ -320,6 +364,31 @@ class Session:
             )
         self._access = await asyncio.shield(self._fetching)
         return self._access
+
+
+def _early(lifetime: timedelta) -> timedelta:
+    """How long before its end a token of such a lifetime is renewed."""
+    return min(EARLY, max(lifetime, timedelta()) / 4)
+
+
+def _access(secrets: Mapping[str, str], row: Credential) -> Access:
+    """The stored access token; it lives from when it was issued, and so last used, to its end."""
+    if row.access_ends_at is None or row.used_at is None:
+        return Access(secrets["access_token"], row.access_ends_at)
+    lifetime = row.access_ends_at - row.used_at
+    return Access(secrets["access_token"], row.access_ends_at, _early(lifetime))
+
+
+def _why_refused(error: GrantRefused, lost_at: datetime | None) -> str:
+    """Why a refresh token is refused; `lost_at` is when a refresh was begun whose answer was not
+    stored."""
+    if lost_at is None:
+        return f"Brex refuses the refresh token as revoked or too old ({error})"
+    return (
+        f"Brex refuses the refresh token ({error}). The answer to a refresh begun "
+        f"{lost_at:%Y-%m-%d %H:%M:%S} UTC was lost or cut off before it was stored, so Brex had "
+        "probably replaced the refresh token by then: that does not mean that it was revoked"
+    )
 
 
 def open_oauth(connection: Connection, transport: httpx.BaseTransport | None = None) -> OAuth:

@@ -34,7 +34,8 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Health:
     """A connection's state in words. `days_left` and `dies_on`: until refresh token or key would
-    die if nobody used it from now on; None where nothing is known to die."""
+    die if nobody used it from now on; None where nothing is known to die. `tried`: runs use the
+    credential although a person should act."""
 
     connection: str
     level: Level
@@ -42,11 +43,12 @@ class Health:
     state: str
     days_left: int | None = None
     dies_on: date | None = None
+    tried: bool = False
 
     @property
     def usable(self) -> bool:
         """Whether a sync has any prospect."""
-        return self.state not in (State.RECONNECT_REQUIRED, NOT_CONNECTED)
+        return self.tried or self.state not in (State.RECONNECT_REQUIRED, NOT_CONNECTED)
 
 
 def digest_of(key: str) -> str:
@@ -66,10 +68,11 @@ def current(connection: Connection, row: Credential | None) -> Credential | None
 def is_due(row: Credential, now: datetime) -> bool:
     """Whether the refresh token or key should be used, only to stay alive.
 
-    A moment in the future was written by a clock that was wrong: it counts as long ago.
+    A moment in the future was written by a clock that was wrong: it counts as long ago. Of what
+    Brex refused, only a key of the environment is tried again.
     """
-    if row.state is not State.CONNECTED:
-        return False
+    if row.state is State.RECONNECT_REQUIRED:
+        return row.digest is not None and not just_tried(row, now, USE_EVERY)
     if just_failed(row, now):
         return False
     return row.used_at is None or not _within(row.used_at, now, USE_EVERY)
@@ -79,6 +82,29 @@ def just_failed(row: Credential, now: datetime, rest: timedelta = RETRY_AFTER) -
     """Whether the last try settled nothing, and was not longer ago than `rest`."""
     tried = row.failure is not None and row.tried_at is not None
     return tried and _within(row.tried_at or now, now, rest)
+
+
+def just_tried(row: Credential, now: datetime, span: timedelta = timedelta(minutes=1)) -> bool:
+    """Whether Brex was asked about the credential within `span`."""
+    return row.tried_at is not None and _within(row.tried_at, now, span)
+
+
+def is_tried(connection: Connection, row: Credential, now: datetime) -> bool:
+    """Whether a credential that Brex refused is used all the same.
+
+    A key of the environment is tried by every run, so that the connection heals by itself. An
+    access token outlives the refresh token it came with, and is used to its end.
+    """
+    if connection.token is not None:
+        return True
+    return row.secrets is not None and row.access_ends_at is not None and now < row.access_ends_at
+
+
+def repair(connection: Connection) -> str:
+    """What a person does about a credential that Brex refuses."""
+    if connection.token is not None:
+        return "Every run tries the key again; set another user token where this one is set"
+    return f"Run `brex-sync connect {connection.name}`"
 
 
 def health(connection: Connection, row: Credential | None, now: datetime) -> Health:
@@ -92,8 +118,10 @@ def health(connection: Connection, row: Credential | None, now: datetime) -> Hea
         return _unknown(connection)
     if row.state is State.RECONNECT_REQUIRED:
         told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
-        repair = f"Run `brex-sync connect {connection.name}`"
-        return Health(connection.name, Level.ACTION, f"{told}. {repair}", str(row.state))
+        return Health(
+            *(connection.name, Level.ACTION, f"{told}. {repair(connection)}", str(row.state)),
+            tried=is_tried(connection, row, now),
+        )
     return _connected(connection, row, now)
 
 

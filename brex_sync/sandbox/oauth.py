@@ -269,6 +269,8 @@ async def _token(authority: Authority, request: Request) -> Response:
     authority.requests.append(TokenRequest(kind, ""))
     if fault is not None and fault.kind in (Kind.DELAY, Kind.HANG):
         await asyncio.sleep(fault.seconds or 3600)
+    if fault is not None and fault.kind is Kind.DONE_STATUS:
+        return Response(fault.body, fault.status, fault.headers)
     if fault is not None and fault.kind is not Kind.DELAY:
         return Response("", 200)
     return JSONResponse(content, headers={"Cache-Control": "no-store"})

@@ -85,7 +85,7 @@ def test_killed_between_brexs_answer_and_the_commit_is_recognised_and_said(desk:
     end_access(desk)
     killed(desk, "after")
     assert desk.row().state is State.CONNECTED
-    with pytest.raises(ActionNeeded, match="cut off before its answer was stored"):
+    with pytest.raises(ActionNeeded, match="cut off before it was stored"):
         credentials.access()
     assert desk.refreshes == ["", "invalid_grant"]
     assert "cut off" in (desk.row().reason or "")

@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter
-from brex_sync.brex.errors import CredentialRefused
+from brex_sync.brex.errors import CredentialRefused, UnusableAnswer
 from brex_sync.brex.oauth import OAuthError, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.connections.credentials import ActionNeeded, Session
+from brex_sync.connections.health import Level
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials as table
@@ -133,9 +135,70 @@ def test_an_answer_lost_after_rotation_is_asked_for_once_more_and_explained(desk
     credentials = desk.oauth()
     desk.pass_time(hours=2)
     desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
-    with pytest.raises(ActionNeeded):
+    with pytest.raises(ActionNeeded, match="was lost or cut off before it was stored"):
         credentials.access()
     assert desk.refreshes == ["", "invalid_grant"]
+    assert "revoked or too old" not in (desk.row().reason or "")
+
+
+def test_an_access_token_outlives_the_refresh_token_whose_answer_was_lost(desk: Desk) -> None:
+    credentials, token = desk.oauth(), desk.secrets()["access_token"]
+    desk.pass_time(minutes=57)
+    desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
+    for _ in range(3):
+        credentials.keep_alive()
+        assert credentials.access().token == token
+    assert desk.refreshes == ["", "invalid_grant"]
+    assert desk.row().state is State.RECONNECT_REQUIRED
+    assert (desk.health().level, desk.health().usable) == (Level.ACTION, True)
+    desk.pass_time(minutes=4)
+    for act in (credentials.access, credentials.keep_alive):
+        with pytest.raises(ActionNeeded, match="does not mean that it was revoked"):
+            act()
+    assert not desk.health().usable
+    assert desk.refreshes == ["", "invalid_grant"]
+
+
+def test_an_access_token_that_brex_refuses_is_not_used_up(desk: Desk) -> None:
+    credentials, token = desk.oauth(), desk.secrets()["access_token"]
+    desk.pass_time(minutes=57)
+    desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
+    assert credentials.access().token == token
+    for _ in range(2):
+        with pytest.raises(ActionNeeded):
+            credentials.access(refused=token)
+    assert desk.row().secrets is None
+    with pytest.raises(ActionNeeded):
+        credentials.access()
+
+
+@pytest.mark.parametrize("status", [502, 403])
+def test_an_answer_lost_behind_a_gateway_is_remembered_by_the_next_process(
+    desk: Desk, status: int
+) -> None:
+    desk.oauth()
+    desk.pass_time(hours=2)
+    desk.faults.add(Fault(Kind.DONE_STATUS, TOKEN_PATH, status=status, body="<html>"))
+    with pytest.raises(OAuthError):
+        desk.credentials().access()
+    assert desk.row().state is State.CONNECTED
+    with pytest.raises(ActionNeeded, match="was lost or cut off before it was stored"):
+        desk.credentials().access()
+
+
+@pytest.mark.parametrize("seconds", [60, 240, 900])
+def test_a_short_lived_token_is_not_renewed_at_every_use(desk: Desk, seconds: int) -> None:
+    credentials, session = desk.oauth(), Session(desk.credentials())
+    ends_at = desk.now() + timedelta(seconds=seconds)
+    with desk.engine.begin() as db:
+        table.change(db, "brex", access_ends_at=ends_at, used_at=desk.now())
+    for _ in range(3):
+        credentials.access()
+        asyncio.run(session.token())
+    assert desk.refreshes == []
+    desk.pass_time(seconds=seconds * 0.8)
+    credentials.access()
+    assert desk.refreshes == [""]
 
 
 def test_two_lost_answers_are_not_followed_by_a_third_question(desk: Desk) -> None:
@@ -219,12 +282,60 @@ def test_a_new_key_in_the_environment_makes_an_old_refusal_void(desk: Desk) -> N
     with pytest.raises(ActionNeeded):
         old.check_key()
     with pytest.raises(ActionNeeded):
-        old.access()
+        old.access(refused="bxt_gone")
     new = desk.key("bxt_sandbox", stored_here=False)
     assert new.check_key().legal_name == "Northwind"
     row = desk.row()
     assert (row.state, row.secrets, row.company_id) == (State.CONNECTED, None, "cuacc_1")
     assert "bxt_" not in repr(row)
+
+
+DEAD = '{"type":"FORBIDDEN","message":"Invalid or Revoked Token"}'
+
+
+def test_a_key_of_the_environment_is_tried_by_every_run_until_brex_takes_it(desk: Desk) -> None:
+    desk.key("bxt_sandbox", stored_here=False)
+    desk.faults.add(Fault(Kind.STATUS, times=4, status=403, body=DEAD))
+    with pytest.raises(ActionNeeded):
+        asyncio.run(ask(desk, Session(desk.credentials())))
+    since = desk.row().state_since
+    for _ in range(2):
+        desk.pass_time(minutes=2)
+        before = len(desk.app.state.requests)
+        with pytest.raises(ActionNeeded, match="Every run tries the key again"):
+            desk.credentials().keep_alive()
+        assert len(desk.app.state.requests) == before + 1
+        assert (desk.row().state, desk.row().state_since) == (State.RECONNECT_REQUIRED, since)
+        assert (desk.health().level, desk.health().usable) == (Level.ACTION, True)
+    desk.credentials().keep_alive()
+    assert (desk.row().state, desk.row().reason) == (State.CONNECTED, None)
+    assert desk.health().level is Level.WELL
+
+
+def test_a_refused_key_of_the_environment_costs_a_run_of_many_streams_little(desk: Desk) -> None:
+    desk.key("bxt_gone", stored_here=False)
+    session = Session(desk.credentials())
+    for _ in range(5):
+        with pytest.raises(ActionNeeded):
+            asyncio.run(ask(desk, session))
+    assert len(desk.app.state.requests) == 5 + 1, "each stream once, and the company once"
+
+
+@pytest.mark.parametrize("stored_here", [True, False])
+@pytest.mark.parametrize("body", ["", "<html>Invalid or Revoked Token</html>", f"[{DEAD}]"])
+def test_a_run_of_answers_that_are_not_brexs_leaves_a_key_as_it_is(
+    desk: Desk, body: str, stored_here: bool
+) -> None:
+    credentials = desk.key("bxt_sandbox", stored_here=stored_here)
+    desk.faults.add(Fault(Kind.STATUS, times=None, status=403, body=body))
+    for act in (credentials.check_key, lambda: asyncio.run(ask(desk, Session(credentials)))):
+        with pytest.raises(UnusableAnswer):
+            act()
+    assert desk.row().state is State.CONNECTED
+    desk.faults.clear()
+    asyncio.run(ask(desk, Session(credentials)))
+    credentials.check_key()
+    assert (desk.row().state, desk.row().failure) == (State.CONNECTED, None)
 
 
 @pytest.mark.parametrize("key", ["bxt_team", "bxt_employee"])

@@ -103,7 +103,22 @@ def test_redirects_that_answer_something_else_are_refused(redirect: str, said: s
 
 
 @pytest.mark.parametrize(
-    ("expires_in", "seconds"), [(None, 3600), (1800, 1800), ("90", 90), ("soon", 3600), (-1, 3600)]
+    ("expires_in", "seconds"),
+    [
+        (None, 3600),
+        (1800, 1800),
+        ("90", 90),
+        ("soon", 3600),
+        (-1, 3600),
+        (0, 3600),
+        (240, 240),
+        ("3600", 3600),
+        (1e9, 3600),
+        (True, 3600),
+        ([], 3600),
+        ("nan", 3600),
+        (10**400, 3600),
+    ],
 )
 def test_a_lifetime_that_is_not_said_is_an_hour(expires_in: object, seconds: int) -> None:
     client, _ = brex(granted(expires_in=expires_in))
@@ -140,7 +155,12 @@ def error(status: int, **body: str) -> httpx.Response:
         (error(429), oauth.Unavailable, 1),
         (error(500), oauth.Unavailable, 1),
         (httpx.Response(503, content=b"<html>"), oauth.Unavailable, 1),
-        (httpx.Response(302, headers={"Location": "https://evil.test/"}), oauth.OAuthError, 1),
+        (httpx.Response(302, headers={"Location": "https://evil.test/"}), oauth.Unavailable, 1),
+        (httpx.Response(403, content=b"<html>invalid_grant"), oauth.Unavailable, 1),
+        (httpx.Response(400), oauth.Unavailable, 1),
+        (error(503, error="invalid_grant"), oauth.Unavailable, 1),
+        (httpx.Response(400, json=[{"error": "invalid_grant"}]), oauth.Unavailable, 1),
+        (httpx.Response(400, json={"error": ["invalid_grant"]}), oauth.Unavailable, 1),
         (httpx.Response(200, content=b""), oauth.Uncertain, 2),
         (httpx.Response(200, content=b"[]"), oauth.Uncertain, 2),
         (httpx.Response(200, json={"token_type": "bearer"}), oauth.Uncertain, 2),
