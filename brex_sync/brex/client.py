@@ -177,16 +177,28 @@ class BrexClient:
         await self._http.__aexit__(kind, error, trace)
         await self._limiter.close()
 
+    @property
+    def patience(self) -> Patience:
+        """How long it waits for Brex."""
+        return self._patience
+
     async def get(
-        self, path: str, params: Params, read: Callable[[bytes], Answer], meter: Meter
+        self,
+        path: str,
+        params: Params,
+        read: Callable[[bytes], Answer],
+        meter: Meter,
+        patience: Patience | None = None,
     ) -> Answer:
         """GETs `path` and reads the answer's body, again and again until one can be read.
+
+        `patience` says how often and how long, where that is other than the client's.
 
         Raises:
             BrexError: there was no usable answer; `Transient` ones have been repeated in vain.
         """
         call = Call("GET", path, params)
-        async for attempt in self._attempts(Transient):
+        async for attempt in self._attempts(Transient, patience):
             with attempt:
                 reply = await self._accepted(call, meter)
                 if reply.status in _WITHOUT_CONTENT:
@@ -233,8 +245,10 @@ class BrexClient:
             await self._limiter.pause(reply.retry_after or self._patience.first)
         return reply
 
-    def _attempts(self, worth_another: type[BrexError]) -> tenacity.AsyncRetrying:
-        patience = self._patience
+    def _attempts(
+        self, worth_another: type[BrexError], patience: Patience | None = None
+    ) -> tenacity.AsyncRetrying:
+        patience = patience or self._patience
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(worth_another),
             stop=stop_any(

@@ -75,8 +75,12 @@ class Oversized(BrexError):
     """The answer is larger than is taken."""
 
 
+class PageTooHeavy(BrexError):
+    """A page of this size fails again and again, and a small one at the same place does not."""
+
+
 class LoopingCursor(BrexError):
-    """The pages of a list do not end."""
+    """The pages of a list do not end: a cursor came twice, or the clock ran out."""
 
 
 class Refused(BrexError):

@@ -5,25 +5,38 @@ walk and is never kept as a watermark.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
 
-from brex_sync.brex.client import BrexClient, Meter
+from brex_sync.brex.client import BrexClient, Meter, Patience
 from brex_sync.brex.errors import (
+    BrexError,
     CredentialRefused,
     CursorRefused,
     LoopingCursor,
     NotAllowed,
     NotFound,
+    Oversized,
+    PageTooHeavy,
     PageTooLarge,
+    RateLimited,
     Refused,
+    Transient,
 )
 from brex_sync.brex.strict_json import Page, read_item, read_page
 from brex_sync.streams.declare import Shape, Stream
 
-_EMPTY_PAGES = 10
+LONGEST_WALK = 6 * 3600.0
+"""Seconds for one walk: what was read by then is kept, and the next run goes on from there."""
+LONGEST_EMPTY = 15 * 60.0
+"""Seconds for which page after page may be empty."""
+SMALL_PAGE = 25
+"""Rows in a page that is never too heavy."""
+TRIES = 2
+"""Failures of a page after which a small one is asked for, to tell a heavy page from an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +71,49 @@ def listing_of(
 
 
 async def walk(
-    client: BrexClient, listing: Listing, meter: Meter, cursor: str | None = None
+    client: BrexClient,
+    listing: Listing,
+    meter: Meter,
+    cursor: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[Page, None]:
     """Yields the pages of a list from `cursor` on, one page ahead of whoever takes them.
 
+    Only a cursor that comes twice or the clock (seconds) ends a list that goes on.
+
     Raises:
-        LoopingCursor: a cursor came twice, or page after page was empty.
+        LoopingCursor: a cursor came twice, or the pages went on, or were empty, for too long.
         BrexError: a page could not be read.
     """
-    seen = {cursor}
-    empty = 0
+    seen = {hash(cursor)}
+    began = filled = clock()
     request = asyncio.create_task(_page(client, listing, cursor, meter))
     try:
         while True:
             page = await request
-            empty = 0 if page.items else empty + 1
             if page.next_cursor is None:
                 yield page
                 return
-            if page.next_cursor in seen or empty > _EMPTY_PAGES:
-                raise LoopingCursor(f"GET {listing.path}: the list's pages do not end")
-            seen.add(page.next_cursor)
+            now, following = clock(), hash(page.next_cursor)
+            filled = now if page.items else filled
+            if following in seen:
+                raise _endless(listing, f"a cursor came again after {len(seen)} pages")
+            if now - began > LONGEST_WALK or now - filled > LONGEST_EMPTY:
+                raise _endless(
+                    listing,
+                    f"{len(seen)} pages took {(now - began) / 60:.0f} minutes, and the last "
+                    f"{(now - filled) / 60:.0f} minutes brought no row",
+                )
+            seen.add(following)
             request = asyncio.create_task(_page(client, listing, page.next_cursor, meter))
             yield page
     finally:
         request.cancel()
         await asyncio.gather(request, return_exceptions=True)
+
+
+def _endless(listing: Listing, why: str) -> LoopingCursor:
+    return LoopingCursor(f"GET {listing.path}: the list's pages do not end: {why}")
 
 
 async def first_page(client: BrexClient, listing: Listing, meter: Meter) -> Page:
@@ -109,19 +139,77 @@ async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter)
 
 
 async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter: Meter) -> Page:
+    """A page of the listing's size.
+
+    Where it fails, a small page at the same place tells an outage, which is waited for, from a page
+    that is too heavy to be answered.
+
+    Raises:
+        PageTooHeavy: the small page came, and this one failed once more.
+        BrexError: it could not be read.
+    """
+    patience, began = client.patience, time.monotonic()
+    ask = partial(_ask, client, listing, cursor, meter)
+    if (listing.limit or 0) <= SMALL_PAGE or patience.attempts <= TRIES:
+        return await ask(listing.limit, patience)
+    once = replace(patience, attempts=1)
+    try:
+        return await ask(listing.limit, replace(patience, attempts=TRIES))
+    except (Transient, Oversized) as failed:
+        failure: Transient | Oversized = failed
+    await _rest(failure, patience)
+    if not isinstance(failure, RateLimited) and await _comes(ask(SMALL_PAGE, once)):
+        try:
+            return await ask(listing.limit, once)
+        except RateLimited as failed:
+            failure = failed
+        except (Transient, Oversized) as failed:
+            raise PageTooHeavy(
+                f"{failed}; a page of {SMALL_PAGE} rows comes, one of {listing.limit} does not"
+            ) from failed
+    left = patience.total - (time.monotonic() - began)
+    if left <= 0 or patience.attempts <= TRIES + 1:
+        raise failure
+    return await ask(
+        listing.limit, replace(patience, attempts=patience.attempts - TRIES - 1, total=left)
+    )
+
+
+async def _rest(failure: BrexError, patience: Patience) -> None:
+    """Waits after the first tries, for a moment or as long as the answer asks for."""
+    asked = failure.retry_after if isinstance(failure, Transient) else None
+    await asyncio.sleep(asked if asked is not None else min(patience.first * 4, patience.longest))
+
+
+async def _comes(request: Awaitable[Page]) -> bool:
+    """Whether a page can be read."""
+    try:
+        await request
+    except Transient:
+        return False
+    return True
+
+
+async def _ask(
+    client: BrexClient,
+    listing: Listing,
+    cursor: str | None,
+    meter: Meter,
+    limit: int | None,
+    patience: Patience,
+) -> Page:
     params = dict(listing.params)
-    if listing.limit is not None:
-        params["limit"] = str(listing.limit)
+    if limit is not None:
+        params["limit"] = str(limit)
     if cursor is not None:
         params["cursor"] = cursor
+    read = partial(read_page, shape=listing.shape)
     try:
-        return await client.get(
-            listing.path, params, partial(read_page, shape=listing.shape), meter
-        )
+        return await client.get(listing.path, params, read, meter, patience)
     except (CredentialRefused, NotAllowed):
         raise
     except Refused as error:
-        if isinstance(error, PageTooLarge) and listing.limit is not None:
+        if isinstance(error, PageTooLarge) and limit is not None:
             raise
         if cursor is not None:
             refused = CursorRefused(str(error))

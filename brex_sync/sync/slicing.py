@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from brex_sync.brex.errors import PageTooLarge
+from brex_sync.brex.errors import PageTooHeavy, PageTooLarge
 from brex_sync.brex.paging import first_page, listing_of
 from brex_sync.sync import plan
 from brex_sync.sync.reading import Reading
@@ -163,7 +163,7 @@ async def _is_short(reading: Reading) -> bool:
     listing = listing_of(stream, None, {}, stream.paging.limit)
     try:
         return (await first_page(reading.client, listing, reading.meter)).next_cursor is None
-    except PageTooLarge:
+    except (PageTooLarge, PageTooHeavy):
         return False
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from brex_sync.brex.errors import CursorRefused, PageTooLarge
+from brex_sync.brex.errors import CursorRefused, PageTooHeavy, PageTooLarge
 from brex_sync.brex.paging import listing_of, walk
 from brex_sync.brex.strict_json import Page
 from brex_sync.streams.columns import Kind
@@ -18,7 +18,7 @@ from brex_sync.sync import plan
 from brex_sync.sync.batches import in_batches
 from brex_sync.sync.normalise import Frame, Rejected, normalise
 from brex_sync.sync.reading import Reading
-from brex_sync.warehouse import checkpoints, deletions, load, snapshots
+from brex_sync.warehouse import checkpoints, deletions, load, page_sizes, snapshots
 from brex_sync.warehouse.checkpoints import Lease, Scope, Window
 from brex_sync.warehouse.deletions import Comparison
 from brex_sync.warehouse.staging import Reject, Staged, plain, stage, stage_child, together
@@ -26,7 +26,7 @@ from brex_sync.warehouse.staging import Reject, Staged, plain, stage, stage_chil
 log = logging.getLogger(__name__)
 
 RESTARTS = 3
-"""How often one window may begin anew because Brex refused its cursor or its page size."""
+"""How often one window may begin again because Brex refused its cursor, or rows moved on."""
 WALKS = 3
 """How often a list is walked at most because rows moved on in it: what is lost then slipped past
 each time."""
@@ -74,31 +74,62 @@ async def begin_window(
 
 
 async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
-    """Walks a window to its end; a refused cursor or page size begins the same window anew, and so
-    do rows that moved on in the list.
+    """Walks a window to its end; it begins again where Brex refuses its cursor or its page size,
+    where a page is too heavy, and where rows moved on in the list.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
-            was committed stays and is gone on from.
+            was committed stays and is resumed from.
     """
-    walks = 1
-    for _ in range(RESTARTS):
+    window = await _sized(reading, window)
+    walks, restarts = 1, 0
+    while True:
+        watchful = walks < WALKS and restarts < RESTARTS
         try:
-            return await _walk_once(reading, lease, window, watchful=walks < WALKS)
+            return await _walk_once(reading, lease, window, watchful=watchful)
         except MovedOn:
-            walks += 1
-            limit = window.limit
+            again = window.anew(window.limit)
+            walks, restarts = walks + 1, restarts + 1
         except CursorRefused as error:
-            log.warning("%s; reading the window again from its start", error)
-            limit = window.limit
-        except PageTooLarge as error:
-            limit = plan.smaller_page(window.limit, error.numbers)
-            if limit is None:
+            if restarts >= RESTARTS:
                 raise
-            log.warning("%s; going on with pages of %d", error, limit)
-        again = window.anew(limit)
+            log.warning("%s; reading the window again from its start", error)
+            again = window.anew(window.limit)
+            restarts += 1
+        except (PageTooLarge, PageTooHeavy) as error:
+            again = await _in_smaller_pages(reading, window, error)
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
-    return await _walk_once(reading, lease, window, watchful=False)
+
+
+async def _sized(reading: Reading, window: Window) -> Window:
+    """A window that is not begun, in pages of the size known to be good for its list."""
+    stream = reading.slice.stream
+    if window.pages or window.limit is None:
+        return window
+    known = await asyncio.to_thread(
+        page_sizes.known, reading.engine, reading.slice.connection, stream.name, reading.clock()
+    )
+    return replace(window, limit=min(window.limit, known or window.limit))
+
+
+async def _in_smaller_pages(
+    reading: Reading, window: Window, error: PageTooLarge | PageTooHeavy
+) -> Window:
+    """The window from its first page, in smaller pages, whose size is remembered for the list.
+
+    The cursor is given up: Brex's cursors contain a page size, and which of two counts is not said.
+
+    Raises:
+        PageTooLarge, PageTooHeavy: there are no smaller ones.
+    """
+    numbers = error.numbers if isinstance(error, PageTooLarge) else ()
+    limit = plan.smaller_page(window.limit, numbers)
+    if limit is None:
+        raise error
+    log.warning("%s; reading the window again in pages of %d", error, limit)
+    place = (reading.slice.connection, reading.slice.stream.name)
+    await asyncio.to_thread(page_sizes.remember, reading.engine, *place, limit, reading.clock())
+    return window.anew(limit)
 
 
 async def _walk_once(

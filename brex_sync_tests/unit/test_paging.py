@@ -9,7 +9,7 @@ import pytest
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
 from brex_sync.brex.errors import LoopingCursor
-from brex_sync.brex.paging import Listing, walk
+from brex_sync.brex.paging import LONGEST_EMPTY, LONGEST_WALK, Listing, walk
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.streams.declare import Shape
 
@@ -82,15 +82,47 @@ def test_a_request_ahead_that_nobody_waits_for_is_given_up_in_silence(ahead: Any
     assert walked({None: ([1], "a"), "a": ahead}, take=1) == (1, [None, "a"])
 
 
+def test_empty_pages_with_new_cursors_are_walked_through() -> None:
+    empty = {str(i): ([], str(i + 1)) for i in range(40)}
+    pages = {None: ([], "0")} | empty | {"40": ([1], None)}
+    assert walked(pages) == (42, [None, *map(str, range(41))])
+
+
 @pytest.mark.parametrize(
     "pages",
     [
         {None: ([1], "a"), "a": ([1], "a")},
         {None: ([1], "a"), "a": ([1], "b"), "b": ([1], "a")},
-        {None: ([], "0")} | {str(i): ([], str(i + 1)) for i in range(99)},
+        {None: ([], "a"), "a": ([], "b"), "b": ([], "c"), "c": ([], "a")},
     ],
-    ids=["itself", "a circle", "empty for ever"],
+    ids=["itself", "a circle", "an empty circle"],
 )
-def test_pages_that_do_not_end_are_an_error(pages: dict[str | None, Any]) -> None:
-    with pytest.raises(LoopingCursor, match="do not end"):
+def test_a_cursor_that_comes_again_is_an_error(pages: dict[str | None, Any]) -> None:
+    with pytest.raises(LoopingCursor, match="do not end: a cursor came again"):
         walked(pages)
+
+
+@pytest.mark.parametrize(
+    ("items", "seconds", "pages"), [([], LONGEST_EMPTY, 16), ([1], LONGEST_WALK, 361)]
+)
+def test_pages_with_new_cursors_end_by_the_clock(
+    items: list[int], seconds: float, pages: int
+) -> None:
+    """A page a minute."""
+    asked: list[str | None] = []
+
+    class Endless(dict[str | None, Any]):
+        def __getitem__(self, cursor: str | None) -> Any:
+            return (items, f"{int(cursor or 0) + 1}")
+
+    async def main() -> None:
+        transport = answering(Endless(), asked)
+        endpoint = Endpoint("http://brex.test", lambda: "t")
+        async with BrexClient(endpoint, RateLimiter(), Patience(), transport) as client:
+            async for _ in walk(client, LIST, Meter(), clock=lambda: 60.0 * len(asked)):
+                pass
+
+    with pytest.raises(LoopingCursor, match=r"do not end: .* brought no row"):
+        asyncio.run(main())
+    assert len(asked) == pytest.approx(pages, abs=2)
+    assert seconds == 60.0 * (pages - 1)

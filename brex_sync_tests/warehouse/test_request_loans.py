@@ -157,3 +157,16 @@ def test_a_pause_that_one_process_met_holds_another_that_has_a_loan_in_hand(
         return False
 
     assert asyncio.run(main())
+
+
+def test_no_pause_lasts_longer_than_two_minutes_whoever_stored_it(engine: sa.Engine) -> None:
+    lender = ledger(engine)
+    lender.pause(1795834000)
+    assert 100 < float(lender.borrow()) <= 120  # type: ignore[arg-type]
+    stored = sa.text("UPDATE brex_sync.request_limits SET paused_until = now() + interval '9 days'")
+    left = sa.text("SELECT extract(epoch FROM paused_until - now()) FROM brex_sync.request_limits")
+    with engine.begin() as db:
+        db.execute(stored)
+    assert 100 < float(lender.borrow()) <= 120  # type: ignore[arg-type]
+    with engine.connect() as db:
+        assert float(db.scalar(left) or 0) <= 120, "it counts down from here"

@@ -141,6 +141,16 @@ unavailable_lists = sa.Table(
     "read again leaves it; what is said of one is said of no other.",
 )
 
+page_sizes = sa.Table(
+    "page_sizes",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("rows", sa.Integer, nullable=False, comment="Rows in a page."),
+    sa.Column("found_at", _when, nullable=False, comment="When a larger page last failed."),
+    comment="Streams whose declared page size Brex refused, or could not serve.",
+)
+
 unfilled = sa.Table(
     "unfilled",
     internal_metadata,
