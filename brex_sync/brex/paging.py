@@ -17,6 +17,7 @@ from brex_sync.brex.errors import (
     CredentialRefused,
     CursorRefused,
     LoopingCursor,
+    NoContent,
     NotAllowed,
     NotFound,
     Oversized,
@@ -155,6 +156,8 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
     once = replace(patience, attempts=1)
     try:
         return await ask(listing.limit, replace(patience, attempts=TRIES))
+    except NoContent:
+        raise
     except (Transient, Oversized) as failed:
         failure: Transient | Oversized = failed
     await _rest(failure, patience)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company
-from brex_sync.brex.errors import CredentialRefused, Transient
+from brex_sync.brex.errors import CredentialRefused, Transient, UnusableAnswer
 from brex_sync.brex.oauth import Consent, Tokens
 from brex_sync.brex.reach import reach
 from brex_sync.connections import vault as vaults
@@ -252,6 +252,11 @@ def _company(connection: Connection, token: str, engine: sa.Engine) -> Company:
         return ask_whose(connection, token, engine)
     except CredentialRefused as error:
         raise ConnectError(f"Brex does not take it: {error}") from None
+    except UnusableAnswer as error:
+        if connection.application is None:
+            raise ConnectError(f"whether Brex takes it is not known; try again: {error}") from None
+        log.warning("whose account this is could not be asked: %s", error)
+        return Company()
     except Transient as error:
         log.warning("whose account this is could not be asked: %s", error)
         return Company()

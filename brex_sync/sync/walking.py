@@ -9,8 +9,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from brex_sync.brex.errors import CursorRefused, PageTooHeavy, PageTooLarge
-from brex_sync.brex.paging import listing_of, walk
+from brex_sync.brex.errors import (
+    BrexError,
+    CursorRefused,
+    LoopingCursor,
+    PageTooHeavy,
+    PageTooLarge,
+    RateLimited,
+    Transient,
+)
+from brex_sync.brex.paging import SMALL_PAGE, first_page, listing_of, walk
 from brex_sync.brex.strict_json import Page
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
@@ -82,7 +90,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             was committed stays and is resumed from.
     """
     window = await _sized(reading, window)
-    walks, restarts = 1, 0
+    saved, walks, restarts = window.cursor, 1, 0
     while True:
         watchful = walks < WALKS and restarts < RESTARTS
         try:
@@ -96,9 +104,32 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
             log.warning("%s; reading the window again from its start", error)
             again = window.anew(window.limit)
             restarts += 1
+        except (Transient, LoopingCursor) as error:
+            if saved is None or not await _is_stuck(reading, lease, saved, error):
+                raise
+            log.warning("%s, at the place where an earlier run ended; reading it again", error)
+            saved, again = None, window.anew(window.limit)
         except (PageTooLarge, PageTooHeavy) as error:
             again = await _in_smaller_pages(reading, window, error)
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
+
+
+async def _is_stuck(reading: Reading, lease: Lease, saved: str, error: BrexError) -> bool:
+    """Whether the page that an earlier run would have read next cannot be read, while the list can:
+    then its cursor is no longer good, in whatever words that is said.
+    """
+    now = await asyncio.to_thread(checkpoints.unfinished, reading.engine, lease)
+    if isinstance(error, RateLimited) or now is None or now.cursor != saved:
+        return False
+    stream = reading.slice.stream
+    filters = {**span(stream, now.since, now.until), **(stream.hidden if now.part else {})}
+    limit = now.limit and min(now.limit, SMALL_PAGE)
+    listing = listing_of(stream, reading.slice.parent, filters, limit)
+    try:
+        await first_page(reading.client, listing, reading.meter)
+    except BrexError:
+        return False
+    return True
 
 
 async def _sized(reading: Reading, window: Window) -> Window:

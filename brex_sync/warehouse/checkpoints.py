@@ -385,6 +385,16 @@ def committed(db: sa.Connection, lease: Lease) -> Window | None:
     return _state(row).window
 
 
+def unfinished(engine: sa.Engine, lease: Lease) -> Window | None:
+    """The window as last committed; None where it was read to its end.
+
+    Raises:
+        Fenced: another run has taken the list over.
+    """
+    with engine.begin() as db:
+        return committed(db, lease)
+
+
 def record(db: sa.Connection, lease: Lease, values: Mapping[str, object]) -> None:
     """Writes columns of a list's checkpoint.
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
@@ -41,6 +41,37 @@ def test_a_cursor_that_is_always_refused_is_a_failure(rig: Any) -> None:
     report = rig.sync("card_transactions", pages=10).streams["card_transactions"]
     assert "answered 404: no such page" in str(report.error)
     assert report.unavailable is None
+
+
+@pytest.mark.parametrize("answer", ["500", "HTML", "LOOP"])
+def test_a_saved_cursor_that_stays_bad_is_given_up_once_the_list_itself_comes(
+    rig: Any, answer: str
+) -> None:
+    spend(rig, 60)
+    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, after=2, status=500))
+    assert not rig.sync("card_transactions", pages=10).finished
+    cursor = rig.one("SELECT window_cursor FROM brex_sync.checkpoints")
+    bad = {
+        "500": Response(status_code=500),
+        "HTML": Response("<html>gone</html>", 410),
+        "LOOP": JSONResponse({"items": [], "next_cursor": cursor}),
+    }[answer]
+    assert not rig.sync("card_transactions", pages=10).finished, "the outage goes on"
+    assert rig.one("SELECT window_cursor FROM brex_sync.checkpoints") == cursor
+    rig.faults.clear()
+    good = []
+
+    def wrap(app: Any) -> Any:
+        async def inner(scope: Any, receive: Any, send: Any) -> None:
+            if b"cursor" not in scope["query_string"]:
+                good.append(True)
+            await (app if good else bad)(scope, receive, send)
+
+        return inner
+
+    rig.wrap = wrap
+    assert rig.sync("card_transactions", pages=10).finished
+    assert_equal(rig, "card_transactions")
 
 
 def test_a_gateway_that_finds_no_row_is_no_proof_that_it_is_gone(rig: Any) -> None:

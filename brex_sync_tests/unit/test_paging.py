@@ -14,7 +14,7 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.streams.declare import Shape
 
 NEVER = object()
-LIST = Listing("/v2/things", {}, 10, Shape.ENVELOPE, of_parent=False)
+LIST = Listing("/v2/things", {}, 10, Shape.ENVELOPE, orphaned=False)
 
 
 def answering(pages: dict[str | None, Any], log: list[str | None]) -> httpx.MockTransport:
