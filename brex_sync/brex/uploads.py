@@ -47,7 +47,7 @@ async def _put(http: httpx.AsyncClient, link: str, name: str, content: bytes) ->
         answer = await http.put(link, content=content)
     except httpx.HTTPError as error:
         raise Unreachable(f"{name} could not be put: {type(error).__name__}") from None
-    if answer.status_code >= 500:
+    if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
         raise ServerFault(f"{name} could not be put: its store answered {answer.status_code}")
     if answer.status_code in (401, 403, 404):
         raise LinkRefused(f"the link for {name} is good no more ({answer.status_code})")

@@ -208,8 +208,9 @@ def test_a_store_that_does_not_take_the_file_is_told_without_the_link(
     assert "secret" not in str(raised.value)
 
 
-def test_a_store_that_recovers_is_asked_again() -> None:
-    assert put("https://store.example/a", 500, 200) == 2
+@pytest.mark.parametrize("status", [500, 408, 425, 429])
+def test_a_store_that_recovers_is_asked_again(status: int) -> None:
+    assert put("https://store.example/a", status, 200) == 2
 
 
 def test_a_receipt_brex_refuses_stops_no_other(desk: Desk, expense: str, tmp_path: Path) -> None:
