@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -29,12 +29,15 @@ from brex_sync.serving import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.sync import turns
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
+from brex_sync.sync.turns import Turn
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import inbox, unavailable, workflow_runs
+from brex_sync.warehouse import inbox, runs, unavailable, workflow_runs
 from brex_sync.warehouse.run_log import RunKind
+from brex_sync.warehouse.runs import LastRun
 from brex_sync.warehouse.tables import prepare_internal
 from brex_sync.webhooks import notify
 from brex_sync.webhooks.processing import Desk, process
@@ -95,10 +98,18 @@ def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine
 def stand(settings: Settings, connection: Connection, engine: sa.Engine) -> Health:
     """How a connection's credential stands, by what the warehouse knows of it."""
     row = credential_table.read(engine, connection.name)
-    found = health(connection, row, now_utc())
+    found = health(connection, row, now_utc(), runs.last_read(engine, connection.name))
     chosen = {stream.name for stream in streams_of(settings, connection)}
     lost = unavailable.lost(engine, connection.name)
     return with_lost(found, [name for name in lost if name in chosen])
+
+
+def last_run(engine: sa.Engine, connection: Connection) -> LastRun | None:
+    """The connection's last run; interrupted, where its process is known to be gone."""
+    run = runs.last_run(engine, connection.name)
+    if run and run.state == "running" and turns.was_left(engine, connection.name, run.run_id):
+        return replace(run, state="interrupted")
+    return run
 
 
 def attend(settings: Settings, connection: Connection) -> Health:
@@ -222,6 +233,29 @@ async def open_sync(
     finally:
         await asyncio.to_thread(_tell_of_faults, settings, connection, engine)
         await send_notifications(settings, engine)
+        engine.dispose()
+
+
+@asynccontextmanager
+async def turn(
+    settings: Settings,
+    connection: Connection,
+    run_id: str,
+    started_by: str,
+    wait: Callable[[str], None] | None = None,
+) -> AsyncIterator[None]:
+    """Has a connection to itself while the block lasts; `wait` is told whom it waits for.
+
+    Raises:
+        Busy: another run has it, and `wait` is None.
+        SettingsError: no warehouse is set.
+    """
+    engine = open_engine(settings)
+    try:
+        await asyncio.to_thread(prepare_internal, engine)
+        async with Turn(connection.name, run_id, started_by).taken(engine, wait):
+            yield
+    finally:
         engine.dispose()
 
 

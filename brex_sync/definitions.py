@@ -43,7 +43,7 @@ def build() -> dg.Definitions:
         ],
         schedules=[
             *(schedule(settings, c) for c in connections),
-            *(one for c in connections for one in reconciliations(c)),
+            *(one for c in connections for one in reconciliations(settings, c)),
             prune_schedule(prune),
         ],
         sensors=[

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from brex_sync.sync import reading
 from brex_sync.sync.report import Report, StreamReport
+from brex_sync.sync.standing import told
 from brex_sync.warehouse.closes import Close
-from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.runs import LastRun, StreamStatus
 
 LINES_EVERY = 1.0
 """Seconds between two lines about a stream, at least."""
@@ -107,6 +108,14 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
             console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
         for one in row.refused:
             console.print(f"{row.stream}: {one}", highlight=False)
+
+
+def print_standing(console: Console, run: LastRun | None, faults: Iterable[str]) -> None:
+    """The last run, and what needs a person's eye."""
+    last = told(run) if run else "No run is known"
+    console.print(last, highlight=False, soft_wrap=True)
+    for fault in faults:
+        console.print(f"Not well: {fault}", style="red", highlight=False, soft_wrap=True)
 
 
 def print_closes(console: Console, connection: str, months: Iterable[Close]) -> None:

@@ -3,34 +3,53 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import uuid4
 
+import sqlalchemy as sa
 import typer
 
 from brex_sync import app as brex
-from brex_sync.cli.common import ConnectionName, console, parse_day
+from brex_sync import cron, processes
+from brex_sync.cli.common import ConnectionName, console, errors, parse_day
 from brex_sync.cli.connections import print_health
-from brex_sync.cli.printing import print_differences, print_report, print_status, progress
+from brex_sync.cli.printing import (
+    print_differences,
+    print_report,
+    print_standing,
+    print_status,
+    progress,
+)
 from brex_sync.connections.declared import Connection, find, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.sync import standing
 from brex_sync.sync.asked import in_vain, partly_in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
+from brex_sync.sync.turns import Busy
+from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.run_log import RunKind
-from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.runs import status as stream_status
 
 StreamNames = Annotated[
     list[str] | None,
     typer.Option("--stream", help="Only this stream, even a deselected one; several may be given."),
 ]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="If another run has the connection, begin once that has ended."),
+]
 AcceptDeletions = Annotated[
     bool,
     typer.Option("--accept-deletions", help="Mark missing rows as deleted, however many they are."),
 ]
+
+
+BUSY = 3
+"""Exit code of a command that finds its connection taken by another run."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -47,10 +66,16 @@ def sync(
         bool, typer.Option("--full", help="Read every list from its beginning.")
     ] = False,
     accept_deletions: AcceptDeletions = False,
+    wait: Wait = False,
     connection: ConnectionName = None,
 ) -> None:
-    """Sync once, now, without Dagster. Exits with 0 only if every stream was read to its end."""
-    report = _run(stream, connection, Options(full=full, accept_deletions=accept_deletions))
+    """Sync once, now, without Dagster.
+
+    Exits with 0 if every stream was read to its end, with 3 if another run has the connection,
+    else with 1.
+    """
+    options = Options(full=full, accept_deletions=accept_deletions)
+    report = _run(stream, connection, options, RunKind.MANUAL, wait=wait)
     raise typer.Exit(0 if report.finished else 1)
 
 
@@ -60,15 +85,17 @@ def reconcile(
         str | None, typer.Option(help="Only rows from this date on, YYYY-MM-DD; all by default.")
     ] = None,
     accept_deletions: AcceptDeletions = False,
+    wait: Wait = False,
     connection: ConnectionName = None,
 ) -> None:
     """Compare every row with Brex, mend what differs, and show it; nothing should.
 
     Lists are brought up to date first, so that what is merely new does not count. Exits with 0 if
-    every stream was compared to its end, whatever differed.
+    every stream was compared to its end, whatever differed, and with 3 if another run has the
+    connection.
     """
     options = Options(compare=True, since=parse_day(since), accept_deletions=accept_deletions)
-    report = _run(stream, connection, options, RunKind.RECONCILE)
+    report = _run(stream, connection, options, RunKind.RECONCILE, wait=wait)
     print_differences(console, report)
     raise typer.Exit(0 if report.finished else 1)
 
@@ -79,48 +106,66 @@ def backfill(
         typer.Option("--from", help="From this date on, YYYY-MM-DD; from the beginning if not."),
     ] = None,
     stream: StreamNames = None,
+    wait: Wait = False,
     connection: ConnectionName = None,
 ) -> None:
     """Read transactions, and all that is read by date, again from a date or from the beginning.
 
     Each list is brought up to date first. Interrupted, or taken over by the schedule, it is gone
     on with where it was, by this command or by the next sync. Exits with 1, and reads nothing, if
-    the date is in the future or no stream named is read by date.
+    the date is in the future or no stream named is read by date; with 3 if another run has the
+    connection.
     """
     options = Options(backfill=True, since=parse_day(since))
-    report = _run(stream, connection, options, RunKind.BACKFILL)
+    report = _run(stream, connection, options, RunKind.BACKFILL, wait=wait)
     raise typer.Exit(0 if report.finished else 1)
 
 
 def status(connection: ConnectionName = None) -> None:
     """Show, per stream, when it last synced, through which date, and how many rows are live.
 
-    Exits with 0 only if every stream has synced and nothing needs attention.
+    Tells the last run, its state and its first error too. Exits with 1, and says why, if a stream
+    was never synced or not within two intervals of its schedule, if the last run failed or was
+    interrupted, if rows are in quarantine or may be gone, or if someone must act.
     """
     settings = load_settings()
     chosen = [find(settings, connection)] if connection else load_connections(settings)
     with databases(settings) as (ready, _):
         engine = open_engine(ready)
-        well = True
-        for one in chosen:
-            rows = [stream_status(engine, one.name, s) for s in brex.streams_of(ready, one)]
-            print_status(console, one.name, rows)
-            console.print(f"Reached by {one.configuration} at {one.api_url}", highlight=False)
-            stands = brex.stand(ready, one, engine)
-            print_health(stands)
-            well &= stands.level is not Level.ACTION
-            well &= all(map(_is_well, rows))
+        well = [_print_stand(ready, one, engine) for one in chosen]
         engine.dispose()
-    raise typer.Exit(0 if well else 1)
+    raise typer.Exit(0 if all(well) else 1)
+
+
+def _print_stand(settings: Settings, connection: Connection, engine: sa.Engine) -> bool:
+    """Prints how a connection stands; whether nothing needs a person's eye."""
+    streams = brex.streams_of(settings, connection)
+    rows = [stream_status(engine, connection.name, stream) for stream in streams]
+    run = brex.last_run(engine, connection)
+    pairs = zip(streams, rows, strict=True)
+    faults = standing.faults(pairs, run, cron.longest_gap(settings.schedule), clock(engine))
+    print_status(console, connection.name, rows)
+    reached = f"Reached by {connection.configuration} at {connection.api_url}"
+    console.print(reached, highlight=False)
+    print_standing(console, run, faults)
+    stands = brex.stand(settings, connection, engine)
+    print_health(stands)
+    return not faults and stands.level is not Level.ACTION
 
 
 def _run(
     names: list[str] | None,
     connection: str | None,
     options: Options,
-    kind: RunKind = RunKind.MANUAL,
+    kind: RunKind,
+    *,
+    wait: bool,
 ) -> Report:
-    """Syncs here and now, and prints what came of it."""
+    """Syncs here and now, and prints what came of it.
+
+    Raises:
+        typer.Exit: another run has the connection; which, was printed.
+    """
     settings = load_settings()
     chosen = find(settings, connection)
     streams = _streams(names) if names else brex.streams_of(settings, chosen)
@@ -130,7 +175,12 @@ def _run(
     if told := partly_in_vain(options, named):
         console.print(told, style="yellow", highlight=False, soft_wrap=True)
     with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
-        report = asyncio.run(_sync(ready, chosen, streams, options, kind))
+        try:
+            report = asyncio.run(_sync(ready, chosen, streams, options, kind, wait=wait))
+        except Busy as busy:
+            told = f"brex-sync: {busy}; nothing was done. `--wait` begins once that has ended"
+            errors.print(told, style="red", highlight=False, soft_wrap=True)
+            raise typer.Exit(BUSY) from None
     print_report(console, report)
     return report
 
@@ -141,17 +191,23 @@ async def _sync(
     streams: list[Stream],
     options: Options,
     kind: RunKind,
+    *,
+    wait: bool,
 ) -> Report:
-    with progress(console, [s.name for s in streams]) as show:
-        async with brex.open_sync(
-            settings, connection, progress=show, kind=kind, options=options
-        ) as run:
-            return await run.run(streams)
+    run_id = str(uuid4())
+    command = "sync" if kind is RunKind.MANUAL else kind
+    started_by = f"`brex-sync {command}` ({processes.told()})"
+    waiting = _print_wait if wait else None
+    async with brex.turn(settings, connection, run_id, started_by, waiting):
+        with progress(console, [s.name for s in streams]) as show:
+            async with brex.open_sync(
+                settings, connection, progress=show, run_id=run_id, kind=kind, options=options
+            ) as run:
+                return await run.run(streams)
 
 
-def _is_well(row: StreamStatus) -> bool:
-    """Whether nothing needs attention; what a credential may not read is no fault of the sync."""
-    return bool(row.unavailable or (row.synced_at and not row.quarantined and not row.withheld))
+def _print_wait(told: str) -> None:
+    console.print(f"Waiting: {told} …", highlight=False, soft_wrap=True)
 
 
 def _streams(names: list[str]) -> list[Stream]:

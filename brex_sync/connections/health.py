@@ -107,8 +107,13 @@ def repair(connection: Connection) -> str:
     return f"Run `brex-sync connect {connection.name}`"
 
 
-def health(connection: Connection, row: Credential | None, now: datetime) -> Health:
-    """How the connection stands."""
+def health(
+    connection: Connection,
+    row: Credential | None,
+    now: datetime,
+    read_at: datetime | None = None,
+) -> Health:
+    """How the connection stands. `read_at` is when a stream was last read by it."""
     if connection.configuration is Configuration.SANDBOX:
         return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
     if connection.lacks:
@@ -122,7 +127,7 @@ def health(connection: Connection, row: Credential | None, now: datetime) -> Hea
             *(connection.name, Level.ACTION, f"{told}. {repair(connection)}", str(row.state)),
             tried=is_tried(connection, row, now),
         )
-    return _connected(connection, row, now)
+    return _connected(connection, row, now, read_at)
 
 
 def with_lost(found: Health, streams: Sequence[str]) -> Health:
@@ -155,7 +160,9 @@ def _unknown(connection: Connection) -> Health:
     return Health(connection.name, Level.ACTION, told, NOT_CONNECTED)
 
 
-def _connected(connection: Connection, row: Credential, now: datetime) -> Health:
+def _connected(
+    connection: Connection, row: Credential, now: datetime, read_at: datetime | None
+) -> Health:
     lifetime, since = KEY_LIFETIME, row.used_at
     what = "the API key"
     if connection.application is not None:
@@ -175,9 +182,14 @@ def _connected(connection: Connection, row: Credential, now: datetime) -> Health
         level = Level.WARNING
         told = f"{what} was not renewed for {unused.days} days, and dies on {dies_on}"
         told += f": {row.failure}" if row.failure else ""
-    elif row.failure:
+    elif row.failure and not _since(row.tried_at, read_at):
         told = f"connected; the last try to keep it alive failed: {row.failure}"
     return Health(connection.name, level, told, str(row.state), left, dies_on)
+
+
+def _since(tried_at: datetime | None, read_at: datetime | None) -> bool:
+    """Whether Brex was read after a try to keep the credential alive had failed."""
+    return tried_at is not None and read_at is not None and read_at > tried_at
 
 
 def _within(moment: datetime, now: datetime, span: timedelta) -> bool:

@@ -10,18 +10,19 @@ import dagster as dg
 import sqlalchemy as sa
 from pydantic import Field
 
-from brex_sync.app import open_sync, streams_of
+from brex_sync.app import open_sync, streams_of, turn
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine
-from brex_sync.orchestration import checks, faults, freshness, metadata
+from brex_sync.databases import open_engine, warehouse
+from brex_sync.orchestration import checks, faults, freshness, metadata, turns
 from brex_sync.orchestration.catalogue import Entry, entries
-from brex_sync.orchestration.schedules import step_name
+from brex_sync.orchestration.schedules import RECONCILIATION, step_name
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.asked import in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.warehouse import run_log, runs
+from brex_sync.sync.turns import Busy
+from brex_sync.warehouse import postponed, run_log, runs
 from brex_sync.warehouse.run_log import RunKind
 
 OWNERS = ["team:finance-data"]
@@ -103,6 +104,9 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
                 e.stream.name: e.stream for n, e in tables.items() if e.stream and n in selected
             }
             report = _sync(context, settings, connection, config, streams)
+        except Busy as busy:
+            _give_way(context, settings, connection, config, busy)
+            return
         except faults.EXPECTED as error:
             raise dg.Failure(f"Nothing was synced. {faults.sentence(error)}") from None
         engine = open_engine(settings)
@@ -143,6 +147,7 @@ def _sync(
     selected: dict[str, Stream],
 ) -> Report:
     """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
+    started_by = turns.started_by(context.run.tags)
     options = config.options()
     run_id = context.run.get_root_run_id() or context.run.run_id
     done = _finished_before(context, settings, run_id)
@@ -154,14 +159,19 @@ def _sync(
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")
 
     async def run() -> Report:
-        async with open_sync(
-            settings,
-            connection,
-            progress=progress,
-            run_id=run_id,
-            kind=_kind(options, context.run.tags),
-            options=options,
-        ) as sync:
+        async with (
+            turn(settings, connection, run_id, started_by),
+            open_sync(
+                settings,
+                connection,
+                progress=progress,
+                run_id=run_id,
+                kind=_kind(options, context.run.tags),
+                options=options,
+            ) as sync,
+        ):
+            if RECONCILIATION in context.run.tags:
+                await asyncio.to_thread(postponed.done, sync.engine, connection.name, options.since)
             return await sync.run(streams)
 
     report = asyncio.run(run())
@@ -176,8 +186,27 @@ def _kind(options: Options, tags: Mapping[str, str]) -> RunKind:
         return RunKind.RECONCILE
     if options.backfill:
         return RunKind.BACKFILL
-    by_itself = tags.keys() & {"dagster/schedule_name", "dagster/sensor_name"}
-    return RunKind.SCHEDULE if by_itself else RunKind.MANUAL
+    return RunKind.SCHEDULE if turns.by_itself(tags) else RunKind.MANUAL
+
+
+def _give_way(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    connection: Connection,
+    config: SyncConfig,
+    busy: Busy,
+) -> None:
+    """Ends a run whose connection another one has: quietly if the clock began it.
+
+    Raises:
+        dg.Failure: a person began it.
+    """
+    if not turns.by_itself(context.run.tags):
+        raise dg.Failure(f"Nothing was synced. {busy}") from None
+    if name := context.run.tags.get(RECONCILIATION):
+        with warehouse(settings) as engine:
+            postponed.put(engine, connection.name, name, config.options().since)
+    context.log.warning(f"Nothing was synced. {busy}")
 
 
 def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:

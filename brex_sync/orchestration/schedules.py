@@ -1,25 +1,30 @@
 """The job that syncs a connection, and the clock that starts it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from brex_sync.connections.declared import Connection
+from brex_sync.databases import warehouse
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.connection import why_not
+from brex_sync.orchestration.turns import (
+    first_sync_is_coming,
+    first_sync_name,
+    job_name,
+    why_busy,
+)
 from brex_sync.settings import Settings
+from brex_sync.warehouse import postponed
 
 WEEKLY, MONTHLY = "41 4 * * 0", "41 5 1 * *"
 DEPTH = timedelta(days=90)
 """How far back the weekly reconciliation reads."""
+RECONCILIATION = "brex_sync/reconciliation"
+"""Tag of runs by which the clock reconciles: weekly or monthly."""
 RETRY = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
 """A retry of a run that crashed takes up the tables that were not yet done."""
-
-
-def job_name(connection: Connection) -> str:
-    """The job that syncs a connection."""
-    return f"{connection.name}_sync"
 
 
 def step_name(connection: Connection) -> str:
@@ -37,16 +42,16 @@ def sync_job(connection: Connection, tables: dg.AssetsDefinition) -> UnresolvedA
     )
 
 
-def reconciliations(connection: Connection) -> list[dg.ScheduleDefinition]:
+def reconciliations(settings: Settings, connection: Connection) -> list[dg.ScheduleDefinition]:
     """Compares the last months every week and everything every month, and mends what differs."""
     return [
-        _reconciliation(connection, "weekly", WEEKLY, DEPTH),
-        _reconciliation(connection, "monthly", MONTHLY, None),
+        _reconciliation(settings, connection, "weekly", WEEKLY, DEPTH),
+        _reconciliation(settings, connection, "monthly", MONTHLY, None),
     ]
 
 
 def _reconciliation(
-    connection: Connection, name: str, cron: str, depth: timedelta | None
+    settings: Settings, connection: Connection, name: str, cron: str, depth: timedelta | None
 ) -> dg.ScheduleDefinition:
     reach = "everything" if depth is None else f"the last {depth.days} days"
 
@@ -56,19 +61,36 @@ def _reconciliation(
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Reads {reach} of {connection.name} again, mends and shows what differed.",
+        description=f"Reads {reach} of {connection.name} again, mends and shows what differed. "
+        "Where another run has the connection, the next tick of the sync's schedule does so.",
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        chosen: dict[str, object] = {"reconcile": True}
-        if depth is not None:
-            chosen["since"] = (context.scheduled_execution_time.date() - depth).isoformat()
-        return dg.RunRequest(run_config={"ops": {step_name(connection): {"config": chosen}}})
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        since = None if depth is None else context.scheduled_execution_time.date() - depth
+        try:
+            if busy := why_busy(context, settings, connection):
+                with warehouse(settings) as engine:
+                    postponed.put(engine, connection.name, name, since)
+                return dg.SkipReason(f"{busy}; the next sync after it reconciles")
+        except faults.EXPECTED:
+            pass  # the run itself will say it, where people look
+        return _reconciling(connection, name, since)
 
     return tick
 
 
+def _reconciling(connection: Connection, name: str, since: date | None) -> dg.RunRequest:
+    chosen: dict[str, object] = {"reconcile": True}
+    if since is not None:
+        chosen["since"] = since.isoformat()
+    config = {"ops": {step_name(connection): {"config": chosen}}}
+    return dg.RunRequest(run_config=config, tags={RECONCILIATION: name})
+
+
 def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinition:
-    """Runs the job on the schedule the settings give (UTC), while the connection can be used."""
+    """Runs the job on the schedule the settings give (UTC), while the connection can be used.
+
+    A tick that finds a run queued or under way is skipped: what it would read, the next one does.
+    """
 
     @dg.schedule(
         name=f"{connection.name}_schedule",
@@ -76,13 +98,27 @@ def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinitio
         cron_schedule=settings.schedule,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Syncs {connection.name} regularly.",
+        description=f"Syncs {connection.name} regularly. Skips while a run of it is queued or "
+        "under way.",
     )
-    def tick() -> dg.RunRequest | dg.SkipReason:
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            reason = why_not(settings, connection)
+            if reason := _why_skip(context, settings, connection):
+                return dg.SkipReason(reason)
+            with warehouse(settings) as engine:
+                due = postponed.due(engine, connection.name)
         except faults.EXPECTED:
-            reason = None  # the run itself will say it, where people look
-        return dg.SkipReason(reason) if reason else dg.RunRequest()
+            due = None  # the run itself will say it, where people look
+        return _reconciling(connection, *due) if due else dg.RunRequest()
 
     return tick
+
+
+def _why_skip(
+    context: dg.ScheduleEvaluationContext, settings: Settings, connection: Connection
+) -> str | None:
+    if reason := why_busy(context, settings, connection) or why_not(settings, connection):
+        return reason
+    if first_sync_is_coming(context, settings, connection):
+        return f"the sensor {first_sync_name(connection)} starts the first sync within a minute"
+    return None

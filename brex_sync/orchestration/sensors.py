@@ -6,7 +6,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine
 from brex_sync.orchestration import faults
 from brex_sync.orchestration.connection import why_not
-from brex_sync.orchestration.schedules import job_name
+from brex_sync.orchestration.turns import first_sync_name, job_name, why_busy
 from brex_sync.settings import Settings
 from brex_sync.warehouse import runs
 
@@ -15,16 +15,16 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
     """Starts the first sync of a connection at once, and never again."""
 
     @dg.sensor(
-        name=f"{connection.name}_first_sync",
+        name=first_sync_name(connection),
         job_name=job_name(connection),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts the first sync of {connection.name} without waiting for its schedule.",
     )
-    def sensor() -> dg.RunRequest | dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
+            reason = why_busy(context, settings, connection) or why_not(settings, connection)
             synced = _was_begun(settings, connection)
-            reason = why_not(settings, connection)
         except faults.EXPECTED as error:
             return dg.SkipReason(faults.sentence(error))
         if synced:

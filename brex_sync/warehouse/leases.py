@@ -21,7 +21,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse.database import apart
+from brex_sync.warehouse.database import INTERNAL, apart
 from brex_sync.warehouse.internal import leases
 from brex_sync.warehouse.retrying import attempts
 
@@ -65,6 +65,7 @@ class Lease:
     holder: str
     terms: Terms
     lingers: bool = False
+    note: str | None = None
     _over: Event = field(default_factory=Event)
     _lost: Event = field(default_factory=Event)
     _guard: Any = field(default_factory=Lock)
@@ -145,17 +146,19 @@ class Lease:
 
 
 @contextmanager
-def held(engine: sa.Engine, kind: str, name: str, terms: Terms = TERMS) -> Iterator[Lease | None]:
+def held(
+    engine: sa.Engine, kind: str, name: str, terms: Terms = TERMS, *, note: str | None = None
+) -> Iterator[Lease | None]:
     """Takes an exclusive lease, and keeps it while the block lasts and this process lives.
 
-    None, where another holder's has not ended. The internal schema must exist
-    (`tables.prepare_internal`).
+    None, where another holder's has not ended; `holder_of` has its `note`. The internal schema must
+    exist (`tables.prepare_internal`).
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: Postgres cannot be reached.
     """
     holder = str(uuid4())
-    with _kept(Lease(engine, kind, name, "", holder, terms)) as lease:
+    with _kept(Lease(engine, kind, name, "", holder, terms, note=note)) as lease:
         yield lease
 
 
@@ -205,6 +208,39 @@ def ends_at(engine: sa.Engine, kind: str, name: str) -> datetime | None:
     return ends
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds an exclusive lease, as its note says, since when, and when it would end."""
+
+    token: str
+    note: str | None
+    since: datetime
+    ends_at: datetime
+
+
+def holder_of(engine: sa.Engine, kind: str, name: str) -> Holder | None:
+    """The holder of an exclusive lease that has not ended; None where there is none."""
+    columns = sa.select(_C.holder, _C.note, _C.taken_at, _C.ends_at)
+    with engine.connect() as db:
+        if not are_known(db):
+            return None
+        row = db.execute(
+            columns.where(_at(kind, name), _C.slot == "", _C.ends_at > _NOW)
+        ).one_or_none()
+    return Holder(*row) if row else None
+
+
+def are_known(db: sa.Connection) -> bool:
+    """Whether the warehouse has leases, as that of an earlier version has not."""
+    return sa.inspect(db).has_table(leases.name, schema=INTERNAL)
+
+
+def end(engine: sa.Engine, kind: str, name: str, token: str) -> None:
+    """Ends a lease whose holder is known to be dead."""
+    with engine.begin() as db:
+        db.execute(sa.delete(leases).where(_at(kind, name), _C.holder == token))
+
+
 def is_alive(db: sa.Connection, kind: str, name: str) -> bool:
     """Whether a lease of that name has not ended."""
     return bool(db.scalar(sa.select(alive(kind, sa.literal(name)))))
@@ -234,7 +270,12 @@ def lapse(db: sa.Connection, kind: str, name: str) -> bool:
 
 def _take(lease: Lease) -> bool:
     """Whether the lease was free. A take whose answer was lost is recognised by its token."""
-    fresh = {"holder": lease.holder, "taken_at": _NOW, "ends_at": _after(lease.terms.length)}
+    fresh = {
+        "holder": lease.holder,
+        "taken_at": _NOW,
+        "note": lease.note,
+        "ends_at": _after(lease.terms.length),
+    }
     row = insert(leases).values(kind=lease.kind, name=lease.name, slot=lease.slot, **fresh)
     free = sa.or_(_C.ends_at <= _NOW, _C.holder == lease.holder)
     taken = row.on_conflict_do_update(

@@ -11,6 +11,7 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import (
     closes,
     differences,
+    postponed,
     proxied_requests,
     quarantine,
     reconciliations,
@@ -35,6 +36,7 @@ OPEN_TABLES = (
     unavailable_lists,
     closes,
     reconciliations,
+    postponed,
     differences,
     proxied_requests,
     workflow_runs,

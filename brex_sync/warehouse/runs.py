@@ -7,9 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
-from brex_sync.warehouse import lists
+from brex_sync.warehouse import leases, lists
 from brex_sync.warehouse.database import INTERNAL
-from brex_sync.warehouse.internal import checkpoints, quarantine, unavailable, unavailable_lists
+from brex_sync.warehouse.internal import (
+    checkpoints,
+    quarantine,
+    run_streams,
+    unavailable,
+    unavailable_lists,
+)
+from brex_sync.warehouse.internal import runs as run_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,9 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
         reason = _why_unavailable(db, connection, stream)
         refused = _refused(db, connection, stream)
-    at, through, listed, held, withheld, behind = row
+        at, through, listed, held, withheld, behind = row
+        if at is None and stream.per:
+            at = _finished_at(db, connection, stream)
     return StreamStatus(
         stream.name,
         at,
@@ -72,6 +81,16 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         reason,
         refused,
     )
+
+
+def _finished_at(db: sa.Connection, connection: str, stream: Stream) -> datetime | None:
+    """When a run last finished a stream: for one that has no list, as it is per row of another."""
+    s = run_streams.c
+    mine = sa.and_(s.connection == connection, s.stream == stream.name, s.state == "finished")
+    if not sa.inspect(db).has_table(run_streams.name, schema=INTERNAL):
+        return None
+    found: datetime | None = db.scalar(sa.select(sa.func.max(s.finished_at)).where(mine))
+    return found
 
 
 def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
@@ -118,6 +137,55 @@ def _why_unavailable(db: sa.Connection, connection: str, stream: Stream) -> str 
             unavailable.c.connection == connection, unavailable.c.stream == stream.name
         )
     )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last run of a connection, as its log has it, with the first error of its streams.
+
+    One in `state` running has no `finished_at`.
+    """
+
+    run_id: str
+    kind: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+
+
+def last_run(engine: sa.Engine, connection: str) -> LastRun | None:
+    """The run that began last; None where none is known."""
+    r, s = run_log.c, run_streams.c
+    columns = (r.run_id, r.kind, r.state, r.started_at, r.finished_at)
+    with engine.connect() as db:
+        if not sa.inspect(db).has_table(run_streams.name, schema=INTERNAL):
+            return None
+        latest = sa.select(*columns).where(r.connection == connection)
+        row = db.execute(latest.order_by(r.started_at.desc(), r.run_id).limit(1)).one_or_none()
+        if row is None:
+            return None
+        failed = sa.select(s.stream, s.message).where(s.run_id == row.run_id, s.state == "failed")
+        first = db.execute(failed.order_by(s.finished_at, s.id).limit(1)).one_or_none()
+        state = "interrupted" if row.state == "running" and _is_dead(db, row.run_id) else row.state
+    error = f"{first.stream}: {first.message}" if first else None
+    return LastRun(row.run_id, row.kind, state, row.started_at, row.finished_at, error)
+
+
+def _is_dead(db: sa.Connection, run_id: str) -> bool:
+    """Whether a run has lost its lease; False where no leases are known yet."""
+    return leases.are_known(db) and not leases.is_alive(db, leases.SYNC, run_id)
+
+
+def last_read(engine: sa.Engine, connection: str) -> datetime | None:
+    """When a stream was last read to its end, by requests to Brex; None where none was."""
+    s = run_streams.c
+    read = sa.and_(s.connection == connection, s.state == "finished", s.requests > 0)
+    with engine.connect() as db:
+        if not sa.inspect(db).has_table(run_streams.name, schema=INTERNAL):
+            return None
+        found: datetime | None = db.scalar(sa.select(sa.func.max(s.finished_at)).where(read))
     return found
 
 

@@ -13,7 +13,7 @@ from brex_sync.brex.oauth import OAuthError, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.connections.credentials import ActionNeeded, Session
-from brex_sync.connections.health import Level
+from brex_sync.connections.health import Level, health
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials as table
@@ -120,6 +120,18 @@ def test_a_failing_token_endpoint_never_means_reconnect(desk: Desk, status: int)
     assert str(status) in (desk.row().failure or "")
     credentials.access()
     assert desk.row().failure is None
+
+
+def test_a_keep_alive_that_failed_is_not_told_of_once_brex_was_read_again(desk: Desk) -> None:
+    credentials = desk.oauth()
+    desk.pass_time(hours=2)
+    desk.faults.add(Fault(Kind.STATUS, TOKEN_PATH, status=503))
+    with pytest.raises(OAuthError, match="503"):
+        credentials.access()
+    connection, row, now = desk.connections["brex"], desk.row(), desk.now()
+    for read_at in (None, now - timedelta(hours=1)):
+        assert "the last try to keep it alive failed" in health(connection, row, now, read_at).told
+    assert health(connection, row, now, now + timedelta(minutes=1)).told == "connected"
 
 
 def test_a_failure_shortly_before_the_end_uses_the_token_to_its_end(desk: Desk) -> None:

@@ -1,14 +1,25 @@
 """What the command line prints of the past and of proofs, over real HTTP and a real Postgres."""
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Timer
 from typing import Any
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from brex_sync.cli import cli
+from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
 from brex_sync.settings import SettingsError, load_settings
+from brex_sync.sync.turns import CONNECTION, Busy, Note, Turn
+from brex_sync.warehouse import leases
+from brex_sync.warehouse.leases import Terms
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, spend
 
@@ -106,6 +117,134 @@ def test_a_backfill_of_streams_with_and_without_a_filter_says_which_it_only_sync
     assert code == 0
     assert "titles has no date filter" in told
     assert len(rig.live()) == 3
+
+
+@contextmanager
+def other_run(rig: Rig) -> Iterator[Callable[[], None]]:
+    """Another run has the connection; yields what ends it."""
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        taken = Turn("brex", "run-1", "`brex-sync sync` (process 1 on there)").taken(rig.engine)
+        runner.run(taken.__aenter__())
+        stack.callback(lambda: runner.run(taken.__aexit__(None, None, None)))
+        yield stack.close
+
+
+@pytest.mark.parametrize("words", [("sync",), ("reconcile",), ("backfill",)])
+def test_the_loser_says_once_who_has_the_connection_and_asks_for_nothing(
+    command: Command, rig: Rig, words: tuple[str, ...]
+) -> None:
+    with other_run(rig):
+        code, told = command(*words)
+    assert code == 3
+    [line] = told.strip().splitlines()
+    assert "run run-1, started by `brex-sync sync` (process 1 on there) since 20" in line
+    assert "`--wait`" in line
+    assert not rig.requests
+    assert rig.one("SELECT count(*) FROM brex_sync.runs") == 0
+
+
+def test_who_waits_begins_once_the_holder_has_ended(command: Command, rig: Rig) -> None:
+    with other_run(rig) as end:
+        timer = Timer(1, end)
+        timer.start()
+        code, told = command("sync", "--stream", "titles", "--wait")
+        timer.join()
+    assert code == 0
+    assert told.count("Waiting: brex is being synced by run run-1") == 1
+
+
+HOLDER = """
+import asyncio, sys
+from brex_sync.sync.turns import Turn
+from brex_sync.warehouse.database import open_warehouse
+async def main():
+    async with Turn("brex", "killed", "a test").taken(open_warehouse(sys.argv[1])):
+        print("taken", flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+def test_a_holder_that_was_killed_is_waited_for_by_nobody(
+    command: Command, rig: Rig, database_url: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, database_url], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"taken\n"
+        assert command("sync", "--stream", "titles")[0] == 3
+        holder.kill()
+    assert command("sync", "--stream", "titles")[0] == 0
+
+
+def test_of_two_that_begin_at_once_one_has_the_connection(rig: Rig) -> None:
+    async def one(number: int) -> bool:
+        try:
+            async with Turn("brex", f"run-{number}", "a test").taken(rig.engine):
+                await asyncio.sleep(0.5)
+        except Busy:
+            return False
+        return True
+
+    async def both() -> list[bool]:
+        return await asyncio.gather(*map(one, range(3)))
+
+    assert sorted(asyncio.run(both())) == [False, False, True]
+
+
+def test_a_holder_elsewhere_is_alive_while_its_heart_beats(rig: Rig) -> None:
+    elsewhere = Note("far", "a test", "other-boot pid:[1] 7 1.0")
+    text = msgspec.json.encode(elsewhere).decode()
+
+    async def take() -> None:
+        async with Turn("brex", "near", "a test").taken(rig.engine):
+            pass
+
+    beating = leases.held(rig.engine, CONNECTION, "brex", Terms(600, 0.5), note=text)
+    with beating, pytest.raises(Busy, match="run far"):
+        asyncio.run(take())
+    with leases.held(rig.engine, CONNECTION, "brex", Terms(2, 60), note=text):
+        asyncio.run(take())
+
+
+def test_status_tells_the_last_run_and_what_is_not_well(command: Command, rig: Rig) -> None:
+    code, told = command("status")
+    assert code == 1
+    assert "No run is known" in told
+    assert "never synced: run `brex-sync sync`" in told
+    assert command("sync")[0] == 0
+    code, told = command("status")
+    assert (code, "Not well" in told) == (0, False), told
+    assert "(manual) finished, 20" in told
+
+    ago = "UPDATE brex_sync.checkpoints SET synced_at = now() - interval '{}' WHERE stream = '{}'"
+    execute(rig, ago.format("119 minutes", "users"))
+    execute(rig, ago.format("24 hours", "user_limits"))
+    assert command("status")[0] == 0
+    execute(rig, ago.format("121 minutes", "users"))
+    code, told = command("status")
+    assert code == 1
+    assert "Not well: users: not synced for more than 2 intervals" in told
+    execute(rig, ago.format("0 minutes", "users"))
+
+    rig.faults.add(Fault(Kind.STATUS, status=400, path="/v2/titles"))
+    assert command("sync", "--stream", "titles")[0] == 1
+    rig.faults.clear()
+    code, told = command("status")
+    assert code == 1
+    assert "(manual) failed" in told
+    assert "First error: titles: " in told
+
+    execute(rig, "UPDATE brex_sync.runs SET state = 'running', finished_at = NULL")
+    code, told = command("status")
+    assert code == 1
+    assert "interrupted" in told
+
+
+def execute(rig: Rig, statement: str) -> None:
+    with rig.engine.begin() as db:
+        db.execute(sa.text(statement))
 
 
 def test_months_are_closed_listed_and_opened_again(command: Command, rig: Rig) -> None:

@@ -212,6 +212,17 @@ reconciliations = sa.Table(
     "in differences, and has been mended, but for what is withheld.",
 )
 
+postponed = sa.Table(
+    "postponed_reconciliations",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True, comment="weekly or monthly."),
+    sa.Column("since", sa.Date, comment="First date to compare; null: everything."),
+    sa.Column("postponed_at", _when, nullable=False, server_default=sa.func.now()),
+    comment="Reconciliations whose time came while another run had the connection. The next tick "
+    "of its schedule asks for them.",
+)
+
 differences = sa.Table(
     "differences",
     internal_metadata,
