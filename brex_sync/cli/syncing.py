@@ -151,7 +151,7 @@ async def _sync(
 
 def _is_well(row: StreamStatus) -> bool:
     """Whether nothing needs attention; what a credential may not read is no fault of the sync."""
-    return bool(row.unavailable or (row.synced_at and not row.quarantined and not row.withheld))
+    return bool(row.unavailable or (row.synced_at and not row.quarantined and not row.doubted))
 
 
 def _streams(names: list[str]) -> list[Stream]:

@@ -11,6 +11,7 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import (
     closes,
     differences,
+    missing_rows,
     proxied_requests,
     quarantine,
     reconciliations,
@@ -31,6 +32,7 @@ OPEN_TABLES = (
     runs,
     run_streams,
     quarantine,
+    missing_rows,
     unavailable,
     unavailable_lists,
     closes,
