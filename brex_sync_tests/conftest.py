@@ -127,6 +127,12 @@ class Rig:
     def sync(self, *names: str, **kw: Any) -> Report:
         return asyncio.run(self.run(*names, **kw))
 
+    def sync_twice(self, *names: str, **kw: Any) -> Report:
+        """A run and another an hour later, which may confirm what the first one missed."""
+        self.sync(*names, **kw)
+        self.later += timedelta(hours=1)
+        return self.sync(*names, **kw)
+
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         with self.engine.connect() as db:
             return [tuple(r) for r in db.execute(sa.text(statement), values)]

@@ -106,7 +106,7 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
     for row in rows:
         if row.unavailable:
             console.print(f"{row.stream} is unavailable: {row.unavailable}", highlight=False)
-        for one in row.refused:
+        for one in (*row.refused, *filter(None, [row.doubt])):
             console.print(f"{row.stream}: {one}", highlight=False)
 
 
@@ -170,8 +170,8 @@ def _state(row: StreamStatus) -> str:
         return "never synced"
     if row.behind:
         return "a window is unfinished"
-    if row.withheld:
-        return f"{row.withheld} missing rows not marked as deleted"
+    if row.doubted:
+        return f"{row.doubted} missing rows not marked as deleted"
     if row.refused:
         return f"{len(row.refused)} lists unavailable"
     return "quarantine to look at" if row.quarantined else "well"

@@ -37,7 +37,7 @@ def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
         COUNTS,
         asset=key,
         description="As many live rows are here as the API listed in the window last read, and no "
-        "missing row waits for a decision. A warning where the credential may not read a list.",
+        "missing row needs a look. A warning where the credential may not read a list.",
     )
     if table.references:
         yield dg.AssetCheckSpec(
@@ -101,7 +101,7 @@ def _quarantine(key: dg.AssetKey, status: StreamStatus) -> dg.AssetCheckResult:
 
 
 def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.AssetCheckResult:
-    matches = status.listed == status.held and not status.withheld
+    matches = status.listed == status.held and not status.doubted
     return dg.AssetCheckResult(
         check_name=COUNTS,
         asset_key=key,
@@ -117,10 +117,13 @@ def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.Ass
 
 
 def _told(status: StreamStatus, doubt: str | None) -> str | None:
-    """Why the check did not pass."""
+    """Why the check did not pass, or what there is to know besides."""
     if status.unavailable:
         return f"Unavailable: {status.unavailable}"
-    return doubt or "\n".join(status.refused[:LISTS_SHOWN]) or None
+    waiting = status.withheld - status.doubted
+    told = f"{waiting} rows are missing; a later run decides whether they are gone"
+    refused = "\n".join(status.refused[:LISTS_SHOWN])
+    return doubt or status.doubt or refused or (told if waiting else None)
 
 
 def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResult:

@@ -1,22 +1,22 @@
-"""One list brought up to date: what was left unfinished, a fresh window, and what vanished."""
+"""One list brought up to date: what was left unfinished, and a fresh window."""
 
 import asyncio
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 
 from brex_sync.sync import plan
 from brex_sync.sync.reading import Reading
 from brex_sync.sync.slicing import MEANWHILE, backfill_in_slices, read_in_slices
-from brex_sync.sync.vanished import settle
+from brex_sync.sync.vanished import Listed, first
 from brex_sync.sync.walking import begin_window, walk_window
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Lease, Scope
 
 
-async def sync_list(reading: Reading) -> date:
-    """Reads the list and returns the UTC date through which it is known.
+async def sync_list(reading: Reading) -> Listed:
+    """Brings the list up to date. Rows that are missing from it are noted, for `settle` to judge.
 
-    An unfinished backfill is put aside until the list is up to date, and then gone on with.
+    An unfinished backfill is put aside, for `backfill` to resume.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
@@ -25,33 +25,44 @@ async def sync_list(reading: Reading) -> date:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     if lease.state.window is not None and lease.state.window.scope is Scope.BACKFILL:
         lease = await asyncio.to_thread(checkpoints.park, reading.engine, lease)
-    through = await _bring_up_to_date(reading, lease)
-    if not reading.options.compare:
-        await _backfill(reading, lease)
-    return through
-
-
-async def _bring_up_to_date(reading: Reading, lease: Lease) -> date:
     began, options, stream = reading.clock(), reading.options, reading.slice.stream
     state, anew = lease.state, options.full or options.compare
     unfinished = plan.resumable(stream, state, began, full=anew)
+    resumed = None
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
-        await settle(reading, lease, window, comparison)
+        resumed = first(lease, window, comparison)
         if stream.window is None:
-            return window.opened_at.date()
+            return resumed
         last = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
         state = replace(plan.after(state, window), last_number=last)
     lease = replace(lease, state=state)
     span = _due(reading, lease, began)
-    anew = anew and state.full_at is not None
+    return await _read(
+        reading, lease, span, began, resumed, anew=anew and state.full_at is not None
+    )
+
+
+async def _read(
+    reading: Reading,
+    lease: Lease,
+    span: plan.Range,
+    began: datetime,
+    before: Listed | None = None,
+    *,
+    anew: bool,
+) -> Listed:
+    """Reads what is asked for, in slices where that is worth it, then with a window for what
+    changed meanwhile. `before` is what the run has read of the list already."""
     if sliced := await read_in_slices(reading, lease, span, anew=anew):
-        lease = sliced
-        span = plan.overlap_range(stream, lease.state, MEANWHILE)
+        lease, read = sliced.lease, (sliced.window, sliced.compared)
+        before = before.and_then(*read) if before else first(lease, *read)
+        span = plan.overlap_range(reading.slice.stream, lease.state, MEANWHILE)
+        if lease.comparing:
+            lease = replace(lease, comparing=None)
     begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
-    window, comparison = await walk_window(reading, lease, begun)
-    await settle(reading, lease, window, comparison)
-    return window.opened_at.date()
+    read = await walk_window(reading, lease, begun)
+    return before.and_then(*read) if before else first(lease, *read)
 
 
 def _due(reading: Reading, lease: Lease, now: datetime) -> plan.Range:
@@ -59,15 +70,20 @@ def _due(reading: Reading, lease: Lease, now: datetime) -> plan.Range:
     stream, options = reading.slice.stream, reading.options
     if options.full:
         return plan.Range(Scope.FULL, None)
+    if options.accept_deletions and lease.state.missing:
+        return plan.Range(Scope.FULL, None)
     if options.compare:
         return plan.overlap_range(stream, lease.state, options.overlap)
     return plan.next_range(stream, lease.state, now, options.overlap)
 
 
-async def _backfill(reading: Reading, lease: Lease) -> None:
-    """Goes on with a backfill put aside, or begins the one asked for.
+async def backfill(reading: Reading, lease: Lease) -> None:
+    """Resumes a backfill put aside, or begins the one asked for.
 
-    A list that was just read whole needs none.
+    A list that was read whole for the first time needs none.
+
+    Raises:
+        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
     """
     stream, options = reading.slice.stream, reading.options
     if stream.window is None or lease.state.full_at is None:
@@ -85,8 +101,9 @@ async def _backfill(reading: Reading, lease: Lease) -> None:
         await walk_window(reading, lease, window)
 
 
-async def compare_list(reading: Reading) -> None:
-    """Reads a list that is up to date once more, noting what differs while it is mended.
+async def compare_list(reading: Reading) -> Listed:
+    """Reads a list that is up to date once more, noting what differs while it is mended. Rows that
+    are missing from it are noted, for `settle` to judge.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
@@ -95,9 +112,4 @@ async def compare_list(reading: Reading) -> None:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     lease = replace(lease, comparing=reading.run_id)
     span = plan.range_since(stream, reading.options.since, began)
-    if sliced := await read_in_slices(reading, lease, span, anew=True):
-        lease = replace(sliced, comparing=None)
-        span = plan.overlap_range(stream, lease.state, MEANWHILE)
-    begun = await begin_window(reading, lease, lease.state.last_number + 1, span, began)
-    window, comparison = await walk_window(reading, lease, begun)
-    await settle(reading, lease, window, comparison)
+    return await _read(reading, lease, span, began, anew=True)

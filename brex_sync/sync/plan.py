@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.checkpoints import Scope, State, Window
+from brex_sync.warehouse.checkpoints import Absence, Scope, State, Window
 
 Moment = datetime | None
 
@@ -21,6 +21,11 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anyone had a Brex account."""
 FOUNDED = 2017
 """The year in which Brex was."""
+LATER = timedelta(minutes=5)
+"""How long after a list lacked rows another run may read it again and call them gone: a bad answer
+that a proxy repeats is not two answers."""
+DOUBTED = timedelta(days=1)
+"""How long a list is doubted that lost more than half of its rows, or all."""
 GUARD_ROWS = 10
 GUARD_SHARE = 0.02
 
@@ -56,12 +61,27 @@ def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta |
     declared = stream.window
     if declared is None or state.watermark is None or state.full_at is None:
         return Range(Scope.FULL, None)
-    if now - state.full_at >= declared.full_every:
+    if now - state.full_at >= declared.full_every or missing_rows_are_due(stream, state, now):
         return Range(Scope.FULL, None)
     if state.wide_at is None or now - state.wide_at >= declared.wide_every:
         wide = max(declared.wide, declared.overlap if overlap is None else overlap)
         return Range(Scope.WIDE, _before(stream, state.watermark, wide))
     return overlap_range(stream, state, overlap)
+
+
+def missing_rows_are_due(stream: Stream, state: State, now: datetime) -> bool:
+    """Whether a list is to be read whole to learn whether rows that it lacked are gone.
+
+    It is once they may be called so, and then once a day. Rows that can be asked for one by one
+    need it only where that did not settle it.
+    """
+    return any(_to_be_judged_at(stream, rows) <= now for rows in state.missing)
+
+
+def _to_be_judged_at(stream: Stream, rows: Absence) -> datetime:
+    wait = LATER if stream.item_path is None else DOUBTED
+    first = rows.since + wait
+    return first if rows.judged_at is None or rows.judged_at < first else rows.judged_at + DOUBTED
 
 
 def overlap_range(stream: Stream, state: State, overlap: timedelta | None) -> Range:
@@ -142,6 +162,11 @@ def after(state: State, window: Window) -> State:
         last_number=window.number,
         window=None,
     )
+
+
+def lost_half(missing: int, held: int) -> bool:
+    """Whether a list lacks more than half of the rows that are here, or all of them."""
+    return 2 * missing > held
 
 
 def shrank_too_much(missing: int, held: int) -> bool:

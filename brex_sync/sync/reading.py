@@ -36,8 +36,7 @@ class Reading:
     """One list of one connection, where it comes from, where it goes, and who is told.
 
     `orphaned` says that the row whose list it is is marked as deleted here. `report` is added to as
-    pages land, and `progress` is told of it. `missing` counts, for all
-    lists of the stream together, by parent, the rows that are here and were not listed.
+    pages land, and `progress` is told of it.
     """
 
     client: BrexClient
@@ -50,7 +49,6 @@ class Reading:
     meter: Meter
     run_id: str
     orphaned: bool
-    missing: dict[str | None, int]
 
     def tell(self, counts: Counts) -> None:
         """Adds what became of some rows to the report."""

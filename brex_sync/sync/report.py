@@ -13,7 +13,8 @@ class StreamReport:
 
     `error` is a sentence for people, None if the stream was read to its end; `unavailable` is why
     the credential may not read it, which is no fault of the run; `withheld` counts
-    rows missing at Brex that were not marked as deleted, for the reason in `doubt`; `unknown`
+    rows missing at Brex that are not marked as deleted: they wait for a later run, or are doubted,
+    for the reason in `doubt`; `unknown`
     are fields no column is declared for; `notices` are sentences about what is no fault
     and yet worth knowing; `cleaned` counts characters Postgres cannot hold;
     `misfits` counts fields, and elements of lists, that rows were stored without;

@@ -12,18 +12,19 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import BrexError, NotAllowed, NotFound
+from brex_sync.brex.errors import BrexError
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
-from brex_sync.sync.listing import compare_list, sync_list
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
-from brex_sync.sync.refusals import ListLost, ListUnavailable, meaning
+from brex_sync.sync.refusals import ListLost, ListUnavailable
 from brex_sync.sync.report import Report, StreamReport, through
+from brex_sync.sync.together import read_lists
+from brex_sync.sync.vanished import Listed
 from brex_sync.warehouse import (
-    checkpoints,
+    deletions,
     faults,
     leases,
     reconciliations,
@@ -41,8 +42,6 @@ from brex_sync.warehouse.unavailable import Unavailable
 
 log = logging.getLogger(__name__)
 
-LISTS_AT_ONCE = 8
-"""How many lists of one stream are read side by side, where it has one per parent row."""
 
 _TAKEN_FOR_DEAD = (
     "{}: run {} was suspended, or cut off from Postgres, for so long that it was taken for dead; "
@@ -213,15 +212,13 @@ class Sync:
         Raises:
             StreamUnavailable: none of the lists may be read.
         """
-        meter, places = Meter(), asyncio.Semaphore(LISTS_AT_ONCE)
-        missing: dict[str | None, int] = {}
-        options = self.options_of(stream)
+        meter, options = Meter(), self.options_of(stream)
         everything = options.full or options.compare
         due = [one for one in lists if one.due or everything]
         resting = [one.through for one in lists if not (one.due or everything)]
 
-        async def one(known: KnownList) -> date:
-            reading = Reading(
+        def reading(known: KnownList) -> Reading:
+            return Reading(
                 self.client,
                 self.engine,
                 Slice(self.connection, stream, known.parent),
@@ -232,19 +229,10 @@ class Sync:
                 meter,
                 self.run_id,
                 known.orphaned,
-                missing,
             )
-            async with places:
-                try:
-                    through = await sync_list(reading)
-                    if options.compare:
-                        await compare_list(reading)
-                except (NotAllowed, NotFound) as error:
-                    raise await meaning(reading, error) from error
-                return through
 
         try:
-            ends = await asyncio.gather(*map(one, due), return_exceptions=True)
+            ends = await read_lists([reading(known) for known in due], options)
         finally:
             report.requests = meter.requests
         await self._note_refused(stream, dict(zip((one.parent for one in due), ends, strict=True)))
@@ -257,28 +245,30 @@ class Sync:
         if refused:
             told = f"{len(refused)} of {len(lists)} lists are unavailable: {refused[0]}"
             report.notices.append(told)
-        read_through = [end for end in ends if isinstance(end, date)]
+        read_through = [end.window.opened_at.date() for end in ends if isinstance(end, Listed)]
         return through([*read_through, *resting]) or self.clock().date()
 
     async def _note_refused(
-        self, stream: Stream, ends: Mapping[str | None, date | BaseException]
+        self, stream: Stream, ends: Mapping[str | None, Listed | BaseException]
     ) -> None:
         """Records which of a stream's lists per row were refused, and which were read."""
         refused = {
             row: str(end) for row, end in ends.items() if row and isinstance(end, ListUnavailable)
         }
-        read = [row for row, end in ends.items() if row and isinstance(end, date)]
+        read = [row for row, end in ends.items() if row and isinstance(end, Listed)]
         if stream.per is not None:
             place = (self.connection, stream.name)
             noting = (self.engine, place, refused, read, self.clock())
             await asyncio.to_thread(unavailable.note_lists, *noting)
 
     async def _conclude(self, stream: Stream, report: StreamReport) -> None:
-        """Counts the rows in doubt, and records what differed, if the stream was compared."""
-        place = (self.engine, self.connection, stream)
-        report.withheld = await asyncio.to_thread(checkpoints.withheld, *place)
-        if report.withheld and report.doubt is None:
-            report.doubt = f"{report.withheld} rows that an earlier read missed may be gone"
+        """Counts the missing rows, and records what differed, if the stream was compared."""
+        missing = await asyncio.to_thread(self._unresolved, stream)
+        report.withheld = missing.waiting + missing.doubted
+        report.doubt = missing.doubt
+        if missing.waiting:
+            told = f"{missing.waiting} rows are missing; a later run decides whether they are gone"
+            report.notices.append(told)
         options = self.options_of(stream)
         if options.compare:
             since = options.since if stream.window else None
@@ -286,6 +276,10 @@ class Sync:
                 reconciliations.conclude,
                 *(self.engine, self.run_id, self.connection, stream.name, since, report.withheld),
             )
+
+    def _unresolved(self, stream: Stream) -> deletions.Unresolved:
+        with self.engine.connect() as db:
+            return deletions.unresolved(db, self.connection, stream.name)
 
     def _news(self, report: StreamReport, since: datetime | None) -> list[Notice]:
         if since is None:

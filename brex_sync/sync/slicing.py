@@ -7,17 +7,17 @@ have slipped past between two pages: such slices are read once more.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from brex_sync.brex.errors import PageTooHeavy, PageTooLarge
 from brex_sync.brex.paging import first_page, listing_of
 from brex_sync.sync import plan
 from brex_sync.sync.reading import Reading
-from brex_sync.sync.vanished import settle
 from brex_sync.sync.walking import span, walk_window
 from brex_sync.warehouse import checkpoints, slices
-from brex_sync.warehouse.checkpoints import Lease, Scope, Slice
+from brex_sync.warehouse.checkpoints import Lease, Scope, Slice, Window
+from brex_sync.warehouse.deletions import Comparison
 from brex_sync.warehouse.slices import Cut
 
 SLICES = 32
@@ -31,13 +31,23 @@ READ_AGAIN = 2
 """How often slices that rows left are read once more: what is lost then slipped past each time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """Slices read to their ends: the window that they are together, how it compares with what is
+    here, and the lease with what is known of the list then."""
+
+    lease: Lease
+    window: Window
+    compared: Comparison
+
+
 async def read_in_slices(
     reading: Reading, lease: Lease, asked: plan.Range, *, anew: bool
-) -> Lease | None:
+) -> Sliced | None:
     """Reads what is asked for in slices, or goes on with those of an earlier run, unless all is to
     be read `anew`.
 
-    Returns the lease with what is known of the list then; None where that is not worth slicing.
+    Returns None where that is not worth slicing.
 
     Raises:
         BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: a slice could not be read to its end;
@@ -49,11 +59,10 @@ async def read_in_slices(
     await _read_all(reading, lease, cut)
     window = await asyncio.to_thread(slices.together, reading.engine, lease)
     state = plan.after(lease.state, window)
-    closing = (reading.engine, lease, window, state, reading.clock())
+    closing = (reading.engine, lease, window, state, reading.run_id, reading.clock())
     compared = await asyncio.to_thread(slices.close, *closing)
-    await settle(reading, lease, window, compared)
     await asyncio.to_thread(slices.drop, reading.engine, lease)
-    return replace(lease, state=state)
+    return Sliced(replace(lease, state=state), window, compared)
 
 
 async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | None) -> bool:

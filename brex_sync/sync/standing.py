@@ -52,8 +52,8 @@ def faults(
         "has rows that could not be stored: look at brex_sync.quarantine for the reasons",
     )
     found += _named(
-        [r.stream for _, r in readable if r.withheld],
-        "lacks rows that are not proved to be deleted: the next full sync asks again, and "
+        [r.stream for _, r in readable if r.doubted],
+        "lacks rows of which it is doubted that they are deleted: later runs ask again, and "
         "`brex-sync sync --full --accept-deletions` takes them for deleted",
     )
     return found

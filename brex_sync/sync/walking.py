@@ -169,7 +169,7 @@ async def _walk_once(
     comparisons: list[Comparison] = []
 
     def finish(db: sa.Connection, closing: Window) -> None:
-        comparisons.append(_close(db, lease, closing, reading.clock()))
+        comparisons.append(_close(db, lease, closing, reading))
 
     async with aclosing(in_batches(_arrivals(reading, window), PAGES_AHEAD)) as batches:
         async for batch in batches:
@@ -293,23 +293,28 @@ def _after(window: Window, batch: Sequence[Arrival]) -> Window:
     )
 
 
-def _close(db: sa.Connection, lease: Lease, window: Window, now: datetime) -> Comparison:
-    """Ends the window in the transaction of its last page; a backfill proves no deletion."""
+def _close(db: sa.Connection, lease: Lease, window: Window, reading: Reading) -> Comparison:
+    """Ends the window in the transaction of its last page.
+
+    Neither a backfill nor a slice tells which rows are missing.
+    """
+    now = reading.clock()
+    compared = Comparison(0, 0, 0)
     if window.scope is Scope.BACKFILL:
         deletions.release_quarantine(db, lease, window)
         checkpoints.close_backfill(db, lease, window)
-        return Comparison(0, 0, ())
-    compared = deletions.compare(db, lease, window)
+        return compared
+    if not lease.slice.span:
+        compared = deletions.compare(db, lease, window, reading.run_id, now)
+        snapshots.take(db, lease, now)
     deletions.release_quarantine(db, lease, window)
-    snapshots.take(db, lease, compared.missing, now)
     checkpoints.close(
         db,
         lease,
         window,
         watermark=plan.watermark(lease.state.watermark, window.newest, window.opened_at),
         listed=compared.listed,
-        held=compared.held,
-        missing=len(compared.missing),
+        held=compared.held - compared.missing,
         now=now,
     )
     return compared

@@ -11,7 +11,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.streams.declare import Stream
 from brex_sync.warehouse import lists
-from brex_sync.warehouse.internal import checkpoints, listed_keys, parked_windows, quarantine
+from brex_sync.warehouse.internal import (
+    checkpoints,
+    listed_keys,
+    missing_rows,
+    parked_windows,
+    quarantine,
+)
 
 
 class Fenced(Exception):
@@ -109,8 +115,18 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """That rows are missing `since` a moment; `judged_at` is when the full listing began that was
+    last to say of them what it could, None where none has yet."""
+
+    since: datetime
+    judged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """What is known of a list from earlier runs; `window` is one they left unfinished."""
+    """What is known of a list from earlier runs. `window` is one they left unfinished; `missing`
+    are its rows that are neither found nor gone."""
 
     epoch: int
     watermark: datetime | None = None
@@ -118,6 +134,7 @@ class State:
     full_at: datetime | None = None
     last_number: int = 0
     window: Window | None = None
+    missing: tuple[Absence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +154,9 @@ class Lease:
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a list counts as read of which missing rows are not dealt with yet: it is due at once.
-`lists` knows it as Postgres' epoch."""
+"""When a list counts as read that is to be read whole by the next run."""
 _FRESH = {
     "epoch": 1,
-    "withheld": 0,
     "window_number": 0,
     "window_open": False,
     "window_part": 0,
@@ -171,9 +186,11 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
     raised = sa.update(checkpoints).values(epoch=checkpoints.c.epoch + 1).where(is_of(slice_))
     with engine.begin() as db:
         row = db.execute(raised.returning(checkpoints) if slice_.span else take).one_or_none()
+        missing = sa.select(missing_rows.c.since, missing_rows.c.judged_at).distinct()
+        found = db.execute(missing.where(is_of(slice_, missing_rows))).all()
     if row is None:
         raise _fenced(slice_)
-    return Lease(slice_, _state(row))
+    return Lease(slice_, replace(_state(row), missing=tuple(Absence(*one) for one in found)))
 
 
 def share_lease(engine: sa.Engine, slice_: Slice) -> Lease:
@@ -216,14 +233,12 @@ def close(
     watermark: datetime | None,
     listed: int,
     held: int,
-    missing: int,
     now: datetime,
 ) -> None:
     """Records, in the transaction of the last page, that the window was read to its end.
 
-    `watermark` is the new one, never behind the old; `listed` and `held` count distinct rows in
-    the window's range at Brex and live here. Until rows that are `missing` are dealt with, so
-    long a read is due again, for whoever comes after a run that is stopped before.
+    `watermark` is the new one, never behind the old; `listed` counts distinct rows in the window's
+    range at Brex, `held` those live here that are not missing from it.
 
     Raises:
         Fenced: another run has taken the list over.
@@ -237,30 +252,14 @@ def close(
         "listed": listed,
         "held": held,
     }
-    over = _read_at(window, _LONG_AGO) if missing else _settled(window, now, withheld=0)
-    record(db, lease, values | over)
+    record(db, lease, values | _read_at(window))
 
 
-def _settled(window: Window, now: datetime, *, withheld: int) -> dict[str, object]:
-    """That nothing more is to be learnt from a window, which leaves so many rows in doubt.
-
-    Those that a longer read left in doubt stay so.
-    """
-    c = checkpoints.c
-    longer = list(Scope)[list(Scope).index(window.scope) + 1 :]
-    stays = sa.and_(c.withheld > 0, c.withheld_scope.in_(longer))
-    return {
-        **_read_at(window, now),
-        "withheld": sa.case((stays, sa.func.greatest(c.withheld, withheld)), else_=withheld),
-        "withheld_scope": sa.case((stays, c.withheld_scope), else_=window.scope.value),
-    }
-
-
-def _read_at(window: Window, moment: datetime) -> dict[str, object]:
+def _read_at(window: Window) -> dict[str, object]:
     """When a list was read as far back as the window reaches."""
     if window.scope is Scope.FULL:
-        return {"wide_at": moment, "full_at": moment}
-    return {"wide_at": moment} if window.scope is Scope.WIDE else {}
+        return {"wide_at": window.opened_at, "full_at": window.opened_at}
+    return {"wide_at": window.opened_at} if window.scope is Scope.WIDE else {}
 
 
 def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
@@ -343,27 +342,6 @@ def last_number(engine: sa.Engine, lease: Lease) -> int:
 
 def _last_number(db: sa.Connection, lease: Lease) -> int:
     return int(db.scalar(sa.select(checkpoints.c.window_number).where(is_of(lease.slice))) or 0)
-
-
-def settle(
-    db: sa.Connection, lease: Lease, window: Window, now: datetime, *, deleted: int, withheld: int
-) -> None:
-    """Records how the rows missing from a closed window were dealt with, and forgets its keys.
-
-    Raises:
-        Fenced: another run has taken the list over.
-    """
-    settled = _settled(window, now, withheld=withheld)
-    record(db, lease, {"held": checkpoints.c.held - deleted, **settled})
-    forget_keys(db, lease)
-
-
-def withheld(engine: sa.Engine, connection: str, stream: Stream) -> int:
-    """How many rows of a stream are in doubt: some read did not find them, and none has since."""
-    c = checkpoints.c
-    of_stream = sa.and_(c.connection == connection, c.stream == stream.name)
-    with engine.connect() as db:
-        return int(db.scalar(sa.select(sa.func.sum(c.withheld)).where(of_stream)) or 0)
 
 
 def forget_keys(db: sa.Connection, lease: Lease) -> None:

@@ -8,51 +8,69 @@ import sqlalchemy as sa
 
 from brex_sync.streams.declare import KEY_SEPARATOR
 from brex_sync.warehouse import checkpoints, reconciliations
-from brex_sync.warehouse.checkpoints import Lease, Slice, Window
-from brex_sync.warehouse.internal import listed_keys, quarantine
+from brex_sync.warehouse.checkpoints import Lease, Window
+from brex_sync.warehouse.internal import listed_keys, missing_rows, quarantine
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A closed window against the table: distinct rows `listed` by Brex in its range, live rows
-    `held` here in the same range, and the keys of those held but not listed. `unread` are listed
-    rows whose key could not be read: they may be any of the missing."""
+    `held` here in the same range, and how many of those are `missing` from what was listed.
+    `unread` are listed rows whose key could not be read: they may be any of the missing."""
 
     listed: int
     held: int
-    missing: tuple[str, ...]
+    missing: int
     unread: int = 0
 
 
-def live(engine: sa.Engine, slice_: Slice) -> int:
-    """Rows of the list's stream that are not deleted, in all its lists."""
-    table = f'"{slice_.connection}"."{slice_.stream.name}"'
-    with engine.connect() as db:
-        return int(
-            db.scalar(sa.text(f"SELECT count(*) FROM {table} WHERE _deleted_at IS NULL")) or 0
-        )
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Rows of a list that are neither found nor proved gone, and those of all lists of its stream;
+    `live` are the rows of the stream that are not marked as deleted."""
+
+    rows: int
+    of_stream: int
+    live: int
 
 
-def compare(db: sa.Connection, lease: Lease, window: Window) -> Comparison:
-    """Compares what the window listed with the live rows in its range."""
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Missing rows of a stream: those `waiting` for a later run, and those `doubted`, with the
+    reason in `doubt`."""
+
+    waiting: int
+    doubted: int
+    doubt: str | None
+
+
+def compare(
+    db: sa.Connection, lease: Lease, window: Window, run_id: str, now: datetime
+) -> Comparison:
+    """Compares what the window listed with the live rows in its range, and notes those it lacks as
+    missing since now, unless they are noted already."""
     table, key, scope, values = _range(lease, window)
+    _forget_dead(db, lease)
     counts = window.counts
     held = db.scalar(sa.text(f"SELECT count(*) FROM {table} t WHERE {scope}"), values)
     if held == counts.inserted == counts.fetched:
-        return Comparison(counts.fetched, counts.fetched, ())  # each came just now, and once
+        return Comparison(counts.fetched, counts.fetched, 0)  # each came just now, and once
     db.execute(sa.text("SET LOCAL work_mem = '64MB'"))
-    listed = db.scalar(
-        sa.text(f"SELECT count(DISTINCT k) FROM ({_NOTED}) l(k)"),
-        values | {"number": window.number},
-    )
-    missing = db.scalars(
+    values |= {"number": window.number}
+    listed = db.scalar(sa.text(f"SELECT count(DISTINCT k) FROM ({_NOTED}) l(k)"), values)
+    missing = db.scalar(
         sa.text(
-            f"SELECT {key} FROM {table} t WHERE {scope} "
-            f"AND NOT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE l.k = {key}) ORDER BY 1"
+            f"WITH missing AS (SELECT {key} AS key FROM {table} t WHERE {scope} "
+            f"AND NOT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE l.k = {key})), "
+            "noted AS (INSERT INTO brex_sync.missing_rows "
+            "(connection, stream, slice, key, since, run_id) "
+            "SELECT :connection, :stream, :slice, key, :now, :run_id FROM missing "
+            "ON CONFLICT DO NOTHING) SELECT count(*) FROM missing"
         ),
-        values | {"number": window.number},
+        values | {"now": now, "run_id": run_id},
     )
-    return Comparison(int(listed or 0), int(held or 0), tuple(missing), _unread(db, lease, window))
+    unread = _unread(db, lease, window)
+    return Comparison(int(listed or 0), int(held or 0), int(missing or 0), unread)
 
 
 def _unread(db: sa.Connection, lease: Lease, window: Window) -> int:
@@ -60,6 +78,61 @@ def _unread(db: sa.Connection, lease: Lease, window: Window) -> int:
     nameless = sa.and_(q.window_number == window.number, q.key.is_(None))
     rows = sa.select(sa.func.count()).where(checkpoints.is_of(lease.slice, quarantine), nameless)
     return int(db.scalar(rows) or 0)
+
+
+def _forget_dead(db: sa.Connection, lease: Lease) -> None:
+    """Forgets missing rows that are not live here any more, whoever saw to that."""
+    table, key, scope, values = _range(lease, None)
+    live = f"SELECT FROM {table} t WHERE {scope} AND {key} = missing_rows.key"
+    mine = checkpoints.is_of(lease.slice, missing_rows)
+    there = sa.text(f"NOT EXISTS ({live})").bindparams(**_used(scope, values))
+    db.execute(sa.delete(missing_rows).where(mine, there))
+
+
+def _used(scope: str, values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if f":{name}" in scope}
+
+
+def missing(engine: sa.Engine, lease: Lease) -> Missing:
+    """The missing rows of a list, and of all lists of its stream."""
+    slice_ = lease.slice
+    c = missing_rows.c
+    of_stream = sa.and_(c.connection == slice_.connection, c.stream == slice_.stream.name)
+    mine = sa.func.count().filter(checkpoints.is_of(slice_, missing_rows))
+    table = f'"{slice_.connection}"."{slice_.stream.name}"'
+    with engine.connect() as db:
+        own, all_ = db.execute(sa.select(mine, sa.func.count()).where(of_stream)).one()
+        live = f"SELECT count(*) FROM {table} WHERE _deleted_at IS NULL"
+        return Missing(own, all_, int((db.scalar(sa.text(live)) if own else 0) or 0))
+
+
+def missing_keys(
+    engine: sa.Engine,
+    lease: Lease,
+    *,
+    since: datetime | None = None,
+    not_by: str | None = None,
+    limit: int | None = None,
+) -> tuple[str, ...]:
+    """The keys of missing rows: of those missing at least `since` a moment, first noted by another
+    run than `not_by`, and no more than `limit` of them."""
+    c = missing_rows.c
+    chosen = sa.select(c.key).where(checkpoints.is_of(lease.slice, missing_rows))
+    if since is not None:
+        chosen = chosen.where(c.since <= since)
+    if not_by is not None:
+        chosen = chosen.where(c.run_id != not_by)
+    with engine.connect() as db:
+        return tuple(db.scalars(chosen.order_by(c.since, c.key).limit(limit)))
+
+
+def unresolved(db: sa.Connection, connection: str, stream: str) -> Unresolved:
+    """How many rows of a stream are missing, and what becomes of them."""
+    c = missing_rows.c
+    doubted = sa.func.count(c.doubt)
+    counts = sa.select(sa.func.count() - doubted, doubted, sa.func.max(c.doubt))
+    found = db.execute(counts.where(c.connection == connection, c.stream == stream)).one()
+    return Unresolved(*found)
 
 
 def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Window) -> bool:
@@ -102,15 +175,16 @@ def _places(number: str) -> str:
     )
 
 
-def mark_deleted(
+def settle(
     engine: sa.Engine,
     lease: Lease,
-    window: Window,
-    now: datetime,
     gone: Sequence[str],
-    withheld: int,
+    doubt: str | None,
+    judged_at: datetime | None,
 ) -> None:
-    """Marks rows missing from a window as deleted and records how many of them were left unmarked.
+    """Marks missing rows as deleted that are gone, and notes why the list's others are doubted, if
+    they are, and when the full listing began that judged them, if one did. What its windows listed
+    is forgotten.
 
     Raises:
         Fenced: another run has taken the list over; nothing was written.
@@ -119,8 +193,11 @@ def mark_deleted(
         checkpoints.committed(db, lease)
         if gone:
             _mark(db, lease, gone)
-        reconciliations.note_gone(db, lease, gone)
-        checkpoints.settle(db, lease, window, now, deleted=len(gone), withheld=withheld)
+            reconciliations.note_gone(db, lease, gone)
+        others = sa.update(missing_rows).where(checkpoints.is_of(lease.slice, missing_rows))
+        last = sa.func.coalesce(judged_at, missing_rows.c.judged_at)
+        db.execute(others.values(doubt=doubt, judged_at=last))
+        checkpoints.forget_keys(db, lease)
 
 
 def mark_gone(engine: sa.Engine, lease: Lease, key: str) -> bool:
@@ -146,6 +223,8 @@ def _mark(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> int:
     _mark_children(db, lease, gone)
     theirs = sa.and_(checkpoints.is_of(lease.slice, quarantine), quarantine.c.key.in_(gone))
     db.execute(sa.delete(quarantine).where(theirs))
+    mine = checkpoints.is_of(lease.slice, missing_rows)
+    db.execute(sa.delete(missing_rows).where(mine, missing_rows.c.key.in_(gone)))
     return marked.rowcount
 
 

@@ -66,7 +66,7 @@ def changed_at(schema: str, per: Per, parent: str | None) -> sa.ScalarSelect[dat
 def _due(rest: Rest | None) -> str:
     """Whether a list is to be read: by its checkpoint `c` and its row `p`.
 
-    One that a run read and did not settle counts as last read whole at the epoch.
+    One with missing rows never rests.
     Moments of one clock are compared, or else only whether they are the same.
     """
     if rest is None:
@@ -74,7 +74,8 @@ def _due(rest: Rest | None) -> str:
     over = ", ".join(f'p."{name}"' for name in (*rest.after, "_first_seen_at"))
     awake = f"coalesce({over}) + :grace > :now" if rest.after else "false"
     return (
-        "(c.synced_at IS NULL OR c.window_open OR c.withheld > 0 OR c.full_at = 'epoch' "
+        "(c.synced_at IS NULL OR c.window_open OR EXISTS (SELECT FROM brex_sync.missing_rows m "
+        "WHERE m.connection = :connection AND m.stream = :stream AND m.slice = l.parent) "
         "OR c.window_opened_at + :at_most <= :now "
         f"OR c.parent_changed_at IS DISTINCT FROM p._changed_at OR {awake})"
     )

@@ -52,6 +52,7 @@ def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
         rejects = (*staged.rejects, *refused)
         _release(db, lease, staged)
         _set_aside(db, lease, None, (*rejects, *staged.misfits))
+        _note_found(db, lease, staged)
         return _counted(counts, staged, rejects)
 
 
@@ -92,6 +93,7 @@ def _advance(
     rejects = (*staged.rejects, *refused)
     _set_aside(db, lease, window.number, (*rejects, *staged.misfits))
     _note_keys(db, lease, window, staged)
+    _note_found(db, lease, staged)
     window = replace(window, counts=window.counts + _counted(counts, staged, rejects))
     checkpoints.advance(db, lease, window)
     if finish is not None:
@@ -113,9 +115,25 @@ _NOTE = sa.text(
 
 def _note_keys(db: sa.Connection, lease: Lease, window: Window, staged: Staged) -> None:
     """Notes the keys that the pages listed, so that what is missing from a window can be told."""
-    keys = [*staged.keys, *(r.key for r in staged.rejects if r.key is not None)]
-    page = {"window": window.number, "page": window.pages, "keys": _encode(keys).decode()}
+    page = {"window": window.number, "page": window.pages, "keys": _keys(staged)}
     db.execute(_NOTE, lease.slice.key | page)
+
+
+_FOUND = sa.text(
+    "DELETE FROM brex_sync.missing_rows "
+    "WHERE connection = :connection AND stream = :stream AND slice = :slice "
+    "AND key = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(:keys AS jsonb))))"
+)
+
+
+def _note_found(db: sa.Connection, lease: Lease, staged: Staged) -> None:
+    """What Brex shows is no longer missing, whatever asked for it."""
+    db.execute(_FOUND, lease.slice.whole.key | {"keys": _keys(staged)})
+
+
+def _keys(staged: Staged) -> str:
+    keys = [*staged.keys, *(r.key for r in staged.rejects if r.key is not None)]
+    return _encode(keys).decode()
 
 
 def _release(db: sa.Connection, lease: Lease, staged: Staged) -> None:

@@ -11,6 +11,7 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import (
     closes,
     differences,
+    missing_rows,
     postponed,
     proxied_requests,
     quarantine,
@@ -32,6 +33,7 @@ OPEN_TABLES = (
     runs,
     run_streams,
     quarantine,
+    missing_rows,
     unavailable,
     unavailable_lists,
     closes,

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from brex_sync.streams.declare import Child, Reference, Stream, Table, View
 from brex_sync.warehouse import leases, lists
 from brex_sync.warehouse.database import INTERNAL
+from brex_sync.warehouse.deletions import Unresolved, unresolved
 from brex_sync.warehouse.internal import (
     checkpoints,
+    missing_rows,
     quarantine,
     run_streams,
     unavailable,
@@ -24,9 +26,11 @@ class StreamStatus:
     """How a stream stands: over its slices, the earliest of each time; None if never synced.
 
     `behind` is True while a window is unfinished; `live` counts rows not deleted, `quarantined`
-    those set aside; `listed` and `held` compare the last listings with the table; `unavailable` is
-    why the credential may not read it, if it may not, and `refused` says the same of
-    single lists of a stream that has one per row of another, which nothing else then counts.
+    those set aside; `listed` and `held` compare the last listings with the table; `withheld` are
+    missing rows that are not marked as deleted, `doubted` those of them that need a look, for the
+    reason in `doubt`; `unavailable` is why the credential may not read it, if it may not, and
+    `refused` says the same of single lists of a stream that has one per row of another, which
+    nothing else then counts.
     """
 
     stream: str
@@ -40,6 +44,8 @@ class StreamStatus:
     behind: bool
     unavailable: str | None = None
     refused: tuple[str, ...] = ()
+    doubted: int = 0
+    doubt: str | None = None
 
 
 def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
@@ -53,7 +59,6 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
                 sa.func.min(_of_lists(stream, checkpoints.c.synced_through)),
                 sa.func.sum(_of_lists(stream, checkpoints.c.listed)),
                 sa.func.sum(_of_lists(stream, checkpoints.c.held)),
-                sa.func.sum(_of_lists(stream, checkpoints.c.withheld)),
                 sa.func.bool_or(checkpoints.c.window_open),
             ).where(_checkpoints(db, connection, stream))
         ).one()
@@ -65,9 +70,10 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
         reason = _why_unavailable(db, connection, stream)
         refused = _refused(db, connection, stream)
-        at, through, listed, held, withheld, behind = row
+        at, through, listed, held, behind = row
         if at is None and stream.per:
             at = _finished_at(db, connection, stream)
+        missing = _missing(db, connection, stream)
     return StreamStatus(
         stream.name,
         at,
@@ -76,10 +82,12 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         int(aside or 0),
         int(listed or 0),
         int(held or 0),
-        int(withheld or 0),
+        missing.waiting + missing.doubted,
         bool(behind),
         reason,
         refused,
+        missing.doubted,
+        missing.doubt,
     )
 
 
@@ -91,6 +99,12 @@ def _finished_at(db: sa.Connection, connection: str, stream: Stream) -> datetime
         return None
     found: datetime | None = db.scalar(sa.select(sa.func.max(s.finished_at)).where(mine))
     return found
+
+
+def _missing(db: sa.Connection, connection: str, stream: Stream) -> Unresolved:
+    if not sa.inspect(db).has_table(missing_rows.name, schema=INTERNAL):
+        return Unresolved(0, 0, None)
+    return unresolved(db, connection, stream.name)
 
 
 def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:

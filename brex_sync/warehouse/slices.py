@@ -66,7 +66,6 @@ def lay_out(
                     **part.key,
                     **checkpoints.window_values(window),
                     epoch=0,
-                    withheld=0,
                     window_open=True,
                     full_at=lease.state.full_at,
                 )
@@ -182,10 +181,11 @@ def _left(db: sa.Connection, lease: Lease) -> list[str]:
 
 
 def close(
-    engine: sa.Engine, lease: Lease, window: Window, state: State, now: datetime
+    engine: sa.Engine, lease: Lease, window: Window, state: State, run_id: str, now: datetime
 ) -> Comparison:
     """Makes the list's own checkpoint say what its slices have reached, and compares what they
-    listed with the live rows here. Done again after a crash, it comes to the same.
+    listed with the live rows here, of which it notes the missing ones. Done again after a crash, it
+    comes to the same.
 
     Raises:
         Fenced: another run has taken the list over.
@@ -193,7 +193,7 @@ def close(
     with engine.begin() as db:
         checkpoints.committed(db, lease)
         _gather(db, lease, window)
-        compared = deletions.compare(db, lease, window)
+        compared = deletions.compare(db, lease, window, run_id, now)
         deletions.release_quarantine(db, lease, window)
         checkpoints.record(
             db,
@@ -207,7 +207,7 @@ def close(
                 "synced_at": now,
                 "synced_through": window.opened_at.date(),
                 "listed": compared.listed,
-                "held": compared.held,
+                "held": compared.held - compared.missing,
             },
         )
         return compared

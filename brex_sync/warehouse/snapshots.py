@@ -1,6 +1,5 @@
 """Balances as they were, day by day: Brex tells only what they are."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -35,21 +34,25 @@ def daily_of(table: sa.Table, stream: Stream) -> sa.Table:
     )
 
 
-def take(db: sa.Connection, lease: Lease, missing: Sequence[str], now: datetime) -> None:
+def take(db: sa.Connection, lease: Lease, now: datetime) -> None:
     """Keeps the state of a list's rows for the day; what is kept already is not written again.
 
-    Called in the transaction that ends the list. Rows `missing` from it were not seen.
+    Called in the transaction that ends the list. Rows that are missing were not seen.
     """
     stream = lease.slice.stream
     if stream.snapshot:
-        day = {"day": now.date(), "missing": list(missing), "slice": lease.slice.parent}
+        day = {"day": now.date(), **lease.slice.key}
         db.execute(sa.text(_sql(stream, lease.slice.connection)), day)
 
 
 def _sql(stream: Stream, schema: str) -> str:
     columns = [f.name for f in stream.snapshot_fields()]
     mine = f't."{stream.per.into}" = :slice' if stream.per else "true"
-    seen = f"concat_ws('{KEY_SEPARATOR}', {listed(stream.own_key, 't')}) <> ALL (:missing)"
+    key = f"concat_ws('{KEY_SEPARATOR}', {listed(stream.own_key, 't')})"
+    seen = (
+        "NOT EXISTS (SELECT FROM brex_sync.missing_rows m WHERE m.connection = :connection "
+        f"AND m.stream = :stream AND m.slice = :slice AND m.key = {key})"
+    )
     return f"""
         INSERT INTO "{schema}{SUFFIX}"."{_name(stream)}" AS d
             ({listed(stream.key)}, day, {listed(columns)}, _changed_at)

@@ -76,7 +76,8 @@ class History:
             for t in self.truth.items()
             if t["posted_at_date"] >= first
         }
-        assert set(here) == there
+        waiting = {key for (key,) in self.rig.rows("SELECT key FROM brex_sync.missing_rows")}
+        assert {row for row in here if row[0] not in waiting} == there
 
     def _key(self, at: int) -> str | None:
         ids: list[str] = self.truth.rows().ids

@@ -174,8 +174,8 @@ WRITES: dict[str, Callable[[sa.Engine, Lease, Window, Any], object]] = {
     "a new window": lambda engine, lease, window, page: checkpoints.begin_window(
         engine, lease, replace(window, number=window.number + 1)
     ),
-    "a deletion": lambda engine, lease, window, page: deletions.mark_deleted(
-        engine, lease, window, window.opened_at, ("t0001",), 0
+    "a deletion": lambda engine, lease, window, page: deletions.settle(
+        engine, lease, ("t0001",), None, None
     ),
 }
 
@@ -223,7 +223,7 @@ def test_pages_the_server_committed_though_the_answer_was_lost_are_not_done_twic
 
     def finish(db: sa.Connection, closing: Window) -> None:
         checkpoints.close(
-            db, lease, closing, watermark=date.today(), listed=1, held=1, missing=0, now=rig.now()
+            db, lease, closing, watermark=date.today(), listed=1, held=1, now=rig.now()
         )
 
     first = load.commit_pages(rig.engine, lease, after, staged, finish if last else None)

@@ -192,7 +192,7 @@ def test_a_list_does_not_rest_when_a_run_was_killed_before_it_settled_it(
     rig.sync("user_limits")
     leave(rig, "u1")
 
-    settled = deletions.mark_deleted
+    settled = deletions.settle
 
     def dies(engine: sa.Engine, lease: Any, *found: Any) -> None:
         if lease.slice.parent == "u1":
@@ -200,7 +200,7 @@ def test_a_list_does_not_rest_when_a_run_was_killed_before_it_settled_it(
         settled(engine, lease, *found)
 
     with monkeypatch.context() as patch:
-        patch.setattr(deletions, "mark_deleted", dies)
+        patch.setattr(deletions, "settle", dies)
         with pytest.raises(KeyboardInterrupt):
             rig.sync("user_limits")
     assert rig.sync("user_limits").streams["user_limits"].deleted == 1

@@ -1,6 +1,6 @@
 """Every closed statement is explained by the transactions of its half-open period."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from brex_sync.streams import STREAMS
@@ -68,6 +68,8 @@ def test_a_deleted_transaction_no_longer_explains_and_is_among_the_rows(rig: Any
     rig.world.collection("card_statements").add(statement("s", 0, 100))
     rig.sync()
     rig.world.collection("card_transactions").delete("a")
+    rig.sync("card_transactions", full=True)
+    rig.later = timedelta(days=1)
     rig.sync("card_transactions", full=True)
     [found] = unexplained(rig.engine, "brex", CARD)
     assert (found.by_rows, found.rows) == (0, ("a 2026-02-03 100 deleted",))

@@ -7,7 +7,7 @@ import pytest
 
 from brex_sync.streams import STREAMS
 from brex_sync.sync import plan
-from brex_sync.warehouse.checkpoints import Scope, State, Window
+from brex_sync.warehouse.checkpoints import Absence, Scope, State, Window
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 TODAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -108,3 +108,37 @@ def test_pages_get_smaller_until_there_are_none_smaller(
     limit: int | None, numbers: list[int], then: int | None
 ) -> None:
     assert plan.smaller_page(limit, numbers) == then
+
+
+@pytest.mark.parametrize(
+    ("since", "judged", "now", "due"),
+    [
+        (10, None, 14, False),
+        (10, None, 15, True),
+        (10, 10, 14, False),
+        (10, 10, 60, True),
+        (10, 14, 60, True),
+        (10, 15, 60, False),
+        (10, 15, 14 + 24 * 60, False),
+        (10, 15, 15 + 24 * 60, True),
+    ],
+)
+def test_a_list_is_read_whole_once_its_missing_rows_may_be_gone_and_then_once_a_day(
+    since: int, judged: int | None, now: int, due: bool
+) -> None:
+    """Minutes after a moment: when rows were first missing, were last judged by a full listing that
+    began then, and now."""
+
+    def at(minutes: int) -> datetime:
+        return NOW + timedelta(minutes=minutes)
+
+    rows = Absence(at(since), None if judged is None else at(judged))
+    state = replace(KNOWN, missing=(rows,))
+    assert (plan.next_range(CARDS, state, at(now), None).scope is Scope.FULL) is due
+    assert not plan.missing_rows_are_due(CARDS, KNOWN, at(now))
+
+
+def test_rows_that_can_be_asked_for_need_a_full_listing_only_after_a_day() -> None:
+    state = replace(KNOWN, missing=(Absence(NOW),))
+    days = [plan.missing_rows_are_due(EXPENSES, state, NOW + timedelta(n)) for n in (0, 0.9, 1)]
+    assert days == [False, False, True]

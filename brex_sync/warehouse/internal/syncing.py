@@ -49,9 +49,7 @@ checkpoints = sa.Table(
     sa.Column("full_at", _when, comment="When a full listing was last closed."),
     sa.Column("parent_changed_at", _when, comment="What its row's _changed_at was when begun."),
     sa.Column("listed", _count, comment="Distinct rows the last closed window listed."),
-    sa.Column("held", _count, comment="Live rows here in the last closed window's range."),
-    sa.Column("withheld", _count, nullable=False, comment="Missing rows not marked as deleted."),
-    sa.Column("withheld_scope", sa.Text, comment="How long a read left them unmarked."),
+    sa.Column("held", _count, comment="Live rows here in its range, less those it did not list."),
     sa.Column("window_open", sa.Boolean, nullable=False),
     *_window(),
     comment="How far each list of each connection was read. The truth about it, and the fence.",
@@ -73,6 +71,18 @@ listed_keys = sa.Table(
     sa.Column("page", sa.Integer, primary_key=True),
     sa.Column("keys", ARRAY(sa.Text), nullable=False),
     comment="The keys each page of an open window listed: what is missing from them may be gone.",
+)
+
+missing_rows = sa.Table(
+    "missing_rows",
+    internal_metadata,
+    *_slice_key(),
+    sa.Column("key", sa.Text, primary_key=True, comment="The row's key, without its slice."),
+    sa.Column("since", _when, nullable=False, comment="When a list first lacked it."),
+    sa.Column("run_id", sa.Text, nullable=False, comment="The run that read that list."),
+    sa.Column("judged_at", _when, comment="When the full listing began that last judged it."),
+    sa.Column("doubt", sa.Text, comment="Why the list is doubted; null: a later run decides."),
+    comment="Live rows that Brex did not list, until they are found again or proved gone.",
 )
 
 request_limits = sa.Table(
