@@ -6,7 +6,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 export PIP_NO_INPUT := 1
 
-.PHONY: up test browser-test crash-test history-test mutation-test bench docs lock clean
+# Tests of one database that make sense through a pooler too.
+POOLED := $(addprefix brex_sync_tests/, engine/test_equality.py engine/test_run_log.py \
+	engine/test_crash.py warehouse/test_leases.py warehouse/test_request_loans.py \
+	connections/test_alerts.py workflows/test_run.py webhooks/test_receiver.py \
+	webhooks/test_processing.py)
+
+.PHONY: up test browser-test crash-test history-test pooler-test mutation-test bench docs lock clean
 
 up: $(VENV)/run.done  ## install, start everything, sync
 	@$(BIN)/brex-sync up
@@ -16,13 +22,21 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history and not pooler"
 
 crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and look
 	$(BIN)/pytest -n 2 --dist worksteal -m crash
 
 history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream
 	$(BIN)/pytest -m history
+
+pooler-test: $(VENV)/dev.done  ## sync, and all else, through PgBouncer in transaction mode
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq pgbouncer; \
+		else echo "pooler-test needs PgBouncer: apt-get install pgbouncer" >&2; exit 1; fi
+	$(BIN)/pytest -m pooler
+	$(BIN)/pytest --pooler -m "not crash and not pooler" $(POOLED)
 
 mutation-test: $(VENV)/dev.done  ## break the engine on purpose, and see that tests notice
 	$(BIN)/python -m brex_sync_tests.mutants

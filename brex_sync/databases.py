@@ -6,10 +6,12 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from brex_sync.embedded import EmbeddedPostgres, Server, login
+from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError, Server, login, renewed
+from brex_sync.embedded.lock import exclusive
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.storage import check_storage
 from brex_sync.warehouse.tables import prepare_internal
 
 
@@ -23,22 +25,65 @@ def databases(
     warehouse reaches it, None where it isn't needed; it runs for as long as the block does.
 
     Raises:
-        EmbeddedPostgresError: it cannot be started.
+        EmbeddedPostgresError: it cannot be started, or somebody changed a password of ours.
+        UnfitDatabase: Dagster's storage cannot be made in the database that is set for it.
     """
+    if settings.dagster_url and dagster:
+        check_storage(settings.dagster_url.get_secret_value())
     if settings.database_url and (settings.dagster_url or not dagster):
         yield settings, None
         return
-    embedded = EmbeddedPostgres(
-        settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
-    )
-    with embedded as server:
-        writer, reader = login(server, roles.WRITER), login(server, roles.READER)
-        roles.set_up(server.url("brex"), {user.user: user.password for user in (writer, reader)})
+    with _embedded(settings) as server:
+        with exclusive(settings.home / "roles.lock"):
+            roles.set_up(server.url("brex"))
+            roles.own_storage(server.url("dagster"))
+            writer, storage, reader = (
+                _login(server, role) for role in (roles.WRITER, roles.STORAGE, roles.READER)
+            )
+        for needed in (writer, storage):
+            _check_opens(needed)
         urls = {
             "database_url": settings.database_url or SecretStr(writer.url("brex")),
-            "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
+            "dagster_url": settings.dagster_url or SecretStr(storage.url("dagster")),
         }
-        yield settings.model_copy(update=urls), reader
+        yield settings.model_copy(update=urls), None if settings.database_url else reader
+
+
+def reset_password(settings: Settings, role: str) -> Server:
+    """Gives a role of the embedded server a new password; the server as that role reaches it.
+
+    Raises:
+        SettingsError: the warehouse is in a Postgres of the user's own.
+        EmbeddedPostgresError: the server cannot be started.
+    """
+    if settings.database_url:
+        raise SettingsError(
+            f"BREX_SYNC_DATABASE_URL names a Postgres of yours: give {role} another password there "
+            f"(\\password {role} in psql)"
+        )
+    with _embedded(settings) as server, exclusive(settings.home / "roles.lock"):
+        url = server.url("brex")
+        roles.set_up(url)
+        return renewed(server, role, lambda password: roles.set_password(url, role, password))
+
+
+def _embedded(settings: Settings) -> EmbeddedPostgres:
+    return EmbeddedPostgres(
+        settings.home, port=settings.postgres_port, bin_dir=settings.postgres_bin
+    )
+
+
+def _login(server: Server, role: str) -> Server:
+    return login(server, role, lambda password: roles.lets_in(server.url("brex"), role, password))
+
+
+def _check_opens(server: Server) -> None:
+    if not server.opens:
+        short = server.user.removeprefix("brex_")
+        raise EmbeddedPostgresError(
+            f"somebody gave {server.user} another password than {server.passfile} has: write it "
+            f"there, or make a new one with `brex-sync roles reset-password {short}`"
+        )
 
 
 def open_engine(settings: Settings) -> sa.Engine:

@@ -7,8 +7,15 @@ from pathlib import Path
 
 KEPT = ("postgres", "encryption.key", "connections.yaml", "service-token", "sandbox-day")
 """What a home keeps that cannot be made again, beside its pgpass files."""
-PASSFILES = ("pgpass-brex_reader", "pgpass-brex_writer", "pgpass")
-PASSING = ("encryption.lock", "pgpass.lock", "postgres.lock", "postgres.users", "up.lock")
+PASSFILES = ("pgpass-brex_reader", "pgpass-brex_writer", "pgpass-brex_dagster", "pgpass")
+PASSING = (
+    "encryption.lock",
+    "pgpass.lock",
+    "postgres.lock",
+    "postgres.users",
+    "roles.lock",
+    "up.lock",
+)
 FOLDERS = {
     "logs": {"dagster.log", "postgres.log", "sandbox.log", "service.log"},
     "dagster": {"dagster.yaml", "logs", "storage", "history", "schedules"}
@@ -16,7 +23,7 @@ FOLDERS = {
 }
 """Folders whose names others use too: ours where they hold nothing but this."""
 _KEY = re.compile(r"[\w-]{43}=(,[\w-]{43}=)*\s*")
-_PASSWORD = re.compile(r"127\.0\.0\.1:\d+:\*:brex:\S+\s*")
+_PASSWORD = re.compile(r"127\.0\.0\.1:\d+:\*:brex(-sync-owner)?:\S+\s*")
 
 
 def misplaced(home: Path) -> str | None:

@@ -84,7 +84,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
                 _recover(children, environment, console)
             console.print("Starting Dagster, which takes a few seconds …")
             children.start("dagster", _dagster_command(port), environment)
-            children.start("service", _service_command(settings), environment)
+            children.start("service", _service_command(settings), _without_dagsters(environment))
             wait = partial(_await, children, console)
             wait("Dagster", partial(_answers, f"http://{HOST}:{port}/server_info"))
             wait("Dagster to load brex_sync", partial(_has_loaded, port))
@@ -216,6 +216,11 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def _without_dagsters(environment: dict[str, str]) -> dict[str, str]:
+    """What the service needs, which faces the internet and has nothing to do with Dagster."""
+    return {k: v for k, v in environment.items() if not k.startswith("DAGSTER_")}
+
+
 def _plain(url: SecretStr | None, driver: str) -> str:
     if url is None:
         raise UpError("no database is set")
@@ -315,6 +320,7 @@ def _tell(
         "",
         f"Dagster UI   http://{HOST}:{port}",
         f"SQL          {psql}",
+        *_of_password(server),
         f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
         f"Syncing      {', '.join(c.name for c in connections)} from {source}, "
         f"on the schedule {settings.schedule!r}; what was never synced is at once",
@@ -326,3 +332,13 @@ def _tell(
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _of_password(reader: Server | None) -> list[str]:
+    """That psql will ask for a password, where somebody gave the reader one."""
+    if reader is None or reader.opens:
+        return []
+    return [
+        f"             (psql asks for the password that somebody gave {reader.user}; "
+        "`brex-sync roles reset-password reader` makes a new one, which it then need not ask for)"
+    ]

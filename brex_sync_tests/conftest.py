@@ -28,6 +28,7 @@ from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.tables import prepare
+from brex_sync_tests.pooler import pooled
 
 BREX_URL = "http://brex.test"
 REFUSED = '{"type":"FORBIDDEN","message":"no scope"}'
@@ -171,8 +172,22 @@ def server() -> Iterator[Any]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pooler", action="store_true", help="Reach databases through PgBouncer.")
+
+
+@pytest.fixture(scope="session")
+def reach(server: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
+    """Turns a URL of the server into the one to use: with --pooler, one through PgBouncer."""
+    if not request.config.getoption("--pooler"):
+        yield str
+        return
+    with pooled(server) as through:
+        yield through
+
+
 @pytest.fixture
-def new_database(server: Any) -> Iterator[Callable[[], str]]:
+def new_database(server: Any, reach: Callable[[str], str]) -> Iterator[Callable[[], str]]:
     """Makes fresh databases with the tables of a connection `brex`, dropped after the test."""
     made: list[str] = []
 
@@ -181,7 +196,7 @@ def new_database(server: Any) -> Iterator[Callable[[], str]]:
         with psycopg.connect(server.url("postgres"), autocommit=True) as db:
             db.execute(f"CREATE DATABASE {name} TEMPLATE prepared STRATEGY file_copy")
         made.append(name)
-        return str(server.url(name))
+        return reach(str(server.url(name)))
 
     yield make
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:

@@ -10,7 +10,16 @@ import typer
 from rich.logging import RichHandler
 
 from brex_sync.brex.errors import BrexError
-from brex_sync.cli import books, connections, requests, starting, syncing, webhooks, workflows
+from brex_sync.cli import (
+    books,
+    connections,
+    requests,
+    roles,
+    starting,
+    syncing,
+    webhooks,
+    workflows,
+)
 from brex_sync.cli.common import errors
 from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
@@ -22,7 +31,6 @@ from brex_sync.settings import SettingsError
 from brex_sync.up import UpError
 from brex_sync.warehouse import faults
 from brex_sync.warehouse.leases import LeaseLost
-from brex_sync.warehouse.roles import statements
 from brex_sync.warehouse.tables import TableMismatch
 from brex_sync.workflows.declare import WorkflowError
 
@@ -50,18 +58,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (starting, syncing, connections, books, webhooks, requests, workflows):
+for commands in (starting, syncing, connections, books, webhooks, requests, workflows, roles):
     commands.register(cli)
-
-
-@cli.command()
-def roles() -> None:
-    """Print the SQL that makes a writer and a reader in a Postgres of yours.
-
-    The embedded server has them already. Give them passwords (\\password in psql), and put the
-    writer into BREX_SYNC_DATABASE_URL.
-    """
-    print(statements())
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,8 +5,8 @@
 """
 
 from brex_sync.embedded.errors import EmbeddedPostgresError
-from brex_sync.embedded.logins import login
+from brex_sync.embedded.logins import login, renewed
 from brex_sync.embedded.postgres import EmbeddedPostgres
 from brex_sync.embedded.server import Server
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "Server", "login"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "Server", "login", "renewed"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brex_sync.embedded.binaries import INSTEAD, Binaries
-from brex_sync.embedded.credentials import HOST, USER
+from brex_sync.embedded.credentials import HOST, OWNER
 from brex_sync.embedded.errors import DISK_FULL, OTHERWISE, EmbeddedPostgresError
 from brex_sync.embedded.privileges import Account, make_passable
 
@@ -110,7 +110,7 @@ class Cluster:
         piped = 'cat | "$0" "$@"'  # a pipe of the user's own, that /dev/stdin may open again
         done = self.account.run(
             *("/bin/sh", "-c", piped, self.binaries / "initdb", "--pgdata", data),
-            *("--username", USER, "--pwfile", "/dev/stdin", "--auth", "scram-sha-256"),
+            *("--username", OWNER, "--pwfile", "/dev/stdin", "--auth", "scram-sha-256"),
             *("--encoding", "UTF8", "--locale", "C", "--no-instructions"),
             *(BUILTIN_LOCALE if self.binaries.major >= 17 else ()),
             text=password + "\n",

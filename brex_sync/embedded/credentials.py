@@ -1,4 +1,4 @@
-"""Port and password, kept in a libpq passfile: our record and everybody's key in one."""
+"""Port, user and password, kept in a libpq passfile: our record and everybody's key in one."""
 
 import os
 import secrets
@@ -9,15 +9,18 @@ from pathlib import Path
 from brex_sync.embedded.errors import EmbeddedPostgresError
 
 HOST = "127.0.0.1"
-USER = "brex"
+OWNER = "brex-sync-owner"
+"""The superuser. No connection is called so, and so no schema of ours: a superuser's session looks
+first into the schema of its own name, unless told otherwise."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What it takes to connect, beside HOST and USER."""
+    """What it takes to connect, beside HOST."""
 
     port: int
     password: str = field(repr=False)
+    user: str = OWNER
 
 
 def new_password() -> str:
@@ -30,17 +33,17 @@ def read_passfile(passfile: Path) -> Credentials | None:
     if not passfile.exists():
         return None
     try:
-        _, port, _, _, password = passfile.read_text().split("\n")[0].split(":")
-        return Credentials(int(port), password)
+        _, port, _, user, password = passfile.read_text().split("\n")[0].split(":")
+        return Credentials(int(port), password, user)
     except ValueError:
         raise EmbeddedPostgresError(
             f"{passfile} is damaged: restore its line host:port:database:user:password"
         ) from None
 
 
-def write_passfile(passfile: Path, credentials: Credentials, user: str = USER) -> None:
+def write_passfile(passfile: Path, credentials: Credentials) -> None:
     """Replace `passfile` in one step; only its owner may read it."""
-    line = f"{HOST}:{credentials.port}:*:{user}:{credentials.password}\n"
+    line = f"{HOST}:{credentials.port}:*:{credentials.user}:{credentials.password}\n"
     with tempfile.NamedTemporaryFile("w", dir=passfile.parent, delete=False) as file:
         file.write(line)
         file.flush()

@@ -1,6 +1,8 @@
 """Logins of the embedded server for roles with fewer rights, each with a passfile of its own."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from brex_sync.embedded.credentials import (
     Credentials,
@@ -12,15 +14,36 @@ from brex_sync.embedded.lock import exclusive
 from brex_sync.embedded.server import Server
 
 
-def login(server: Server, user: str) -> Server:
+def login(server: Server, user: str, knows: Callable[[str], bool]) -> Server:
     """The server as `user` reaches it, with a password made once and kept beside the owner's.
 
-    Whether the server knows the role and the password is for the caller to see to.
+    `knows` is given the password, and returns whether the server lets the user in by it; the
+    server that is returned has that in `opens`.
     """
-    passfile = server.passfile.with_name(f"pgpass-{user}")
+    passfile = _passfile(server, user)
     with exclusive(passfile.with_name("pgpass.lock")):
         known = read_passfile(passfile)
-        wanted = Credentials(server.port, known.password if known else new_password())
+        wanted = Credentials(server.port, known.password if known else new_password(), user)
         if wanted != known:
-            write_passfile(passfile, wanted, user)
-    return replace(server, user=user, password=wanted.password, passfile=passfile)
+            write_passfile(passfile, wanted)
+        return _as(server, wanted, passfile, knows(wanted.password))
+
+
+def renewed(server: Server, user: str, change: Callable[[str], None]) -> Server:
+    """The same with a new password, which `change` gives the role."""
+    passfile = _passfile(server, user)
+    with exclusive(passfile.with_name("pgpass.lock")):
+        wanted = Credentials(server.port, new_password(), user)
+        change(wanted.password)
+        write_passfile(passfile, wanted)
+        return _as(server, wanted, passfile, True)
+
+
+def _passfile(server: Server, user: str) -> Path:
+    return server.passfile.with_name(f"pgpass-{user}")
+
+
+def _as(server: Server, wanted: Credentials, passfile: Path, opens: bool) -> Server:
+    return replace(
+        server, user=wanted.user, password=wanted.password, passfile=passfile, opens=opens
+    )

@@ -6,14 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-import psycopg
-from psycopg.sql import SQL, Identifier
-
+from brex_sync.embedded import ownership
 from brex_sync.embedded.binaries import find_binaries
 from brex_sync.embedded.cluster import Cluster
 from brex_sync.embedded.credentials import (
     HOST,
-    USER,
     Credentials,
     new_password,
     read_passfile,
@@ -33,7 +30,6 @@ from brex_sync.embedded.privileges import choose_account
 from brex_sync.embedded.server import Server
 
 PREFERRED_PORT = 54329
-DATABASES = ("brex", "dagster")
 SHARED = Path("/var/lib/brex-sync")  # for root, where home is closed to the user it switches to
 
 STARTS = 20
@@ -127,13 +123,14 @@ class EmbeddedPostgres:
         server = Server(
             HOST,
             credentials.port,
-            USER,
+            credentials.user,
             credentials.password,
             self._passfile,
             cluster.binaries / "psql",
         )
-        _create_databases(server)
-        return server
+        owned = ownership.prepare(server)
+        self._remember(replace(credentials, user=owned.user))
+        return owned
 
     def _find_cluster(self) -> Cluster:
         link = self._home / "postgres"
@@ -173,19 +170,3 @@ def _make_home(home: Path) -> None:
     if not home.is_dir():
         home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o711 if os.geteuid() == 0 else 0o700)
-
-
-def _create_databases(server: Server) -> None:
-    try:
-        with psycopg.connect(
-            server.url("postgres"), hostaddr=server.host, autocommit=True, connect_timeout=30
-        ) as connection:
-            present = {name for (name,) in connection.execute("select datname from pg_database")}
-            for name in DATABASES:
-                if name not in present:
-                    connection.execute(SQL("create database {}").format(Identifier(name)))
-    except psycopg.Error as refused:
-        raise EmbeddedPostgresError(
-            f"Postgres runs on port {server.port} but refuses to work: {refused}; "
-            f"see that {server.passfile} is as it was made"
-        ) from refused

@@ -11,7 +11,10 @@ from psycopg.conninfo import make_conninfo
 
 @dataclass(frozen=True)
 class Server:
-    """How to reach the embedded server. `bundled_psql` is the psql that came with it."""
+    """How to reach the embedded server.
+
+    `bundled_psql` is the psql that came with it; `opens`, whether the password is what it knows.
+    """
 
     host: str
     port: int
@@ -19,6 +22,7 @@ class Server:
     password: str = field(repr=False)
     passfile: Path
     bundled_psql: Path
+    opens: bool = True
 
     def url(self, database: str) -> str:
         """A libpq URL with the password in it: `postgresql://user:password@host:port/database`."""
@@ -28,13 +32,16 @@ class Server:
         return f"postgresql://{user}:{password}@{self.host}:{self.port}/{name}"
 
     def psql(self, database: str) -> str:
-        """A line for the shell of this machine that opens psql and shows no password."""
+        """A line for the shell of this machine that opens psql and shows no password.
+
+        Where the passfile has another than the server knows, psql asks for it.
+        """
         where = make_conninfo(
             host=self.host,
             port=self.port,
             user=self.user,
             dbname=database,
-            passfile=str(self.passfile),
+            passfile=str(self.passfile) if self.opens else None,
         )
         program = "psql" if shutil.which("psql") else str(self.bundled_psql)
         return f"{shlex.quote(program)} {shlex.quote(where)}"

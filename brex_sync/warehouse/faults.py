@@ -49,7 +49,7 @@ def told(error: sa.exc.SQLAlchemyError) -> str | None:
         return str(error)
     if not isinstance(error, sa.exc.DBAPIError):
         return None
-    cure = _BY_STATE.get(getattr(error.orig, "sqlstate", None) or "") or _cure_by_words(error.orig)
+    cure = _cure(error.orig)
     return f"{first_line(error)}: {cure}" if cure else None
 
 
@@ -58,13 +58,20 @@ def sentence(error: sa.exc.SQLAlchemyError) -> str:
     return told(error) or first_line(error)
 
 
+def of_driver(error: psycopg.Error, setting: str) -> str:
+    """A fault of the driver's own, which a session met that `setting` names the database of."""
+    cure = _cure(error)
+    return f"{setting}: {first_line(error)}" + (f": {cure.replace(_URL, setting)}" if cure else "")
+
+
 def first_line(error: BaseException) -> str:
     """What Postgres or the driver said first."""
     said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     return said.rpartition("FATAL:")[2].strip().rstrip(".:")
 
 
-def _cure_by_words(error: BaseException | None) -> str | None:
-    if not isinstance(error, psycopg.OperationalError) or error.sqlstate:
-        return None
+def _cure(error: BaseException | None) -> str | None:
+    state = getattr(error, "sqlstate", None)
+    if state or not isinstance(error, psycopg.OperationalError):
+        return _BY_STATE.get(state or "")
     return next((cure for words, cure in _BY_WORDS if re.search(words, str(error))), None)

@@ -1,6 +1,10 @@
 """Who may do what in the warehouse: a writer for syncs, a reader for people and BI."""
 
-from collections.abc import Mapping
+import hmac
+import re
+from base64 import b64decode
+from hashlib import pbkdf2_hmac
+from hmac import compare_digest
 from importlib.resources import files
 
 import psycopg
@@ -26,9 +30,13 @@ from brex_sync.warehouse.internal import (
     workflow_steps,
     writes,
 )
+from brex_sync.warehouse.sessions import administer
 
 WRITER = "brex_writer"
 READER = "brex_reader"
+STORAGE = "brex_dagster"
+"""Dagster's, in a database of its own."""
+_OWNS = "SELECT pg_get_userbyid(datdba) = %s FROM pg_database WHERE datname = current_database()"
 OPEN_TABLES = (
     runs,
     run_streams,
@@ -55,22 +63,43 @@ def statements() -> str:
     return files("brex_sync.warehouse").joinpath("sql/roles.sql").read_text()
 
 
-def set_up(url: str, passwords: Mapping[str, str]) -> None:
+def set_up(url: str) -> None:
     """Makes the roles in the database of an administrator's libpq URL, if that is still to do.
 
-    `passwords` are set where a role is new or its password is another.
+    To be called by one process at a time. Nobody's locks stand in the way where nothing is to do.
     """
-    with psycopg.connect(url, autocommit=True, connect_timeout=30) as db:
-        db.execute("SELECT pg_advisory_lock(hashtextextended('brex_sync.roles', 0))")
+    with administer(url) as db:
         if not _all_set(db):
             db.execute(statements())
-        for role, password in passwords.items():
-            if not _lets_in(db, role, password):
-                db.execute(
-                    sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                        sql.Identifier(role), sql.Literal(password)
-                    )
-                )
+
+
+def lets_in(url: str, role: str, password: str) -> bool:
+    """Whether a role has a password; it is given this one where it has none.
+
+    `url` is a superuser's. One that somebody else set stays.
+    """
+    with administer(url) as db:
+        row = db.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role]).fetchone()
+        stored = row[0] if row else None
+        if stored is None:
+            _set_password(db, role, password)
+        return stored is None or _is_of(stored, password)
+
+
+def set_password(url: str, role: str, password: str) -> None:
+    """Gives a role a password, whatever it had. `url` is an administrator's."""
+    with administer(url) as db:
+        _set_password(db, role, password)
+
+
+def own_storage(url: str) -> None:
+    """Makes a role for Dagster, which owns the database of a superuser's `url`, with all that is in
+    it, and nothing else; nobody else enters it.
+    """
+    with administer(url) as db:
+        if db.execute(_OWNS, [STORAGE]).fetchone() == (True,):
+            return
+        db.execute(files("brex_sync.warehouse").joinpath("sql/storage.sql").read_text())
 
 
 def let_people_read(db: sa.Connection, schema: str | None = None) -> None:
@@ -99,29 +128,38 @@ def _all_set(db: psycopg.Connection[tuple[object, ...]]) -> bool:
     """Whether both roles are there and the writer owns all that is ours."""
     row = db.execute(
         """
+        WITH owners AS (
+            SELECT nspowner FROM pg_namespace WHERE nspname = 'brex_sync'
+                OR pg_get_userbyid(nspowner) IN ('brex_writer', current_user)
+        )
         SELECT (SELECT count(*) FROM pg_roles WHERE rolname IN ('brex_writer', 'brex_reader')) = 2
             AND NOT EXISTS (
                 SELECT FROM pg_namespace
                 WHERE (nspname = 'brex_sync'
                         OR obj_description(oid, 'pg_namespace') LIKE 'Brex, synced by brex_sync%')
                     AND pg_get_userbyid(nspowner) <> 'brex_writer'
+                    AND nspowner IN (SELECT nspowner FROM owners)
             )
         """
     ).fetchone()
     return bool(row and row[0])
 
 
-def _lets_in(db: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> bool:
-    known = db.info
-    try:
-        psycopg.connect(
-            host=known.host,
-            port=known.port,
-            dbname=known.dbname,
-            user=role,
-            password=password,
-            connect_timeout=30,
-        ).close()
-    except psycopg.OperationalError:
+def _set_password(db: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
+    sealed = db.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+    db.execute(
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(sealed.decode())
+        )
+    )
+
+
+def _is_of(stored: object, password: str) -> bool:
+    """Whether a stored SCRAM secret is that of a password, by RFC 5802; no login is tried, which
+    could fail for other reasons."""
+    parsed = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$[^:]+:(.+)", str(stored))
+    if not parsed:
         return False
-    return True
+    rounds, salt, server_key = parsed.groups()
+    salted = pbkdf2_hmac("sha256", password.encode(), b64decode(salt), int(rounds))
+    return compare_digest(hmac.digest(salted, b"Server Key", "sha256"), b64decode(server_key))

@@ -81,6 +81,26 @@ def forget_environment() -> None:
         os.environ.pop(name, None)
 
 
+def administer(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A session of an administrator's, straight to a server, in which every statement commits.
+
+    It looks for names in `pg_catalog` alone from its first moment on, and waits for nobody's lock
+    longer than half a minute.
+
+    Raises:
+        psycopg.Error: there is none to be had.
+    """
+    forget_environment()
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        client_encoding="utf8",
+        application_name="brex_sync",
+        connect_timeout=30,
+        options="-c search_path=pg_catalog,pg_temp -c lock_timeout=30s",
+    )
+
+
 def check_first(engine: sa.Engine) -> None:
     """Has every connection looked at, before anything is asked, for a server or a database that
     will not do; those raise UnfitDatabase."""

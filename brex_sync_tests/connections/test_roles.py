@@ -23,7 +23,7 @@ PASSWORDS = {roles.WRITER: "writes", roles.READER: "reads"}
 @pytest.fixture
 def as_role(server: Any, database_url: str) -> Iterator[Any]:
     """URLs of a database whose tables an administrator made before there were roles."""
-    roles.set_up(database_url, PASSWORDS)
+    give_roles(database_url)
     parts = urlsplit(database_url)
 
     def url(role: str) -> str:
@@ -33,6 +33,12 @@ def as_role(server: Any, database_url: str) -> Iterator[Any]:
     with psycopg.connect(database_url, autocommit=True) as db:
         for role in PASSWORDS:
             db.execute(f"DROP OWNED BY {role} CASCADE")  # type: ignore[arg-type]
+
+
+def give_roles(url: str) -> None:
+    roles.set_up(url)
+    for role, password in PASSWORDS.items():
+        roles.set_password(url, role, password)
 
 
 def sync_tables(url: str, connection: str) -> None:
@@ -106,7 +112,8 @@ def test_making_them_again_changes_nothing(as_role: Any, database_url: str) -> N
     sync_tables(as_role(roles.WRITER), "second")
     with psycopg.connect(database_url) as db:
         before = db.execute("SELECT relname, relacl::text, xmin::text FROM pg_class").fetchall()
-        roles.set_up(database_url, PASSWORDS)
+        roles.set_up(database_url)
+        assert all(roles.lets_in(database_url, r, p) for r, p in PASSWORDS.items())
         after = db.execute("SELECT relname, relacl::text, xmin::text FROM pg_class").fetchall()
     assert before == after
 
@@ -145,7 +152,7 @@ def test_an_administrator_who_is_no_superuser_can_run_the_statements(server: Any
     boss = f"postgresql://boss:boss@127.0.0.1:{port}/managed"
     try:
         sync_tables(boss, "brex")
-        roles.set_up(boss, PASSWORDS)
+        give_roles(boss)
         sync_tables(boss.replace("boss:boss", f"{roles.WRITER}:writes"), "second")
         with psycopg.connect(boss.replace("boss:boss", f"{roles.READER}:reads")) as db:
             db.execute("SELECT * FROM brex.users, second.users")

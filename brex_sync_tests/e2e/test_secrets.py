@@ -18,7 +18,13 @@ from brex_sync_tests.e2e.conftest import Up, await_ready, stop
 from brex_sync_tests.e2e.test_up import LAUNCH, first_run
 from brex_sync_tests.waiting import HANGS
 
-ALLOWED = ("encryption.key", "pgpass", "pgpass-brex_writer", "pgpass-brex_reader")
+ALLOWED = (
+    "encryption.key",
+    "pgpass",
+    "pgpass-brex_dagster",
+    "pgpass-brex_reader",
+    "pgpass-brex_writer",
+)
 """Files that are there to hold a secret."""
 NOT_SECRET = "Run `brex-sync connect brex`"
 """Must be found where secrets must not: else the search does not look there."""

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from brex_sync.embedded import EmbeddedPostgres, Server
+from brex_sync.embedded.credentials import OWNER
 from brex_sync.embedded.postgres import PREFERRED_PORT
 
 from .conftest import SHOWN_AT_FIRST_START, is_alive, query, server_pid
@@ -39,7 +40,7 @@ def test_both_databases_are_there_and_come_back_when_dropped(home: Path) -> None
     with EmbeddedPostgres(home) as server:
         for database in ("brex", "dagster"):
             assert query(server, "select current_database(), current_user", database) == [
-                (database, "brex")
+                (database, OWNER)
             ]
 
 

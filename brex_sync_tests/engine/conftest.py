@@ -24,10 +24,10 @@ def _small_commits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def _shared(server: Any) -> Iterator[tuple[str, sa.Engine]]:
+def _shared(server: Any, reach: Callable[[str], str]) -> Iterator[tuple[str, sa.Engine]]:
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE engine TEMPLATE prepared STRATEGY file_copy")
-    url = str(server.url("engine"))
+    url = reach(str(server.url("engine")))
     engine = open_warehouse(url)
     yield url, engine
     engine.dispose()

@@ -5,12 +5,15 @@ DO $roles$
 DECLARE
     ours record;
     relation record;
+    owners name[];
 BEGIN
+    -- Nobody's function or operator stands in for one of Postgres's.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brex_writer') THEN
         CREATE ROLE brex_writer LOGIN;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brex_reader') THEN
-        CREATE ROLE brex_reader LOGIN;
+        CREATE ROLE brex_reader LOGIN CONNECTION LIMIT 40;
     END IF;
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         EXECUTE format('GRANT brex_writer TO %I', current_user);
@@ -19,10 +22,15 @@ BEGIN
         'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO brex_writer', current_database()
     );
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO brex_reader', current_database());
+    -- What the writer is given is what those made who synced so far: with a view or a function of
+    -- anybody else's, they would be given the writer's rights.
+    SELECT array_agg(DISTINCT pg_get_userbyid(nspowner)) INTO owners FROM pg_namespace
+    WHERE nspname = 'brex_sync' OR pg_get_userbyid(nspowner) IN ('brex_writer', current_user);
     FOR ours IN
         SELECT oid, nspname AS name FROM pg_namespace
-        WHERE nspname = 'brex_sync'
-            OR obj_description(oid, 'pg_namespace') LIKE 'Brex, synced by brex_sync%'
+        WHERE (nspname = 'brex_sync'
+                OR obj_description(oid, 'pg_namespace') LIKE 'Brex, synced by brex_sync%')
+            AND pg_get_userbyid(nspowner) = ANY (owners)
     LOOP
         EXECUTE format('ALTER SCHEMA %I OWNER TO brex_writer', ours.name);
         FOR relation IN
@@ -63,3 +71,9 @@ BEGIN
     END IF;
 END
 $roles$;
+--
+-- Dagster's own storage (DAGSTER_POSTGRES_URL) is best a database of its own, with a role of its own:
+--     CREATE ROLE brex_dagster LOGIN;
+--     CREATE DATABASE dagster OWNER brex_dagster;
+-- In a database there is, that role needs:
+--     GRANT CREATE, USAGE ON SCHEMA public TO brex_dagster;

@@ -1,0 +1,88 @@
+"""What the owner of the embedded server sees to at every start: its own name, and the databases.
+
+The writer may make schemas, and functions in them, in a database where the owner works too. So the
+owner's sessions look for names in `pg_catalog` alone, and have a name that is no schema's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from brex_sync.embedded.credentials import OWNER, new_password
+from brex_sync.embedded.errors import EmbeddedPostgresError
+from brex_sync.embedded.server import Server
+from brex_sync.warehouse.sessions import administer
+
+DATABASES = ("brex", "dagster")
+FORMER = "brex"
+"""What it was called in earlier versions."""
+RENAMING = "brex-sync-renaming"
+"""A superuser for the moment in which the owner gets its name: nobody can rename themselves."""
+
+
+def prepare(server: Server) -> Server:
+    """The server as its owner reaches it, with the databases there are to be.
+
+    `server.user` may be the owner's name of an earlier version; it is renamed then.
+
+    Raises EmbeddedPostgresError where the server refuses.
+    """
+    with _explained(server):
+        if server.user == FORMER:
+            server = _renamed(server)
+        with administer(server.url("postgres")) as db:
+            present = {name for (name,) in db.execute("SELECT datname FROM pg_database")}
+            for name in DATABASES:
+                if name not in present:
+                    db.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+                db.execute(_PATH.format(_NAME, Identifier(name)))
+    return server
+
+
+_NAME = Identifier(OWNER)
+_PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = pg_catalog, pg_temp")
+
+
+def _renamed(server: Server) -> Server:
+    """The server with its owner under the present name; goes on where an earlier start died."""
+    owned = replace(server, user=OWNER)
+    if not _opens(owned):
+        _rename(server)
+    with administer(owned.url("postgres")) as db:
+        db.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(RENAMING)))
+    return owned
+
+
+def _opens(server: Server) -> bool:
+    try:
+        administer(server.url("postgres")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _rename(server: Server) -> None:
+    helper = replace(server, user=RENAMING, password=new_password())
+    with administer(server.url("postgres")) as db:
+        db.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(RENAMING)))
+        db.execute(
+            SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(
+                Identifier(RENAMING), Literal(helper.password)
+            )
+        )
+    with administer(helper.url("postgres")) as db:
+        db.execute(SQL("ALTER ROLE {} RENAME TO {}").format(Identifier(server.user), _NAME))
+
+
+@contextmanager
+def _explained(server: Server) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as refused:
+        raise EmbeddedPostgresError(
+            f"Postgres runs on port {server.port} but refuses to work: {refused}; "
+            f"see that {server.passfile} is as it was made"
+        ) from refused
