@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError, Server, login, renewed
 from brex_sync.embedded.lock import exclusive
 from brex_sync.settings import Settings, SettingsError
-from brex_sync.warehouse import roles
+from brex_sync.warehouse import roles, versions
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.storage import check_storage
 from brex_sync.warehouse.tables import prepare_internal
@@ -87,7 +87,7 @@ def _check_opens(server: Server) -> None:
 
 
 def open_engine(settings: Settings) -> sa.Engine:
-    """The warehouse the settings name.
+    """The warehouse the settings name; one that later code has written is refused on connecting.
 
     Raises:
         SettingsError: they name none, and no embedded server was started in its place.
@@ -96,7 +96,7 @@ def open_engine(settings: Settings) -> sa.Engine:
         raise SettingsError(
             "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
-    return open_warehouse(settings.database_url.get_secret_value())
+    return versions.guard(open_warehouse(settings.database_url.get_secret_value()))
 
 
 @contextmanager

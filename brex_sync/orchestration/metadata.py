@@ -13,8 +13,8 @@ from brex_sync.orchestration.catalogue import Entry
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
+from brex_sync.warehouse.declared import table_of
 from brex_sync.warehouse.runs import StreamStatus
-from brex_sync.warehouse.tables import table_of
 
 _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 BAR = 24

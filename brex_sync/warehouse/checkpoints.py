@@ -344,6 +344,55 @@ def _last_number(db: sa.Connection, lease: Lease) -> int:
     return int(db.scalar(sa.select(checkpoints.c.window_number).where(is_of(lease.slice))) or 0)
 
 
+def any_read(db: sa.Connection, connection: str) -> bool:
+    """Whether any list of a connection was ever opened."""
+    mine = sa.select(checkpoints).where(checkpoints.c.connection == connection)
+    return bool(db.scalar(sa.select(mine.exists())))
+
+
+def forget(db: sa.Connection, connection: str, stream: Stream) -> bool:
+    """Makes a stream one that was never read, whose rows are no longer here: its lists are read
+    from the beginning. Returns whether it had been read.
+
+    Runs under way can commit no more to it.
+    """
+    anew = {
+        c.name: _FRESH.get(c.name)
+        for c in checkpoints.columns
+        if not c.primary_key and c.name not in ("epoch", "window_number")
+    }
+    for table in (parked_windows, listed_keys, missing_rows, quarantine):
+        db.execute(sa.delete(table).where(_of_stream(table, connection, stream)))
+    return _reopen(db, connection, stream, anew)
+
+
+def renew(db: sa.Connection, connection: str, stream: Stream) -> bool:
+    """Makes every list of a stream due to be read from the beginning once more, while its rows
+    stay. Returns whether it had been read.
+
+    It is due until it was read to its end. Runs under way can commit no more to it.
+    """
+    c = checkpoints.c
+    due = {name: sa.case((c[name].is_not(None), _LONG_AGO)) for name in ("wide_at", "full_at")}
+    return _reopen(db, connection, stream, {**due, "window_open": False})
+
+
+def _reopen(
+    db: sa.Connection, connection: str, stream: Stream, values: Mapping[str, object]
+) -> bool:
+    """Writes columns of the checkpoints of a stream's lists; slices of time are done away with."""
+    if stream.per is None:
+        for table in (checkpoints, listed_keys, quarantine):
+            spans = sa.and_(_of_stream(table, connection, stream), table.c.slice != "")
+            db.execute(sa.delete(table).where(spans))
+    raised = sa.update(checkpoints).where(_of_stream(checkpoints, connection, stream))
+    return db.execute(raised.values(epoch=checkpoints.c.epoch + 1, **values)).rowcount > 0
+
+
+def _of_stream(table: sa.Table, connection: str, stream: Stream) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.connection == connection, table.c.stream == stream.name)
+
+
 def forget_keys(db: sa.Connection, lease: Lease) -> None:
     """Forgets what windows listed, except the one put aside."""
     parked = sa.select(parked_windows.c.window_number).where(is_of(lease.slice, parked_windows))

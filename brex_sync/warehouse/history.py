@@ -63,21 +63,82 @@ def statements(stream: Stream, table: sa.Table) -> list[str]:
     here. Where rows are only booked, those that change have; of a row without any, the only
     version is the row itself.
     """
-    if not stream.history and stream.booked is None:
+    if not keeps(stream):
         return []
     sql = _Sql(table)
-    changed = [
-        sql.function("keep_changed", _keep_replaced(sql) + _keep_reread(sql) + _keep_changed(sql)),
-        sql.trigger("keep_changed", "UPDATE", "OLD TABLE AS replaced NEW TABLE AS written"),
-    ]
+    triggers = [sql.trigger("keep_changed", "UPDATE", "OLD TABLE AS replaced NEW TABLE AS written")]
     if not stream.history:
-        return changed
-    return [
-        *changed,
-        sql.function("keep_new", _keep_new(sql)),
-        sql.trigger("keep_new", "INSERT", "NEW TABLE AS written"),
-        _begin(sql),
-    ]
+        return [*functions(stream, table), *triggers]
+    triggers.append(sql.trigger("keep_new", "INSERT", "NEW TABLE AS written"))
+    return [*functions(stream, table), *triggers, _begin(sql)]
+
+
+def keeps(stream: Stream) -> bool:
+    """Whether versions of a stream's rows are kept: of all, or of those that change."""
+    return stream.history or stream.booked is not None
+
+
+def triggers(stream: Stream) -> frozenset[str]:
+    """The names of the triggers that keep a stream's versions."""
+    if not keeps(stream):
+        return frozenset()
+    return frozenset({"keep_changed", "keep_new"} if stream.history else {"keep_changed"})
+
+
+def functions(stream: Stream, table: sa.Table) -> list[str]:
+    """What makes the functions that the triggers call."""
+    if not keeps(stream):
+        return []
+    sql = _Sql(table)
+    kept = _keep_replaced(sql) + _keep_reread(sql) + _keep_changed(sql)
+    changed = [sql.function("keep_changed", kept)]
+    return [*changed, sql.function("keep_new", _keep_new(sql))] if stream.history else changed
+
+
+def restore(table: sa.Table) -> str:
+    """What brings back the last version of each row of a table that has lost its rows.
+
+    No trigger may see it. Rows that were gone come back as that; what has changed at Brex since
+    comes with the next read.
+    """
+    sql = _Sql(table)
+    return f"""
+        INSERT INTO {sql.table} ({listed(sql.columns)}, _first_seen_at, _changed_at, _deleted_at)
+        SELECT {listed(sql.columns)}, _first, now(), _valid_to FROM (
+            SELECT DISTINCT ON ({listed(sql.key)}) *,
+                min(_valid_from) OVER (PARTITION BY {listed(sql.key)}) AS _first
+            FROM {sql.versions} ORDER BY {listed(sql.key)}, _valid_from DESC
+        ) last
+        ON CONFLICT DO NOTHING
+    """
+
+
+def catch_up(table: sa.Table) -> str:
+    """What makes the versions tell of changes that no trigger saw: rows whose last version is not
+    as they are get one that is, as of when they last changed."""
+    sql = _Sql(table)
+    returned = "CASE WHEN o._valid_to IS NOT NULL THEN '_deleted_at' END"
+    return f"""
+        WITH turned AS (
+            SELECT {listed(sql.columns, "t")}, t._deleted_at,
+                {differing(sql.typed, "o", "t", returned)} AS _changed_columns,
+                greatest(
+                    t._changed_at, o._valid_from + interval '1 microsecond', o._valid_to
+                ) AS _moment
+            FROM (
+                SELECT DISTINCT ON ({listed(sql.key)}) * FROM {sql.versions}
+                ORDER BY {listed(sql.key)}, _valid_from DESC
+            ) o JOIN {sql.table} t ON {sql.same("o", "t")}
+            WHERE o._raw IS DISTINCT FROM t._raw
+               OR (o._valid_to IS NULL) <> (t._deleted_at IS NULL)
+        ), ended AS (
+            UPDATE {sql.versions} v SET _valid_to = t._moment
+            FROM turned t WHERE {sql.same("v", "t")} AND v._valid_to IS NULL
+        )
+        INSERT INTO {sql.versions} ({listed(sql.columns)}, _valid_from, _changed_columns)
+        SELECT {listed(sql.columns)}, _moment, _changed_columns
+        FROM turned WHERE _deleted_at IS NULL
+    """
 
 
 class _Sql:
@@ -110,7 +171,11 @@ class _Sql:
 
 
 def _keep_new(sql: _Sql) -> str:
+    """Begins the versions of rows; those that were left open when the row was removed end."""
     return (
+        f"UPDATE {sql.versions} v "
+        "SET _valid_to = greatest(w._first_seen_at, v._valid_from + interval '1 microsecond') "
+        f"FROM written w WHERE {sql.same('v', 'w')} AND v._valid_to IS NULL;"
         f"INSERT INTO {sql.versions} ({listed(sql.columns)}, _valid_from) "
         f"SELECT {listed(sql.columns)}, _first_seen_at FROM written;"
     )

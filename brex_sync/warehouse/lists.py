@@ -66,7 +66,7 @@ def changed_at(schema: str, per: Per, parent: str | None) -> sa.ScalarSelect[dat
 def _due(rest: Rest | None) -> str:
     """Whether a list is to be read: by its checkpoint `c` and its row `p`.
 
-    One with missing rows never rests.
+    One with missing rows, or that is to be read whole again (as if at the epoch), never rests.
     Moments of one clock are compared, or else only whether they are the same.
     """
     if rest is None:
@@ -76,6 +76,6 @@ def _due(rest: Rest | None) -> str:
     return (
         "(c.synced_at IS NULL OR c.window_open OR EXISTS (SELECT FROM brex_sync.missing_rows m "
         "WHERE m.connection = :connection AND m.stream = :stream AND m.slice = l.parent) "
-        "OR c.window_opened_at + :at_most <= :now "
+        "OR c.full_at = 'epoch' OR c.window_opened_at + :at_most <= :now "
         f"OR c.parent_changed_at IS DISTINCT FROM p._changed_at OR {awake})"
     )

@@ -42,6 +42,7 @@ def emptied(_shared: tuple[str, sa.Engine]) -> Callable[[], sa.Engine]:
         with engine.begin() as db:
             for table in db.scalars(sa.text(TABLES)).all():
                 db.execute(sa.text(f"DELETE FROM {table}"))
+            db.execute(sa.text("DELETE FROM brex_sync.stray_deletions"))
         return engine
 
     return empty

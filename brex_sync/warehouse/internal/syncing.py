@@ -171,6 +171,44 @@ unfilled = sa.Table(
     comment="What was added to tables that had rows, and is still to be filled from _raw.",
 )
 
+schema_versions = sa.Table(
+    "schema_versions",
+    internal_metadata,
+    sa.Column("number", _count, primary_key=True, comment="The greatest is the warehouse's."),
+    sa.Column("package", sa.Text, nullable=False, comment="The release that first wrote it."),
+    sa.Column("since", _when, nullable=False, server_default=sa.func.now()),
+    comment="Which versions of the tables this warehouse has had. Older code is refused.",
+)
+
+known_tables = sa.Table(
+    "known_tables",
+    internal_metadata,
+    sa.Column("schema", sa.Text, primary_key=True),
+    sa.Column("table", sa.Text, primary_key=True),
+    sa.Column("oid", _count, nullable=False),
+    comment="Tables as they were last made or found fit: another one of the same name is told by "
+    "its oid, and filled from the beginning.",
+)
+
+stray_deletions = sa.Table(
+    "stray_deletions",
+    internal_metadata,
+    sa.Column("oid", _count, primary_key=True, comment="Of the table."),
+    sa.Column("truncated", sa.Boolean, nullable=False),
+    comment="Tables of which rows were removed, which no sync does. Kept by triggers until the "
+    "next run has looked.",
+)
+
+stream_requests = sa.Table(
+    "stream_requests",
+    internal_metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    comment="What each stream's rows were last asked for with. Where that has changed since, the "
+    "stream is read from the beginning once.",
+)
+
 runs = sa.Table(
     "runs",
     internal_metadata,

@@ -92,7 +92,8 @@ writes = sa.Table(
     "completed once; they are never changed after that, nor removed.",
 )
 
-_GUARD = """
+GUARD_TRIGGERS = frozenset({"keep_writes", "keep_all_writes"})
+GUARD = """
 CREATE OR REPLACE FUNCTION brex_sync.keep_writes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND OLD.answered_at IS NULL AND NEW.answered_at IS NOT NULL
@@ -103,13 +104,13 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'brex_sync.writes is a record: rows are neither changed nor removed';
 END $$;
-CREATE TRIGGER keep_writes BEFORE UPDATE OR DELETE ON brex_sync.writes
+CREATE OR REPLACE TRIGGER keep_writes BEFORE UPDATE OR DELETE ON brex_sync.writes
     FOR EACH ROW EXECUTE FUNCTION brex_sync.keep_writes();
-CREATE TRIGGER keep_all_writes BEFORE TRUNCATE ON brex_sync.writes
+CREATE OR REPLACE TRIGGER keep_all_writes BEFORE TRUNCATE ON brex_sync.writes
     FOR EACH STATEMENT EXECUTE FUNCTION brex_sync.keep_writes();
 """
 
 
 @sa.event.listens_for(writes, "after_create")
 def _guard(table: sa.Table, db: sa.Connection, **_: object) -> None:
-    db.exec_driver_sql(_GUARD)
+    db.exec_driver_sql(GUARD)
