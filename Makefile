@@ -22,7 +22,7 @@ crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and l
 	$(BIN)/pytest -n 2 --dist worksteal -m crash
 
 history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream
-	$(BIN)/pytest -m history
+	$(BIN)/pytest -n 2 --dist worksteal -m history
 
 mutation-test: $(VENV)/dev.done  ## break the engine on purpose, and see that tests notice
 	$(BIN)/python -m brex_sync_tests.mutants

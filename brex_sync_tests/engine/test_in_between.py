@@ -25,7 +25,7 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.credentials import Credentials, Session
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.vault import Vault, new_key
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import create_app
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import with_parents
@@ -35,11 +35,9 @@ from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.conftest import BREX_URL, FOR_HUNG, Rig, streams_in_pages
 from brex_sync_tests.engine.items import day, paid, person, spent
+from brex_sync_tests.engine.small import PAGE, small_company
 from brex_sync_tests.engine.truth import COLLECTIONS, IDS, PARENTS, assert_equal
 
-PAGE, ROWS = 20, 6
-SELF = "cuuser_00000"
-"""The user whose credential reads."""
 HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1>{1}</body></html>"
 BODIES = [
     "",
@@ -171,8 +169,7 @@ class Account:
 
     def __init__(self, engine: sa.Engine, names: Iterable[str]) -> None:
         self.streams = with_parents(s for s in streams_in_pages(PAGE) if s.name in names)
-        self.world = World(months=2, card_transactions=20, expenses=10)
-        self._shrink()
+        self.world = small_company()
         self.rig = Rig(engine, self.world)
         self.between = InBetween(create_app(self.world, rate_limit=None))
         self.connection = Connection("brex", Configuration.API_KEY, BREX_URL, "bxt_sandbox")
@@ -181,20 +178,6 @@ class Account:
     @property
     def names(self) -> list[str]:
         return [stream.name for stream in self.streams]
-
-    def _shrink(self) -> None:
-        """Leaves a few rows of everything: a list per row of another costs most."""
-        for name, listed in (("users", None), ("trips", "bookings"), ("fields", "field_values")):
-            for key in [key for key in self._ids(name) if key != SELF][ROWS:]:
-                self.world.collection(name).delete(key)
-                for below in self._ids(listed, key) if listed else ():
-                    self.world.collection(str(listed)).delete(below)
-        users = set(self._ids("users"))
-        for key in [key for key in self._ids("user_limits") if key not in users]:
-            self.world.collection("user_limits").delete(key)
-
-    def _ids(self, name: str, parent: str | None = None) -> list[str]:
-        return list(self.world.collection(name).rows(parent).ids)
 
     def happen(self, what: str) -> None:
         number = next(self.numbers)
