@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -11,7 +12,7 @@ from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.request_loans import Loan, RequestLedger
-from brex_sync_tests.waiting import HANGS
+from brex_sync_tests.waiting import HANGS, wait_until
 
 PERIOD = 0.6
 
@@ -123,18 +124,16 @@ def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> N
     engine = open_warehouse(database_url)
     assert isinstance(ledger(engine).borrow(), Loan)
     other = open_warehouse(database_url)
-    at_once = other.execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as held, at_once.connect() as db:
+    with engine.connect() as held, psycopg.connect(database_url, autocommit=True) as db:
         limits = "SELECT FROM brex_sync.request_limits FOR UPDATE"
         held.execute(sa.text(limits))
         borrowing = threading.Thread(target=ledger(other).borrow)
         borrowing.start()
-        waiting = sa.text(
+        waiting = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        while not db.scalars(waiting).all():
-            time.sleep(0.01)
+        wait_until(lambda: db.execute(waiting).fetchall())
         held.rollback()
         borrowing.join(timeout=HANGS)
     with engine.connect() as db:
