@@ -28,7 +28,7 @@ crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and l
 	$(BIN)/pytest -n 2 --dist worksteal -m crash
 
 history-test: $(VENV)/dev.done  ## live through hundreds of histories of every stream
-	$(BIN)/pytest -m history
+	$(BIN)/pytest -n 2 --dist worksteal -m history
 
 pooler-test: $(VENV)/dev.done  ## sync, and all else, through PgBouncer in transaction mode
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || \
