@@ -74,7 +74,7 @@ def test_what_workflows_write_with_is_asked_for_on_request(desk: Desk, commands:
     asked = set(parse_qs(urlsplit(url).query)["scope"][0].split())
     writes = {"budgets", "cards", "expenses.card", "users", "vendors"}
     assert writes | {"cards.readonly"} <= asked
-    assert "Granted: budgets, cards, cards.readonly, " in printed
+    assert "Granted: budgets, budgets.readonly, cards, cards.readonly, " in printed
 
 
 def test_consent_comes_back_to_this_machine_and_a_stranger_does_not_disturb(

@@ -118,15 +118,16 @@ def test_a_refusal_by_something_on_the_way_is_asked_about_again_at_once(company:
     assert_equal(company, "users")
 
 
-def test_a_number_that_cannot_be_held_concerns_its_row_alone(rig: Any) -> None:
+def test_a_number_that_cannot_be_held_concerns_its_field_alone(rig: Any) -> None:
     spend(rig, 3)
     odd = b'{"id":"odd","card_metadata":{"k":1e9999999999999999999}}'
     rig.world.collection("card_transactions").add_raw("odd", day(rig.world, 0), odd)
     report = rig.sync("card_transactions")
     assert report.finished
-    assert rig.live() == {"t0000", "t0001", "t0002"}
-    [(reason, raw)] = rig.rows("SELECT reason, raw FROM brex_sync.quarantine")
-    assert ("beyond what can be held" in reason, raw) == (True, odd.decode())
+    assert rig.live() == {"t0000", "t0001", "t0002", "odd"}
+    [(field, reason, raw)] = rig.rows("SELECT field, reason, raw FROM brex_sync.quarantine")
+    assert (field, raw) == ("card_metadata", '{"k":1e9999999999999999999}')
+    assert "beyond what can be held" in reason
 
 
 def test_a_fault_nobody_foresaw_fails_its_stream_and_no_other(

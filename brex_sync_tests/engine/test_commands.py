@@ -228,7 +228,8 @@ def test_status_tells_the_last_run_and_what_is_not_well(command: Command, rig: R
     assert "Not well: users: not synced for more than 2 intervals" in told
     execute(rig, ago.format("0 minutes", "users"))
 
-    rig.faults.add(Fault(Kind.STATUS, status=400, path="/v2/titles"))
+    unlike = '{"type":"INVALID","message":"no"}'
+    rig.faults.add(Fault(Kind.STATUS, status=400, path="/v2/titles", body=unlike))
     assert command("sync", "--stream", "titles")[0] == 1
     rig.faults.clear()
     code, told = command("status")
