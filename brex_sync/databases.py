@@ -46,7 +46,7 @@ def databases(
             "database_url": settings.database_url or SecretStr(writer.url("brex")),
             "dagster_url": settings.dagster_url or SecretStr(storage.url("dagster")),
         }
-        yield settings.model_copy(update=urls), None if settings.database_url else reader
+        yield settings.model_copy(update=urls), reader
 
 
 def reset_password(settings: Settings, role: str) -> Server:

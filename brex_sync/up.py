@@ -315,12 +315,13 @@ def _tell(
 ) -> None:
     first = connections[0]
     source = "the sandbox" if first.configuration is Configuration.SANDBOX else first.api_url
-    psql = server.psql("brex") if server else 'psql "$BREX_SYNC_DATABASE_URL"'
+    reader = None if settings.database_url else server
+    psql = reader.psql("brex") if reader else 'psql "$BREX_SYNC_DATABASE_URL"'
     lines = (
         "",
         f"Dagster UI   http://{HOST}:{port}",
         f"SQL          {psql}",
-        *_of_password(server),
+        *_of_password(reader),
         f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
         f"Syncing      {', '.join(c.name for c in connections)} from {source}, "
         f"on the schedule {settings.schedule!r}; what was never synced is at once",

@@ -16,7 +16,9 @@ from brex_sync.embedded.errors import EmbeddedPostgresError
 from brex_sync.embedded.server import Server
 from brex_sync.warehouse.sessions import administer
 
-DATABASES = ("brex", "dagster")
+DATABASES = {"brex": "public, pg_temp", "dagster": "pg_catalog, pg_temp"}
+"""With the search path of people who log in as the owner: without the schema of its name, which the
+writer may make, and without any in which another role may make functions."""
 FORMER = "brex"
 """What it was called in earlier versions."""
 RENAMING = "brex-sync-renaming"
@@ -35,15 +37,19 @@ def prepare(server: Server) -> Server:
             server = _renamed(server)
         with administer(server.url("postgres")) as db:
             present = {name for (name,) in db.execute("SELECT datname FROM pg_database")}
-            for name in DATABASES:
+            for name, path in DATABASES.items():
                 if name not in present:
                     db.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-                db.execute(_PATH.format(_NAME, Identifier(name)))
+                db.execute(_PATH.format(_NAME, Identifier(name), SQL(path)))
+            old = db.info.server_version < 150_000
+        if old:
+            with administer(server.url("brex")) as db:
+                db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     return server
 
 
 _NAME = Identifier(OWNER)
-_PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = pg_catalog, pg_temp")
+_PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}")
 
 
 def _renamed(server: Server) -> Server:

@@ -117,7 +117,7 @@ def test_the_writer_cannot_have_a_superuser_run_functions_of_its_own(
     reset_password(settings, roles.READER)
     sync(ready)
     assert superusers(settings) == [OWNER]
-    assert ask(owner(settings).url("brex"), "SHOW search_path") == [("pg_catalog, pg_temp",)]
+    assert ask(owner(settings).url("brex"), "SHOW search_path") == [("public, pg_temp",)]
 
 
 @pytest.mark.parametrize("role", [roles.WRITER, roles.READER, roles.STORAGE])
