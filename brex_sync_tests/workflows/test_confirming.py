@@ -10,6 +10,7 @@ from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows.declare import Steps, workflow, write
 from brex_sync.workflows.run import Asked, Outcome, Unconfirmed, recall, unconfirmed
+from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing
 
@@ -43,7 +44,7 @@ def test_the_engine_does_nothing_that_nobody_agreed_to(
 
 
 def test_who_agreed_to_what_is_on_record_and_holds_for_the_run(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400))
+    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
     asked = desk.asked("offboard-user", RUN, user_id=leaver, cards="terminate")
     assert asyncio.run(desk.performed(asked)).error is not None
     run = workflow_runs.find(desk.rig.engine, RUN)
@@ -62,7 +63,9 @@ def test_what_is_changed_is_agreed_to_again(desk: Desk, leaver: str) -> None:
 
         return Asked(workflow(LOCK, confirm=lambda _: says)(lock_all), Nothing(), RUN, "us")
 
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, times=2))
+    desk.rig.faults.add(
+        Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED, times=2)
+    )
     agreed = replace(ours("One card is locked."), confirmed=True)
     assert asyncio.run(desk.performed(agreed)).error is not None
     assert unasked(desk, ours("One card is locked.")).error is not None
@@ -75,7 +78,9 @@ def test_what_is_changed_is_agreed_to_again(desk: Desk, leaver: str) -> None:
 
 
 def test_a_run_of_a_version_that_noted_no_agreement_asks_again(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/terminate", "POST", status=400))
+    desk.rig.faults.add(
+        Fault(Kind.STATUS, "/v2/cards/c1/terminate", "POST", status=400, body=REFUSED)
+    )
     asked = desk.asked("terminate-card", RUN, card_id="c1")
     assert asyncio.run(desk.performed(asked)).error is not None
     with desk.rig.engine.begin() as db:
