@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from brex_sync.sandbox import World, create_app
 from brex_sync.serving import running
-from brex_sync.warehouse import run_log, workflow_runs
+from brex_sync.warehouse import leases, run_log
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.pooler import pooled
@@ -101,9 +101,9 @@ def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
             time.sleep(0.1)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        while not run_log.bury(rig.engine, "brex"):
+        while not run_log.bury(rig.engine, run_log.dead(rig.engine, "brex")):
             time.sleep(1)
-        done = command(env, "sync")
+        done = command(env, "sync", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
         states = rig.rows("SELECT state FROM brex_sync.runs ORDER BY started_at")
         assert [state for (state,) in states] == ["interrupted", "finished"]
@@ -114,14 +114,14 @@ def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
 
 def test_one_process_alone_claims_a_run_of_a_workflow(rig: Rig, url: str) -> None:
     other = open_warehouse(url)
-    with workflow_runs.claimed(rig.engine, "one") as mine:
+    with leases.held(rig.engine, leases.WORKFLOW, "one") as mine:
         assert mine
         for engine in (other, rig.engine):
-            with workflow_runs.claimed(engine, "one") as theirs:
-                assert not theirs
-        with workflow_runs.claimed(other, "another") as free:
+            with leases.held(engine, leases.WORKFLOW, "one") as theirs:
+                assert theirs is None
+        with leases.held(other, leases.WORKFLOW, "another") as free:
             assert free
-    with workflow_runs.claimed(other, "one") as again:
+    with leases.held(other, leases.WORKFLOW, "one") as again:
         assert again
     other.dispose()
 
