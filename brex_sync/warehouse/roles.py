@@ -1,9 +1,10 @@
 """Who may do what in the warehouse: a writer for syncs, a reader for people and BI."""
 
 import hmac
+import os
 import re
-from base64 import b64decode
-from hashlib import pbkdf2_hmac
+from base64 import b64decode, b64encode
+from hashlib import pbkdf2_hmac, sha256
 from hmac import compare_digest
 from importlib.resources import files
 
@@ -36,6 +37,10 @@ WRITER = "brex_writer"
 READER = "brex_reader"
 STORAGE = "brex_dagster"
 """Dagster's, in a database of its own."""
+ROUNDS = 4096
+"""Rounds of hashing in a login, which clients ask for at the least (RFC 7677). Dagster opens a
+connection per query, and half of its daemon's time went into them; so its role has one round. Its
+password is random and long, and rounds protect what can be guessed."""
 _OWNS = "SELECT pg_get_userbyid(datdba) = %s FROM pg_database WHERE datname = current_database()"
 OPEN_TABLES = (
     runs,
@@ -146,20 +151,26 @@ def _all_set(db: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def _set_password(db: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
-    sealed = db.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+    secret = _scram(password, os.urandom(16), 1 if role == STORAGE else ROUNDS)
     db.execute(
-        sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-            sql.Identifier(role), sql.Literal(sealed.decode())
-        )
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(secret))
     )
 
 
 def _is_of(stored: object, password: str) -> bool:
-    """Whether a stored SCRAM secret is that of a password, by RFC 5802; no login is tried, which
-    could fail for other reasons."""
-    parsed = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$[^:]+:(.+)", str(stored))
+    """Whether a stored SCRAM secret is that of a password; no login is tried, which could fail for
+    other reasons."""
+    parsed = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$[^:]+:.+", str(stored))
     if not parsed:
         return False
-    rounds, salt, server_key = parsed.groups()
-    salted = pbkdf2_hmac("sha256", password.encode(), b64decode(salt), int(rounds))
-    return compare_digest(hmac.digest(salted, b"Server Key", "sha256"), b64decode(server_key))
+    rounds, salt = parsed.groups()
+    return compare_digest(_scram(password, b64decode(salt), int(rounds)), str(stored))
+
+
+def _scram(password: str, salt: bytes, rounds: int) -> str:
+    """The secret that Postgres keeps of a password, by RFC 5802."""
+    salted = pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    stored = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    parts = [b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${rounds}:{parts[0]}${parts[1]}:{parts[2]}"
