@@ -60,6 +60,7 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
                 sa.func.sum(_of_lists(stream, checkpoints.c.listed)),
                 sa.func.sum(_of_lists(stream, checkpoints.c.held)),
                 sa.func.bool_or(checkpoints.c.window_open),
+                sa.func.count(),
             ).where(_checkpoints(db, connection, stream))
         ).one()
         aside = db.scalar(
@@ -70,8 +71,8 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         live = count(db, connection, stream.name, where="_deleted_at IS NULL")
         reason = _why_unavailable(db, connection, stream)
         refused = _refused(db, connection, stream)
-        at, through, listed, held, behind = row
-        if at is None and stream.per:
+        at, through, listed, held, behind, known = row
+        if known == 0 and stream.per and _was_read(db, connection, stream.per.stream):
             at = _finished_at(db, connection, stream)
         missing = _missing(db, connection, stream)
     return StreamStatus(
@@ -89,6 +90,13 @@ def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
         missing.doubted,
         missing.doubt,
     )
+
+
+def _was_read(db: sa.Connection, connection: str, name: str) -> bool:
+    """Whether a stream was read to its end since its table was made."""
+    c = checkpoints.c
+    read = sa.and_(c.connection == connection, c.stream == name, c.synced_at.is_not(None))
+    return bool(db.scalar(sa.select(sa.select(checkpoints).where(read).exists())))
 
 
 def _finished_at(db: sa.Connection, connection: str, stream: Stream) -> datetime | None:

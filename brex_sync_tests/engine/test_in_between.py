@@ -221,8 +221,12 @@ class Account:
         if report.finished:
             left_out = [s.stream for s in report.streams.values() if s.unavailable]
             assert not left_out, "a green run left them out"
-            if not self.between.false_lists:
+            if not self.between.false_lists and not self.waiting():
                 assert_equal(self.rig, *self.names)
+
+    def waiting(self) -> bool:
+        """Whether rows wait for a later run, which Brex lists no more."""
+        return bool(self.rig.one("SELECT count(*) FROM brex_sync.missing_rows"))
 
     def _falsely_gone(self, name: str) -> set[tuple[str, ...]]:
         if name in ("user_limits", "current_user", "company"):
@@ -243,7 +247,8 @@ class Account:
 
 
 def live_through(engine: sa.Engine, names: list[str], plans: list[Any]) -> None:
-    """Runs through what happens and interferes, then two healthy runs, a day apart."""
+    """Runs through what happens and interferes, then two healthy runs, a day apart: the second
+    confirms what the first one missed."""
     account = Account(engine, names)
     for happens, interference in plans:
         account.happen(happens)
@@ -252,6 +257,7 @@ def live_through(engine: sa.Engine, names: list[str], plans: list[Any]) -> None:
         healthy = account.sync(days=1.1)
         assert healthy.finished, [s.error for s in healthy.failed]
         account.assert_nothing_false(healthy)
+    assert not account.waiting()
     assert_equal(account.rig, *account.names)
 
 

@@ -201,7 +201,7 @@ ALTERED = {
         "brex_sync.known_tables, brex_sync.stray_deletions, brex_sync.stream_requests",
     ),
     "columns of the state": (
-        "ALTER TABLE brex_sync.checkpoints DROP COLUMN withheld, DROP COLUMN window_scope",
+        "ALTER TABLE brex_sync.checkpoints DROP COLUMN held, DROP COLUMN window_scope",
         "ALTER TABLE brex_sync.checkpoints RENAME COLUMN window_part TO part",
         "ALTER TABLE brex_sync.checkpoints ADD COLUMN mine date",
         "ALTER TABLE brex_sync.checkpoints ALTER COLUMN listed TYPE text",
