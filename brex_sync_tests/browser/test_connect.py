@@ -16,7 +16,7 @@ from brex_sync.serving import running
 from brex_sync_tests.browser.test_ui import FLAGS, look
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account
-from brex_sync_tests.e2e.conftest import RUN, Up, await_ready, stop
+from brex_sync_tests.e2e.conftest import Up, await_ready, stop
 from brex_sync_tests.e2e.test_secrets import launch
 from brex_sync_tests.waiting import HANGS
 
@@ -120,7 +120,7 @@ def added_while_running(mine: Account, up: Up) -> None:
         'mutation { reloadRepositoryLocation(repositoryLocationName: "brex_sync") {'
         " ... on WorkspaceLocationEntry { loadStatus } } }"
     )
-    deadline = time.monotonic() + RUN
+    deadline = time.monotonic() + HANGS
     started: list[Any] = []
     while not started and time.monotonic() < deadline:
         time.sleep(2)
