@@ -346,14 +346,18 @@ class _StopWithoutContent(stop_base):
 def _onward(call: Call, reply: Reply, base: httpx.URL) -> Call | None:
     """The call that a redirect leads to; None where there is none, or it is not to be followed.
 
-    Only within the API's own origin, since the token goes along. A redirect that names no
-    parameters keeps those there are: without its cursor a page would be another one.
+    Only within the API's own origin, since the token goes along, and to a path that ends as the
+    call's does: rows of another resource must not be taken for those asked for. A redirect that
+    names no parameters keeps those there are: without its cursor a page would be another one.
     """
     follows = _REDIRECTS if call.method in ("GET", "HEAD") else _SAME_METHOD
     if reply.location is None or reply.status not in follows or not call.repeatable:
         return None
     try:
-        target = base.join(call.path).join(reply.location)
+        asked = base.join(call.path)
+        target = asked.join(reply.location)
+        if _resource(target) != _resource(asked):
+            return None
         if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
             return None
         path = target.raw_path.decode("ascii").partition("?")[0]
@@ -361,6 +365,11 @@ def _onward(call: Call, reply: Reply, base: httpx.URL) -> Call | None:
         return replace(call, path=path, params=params or call.params)
     except (httpx.InvalidURL, NeverAsked, ValueError):
         return None
+
+
+def _resource(url: httpx.URL) -> bytes:
+    """The last segment of a URL's path, as it is encoded."""
+    return url.raw_path.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
 
 
 async def _read(call: Call, answer: httpx.Response) -> bytes:
