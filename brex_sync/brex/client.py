@@ -356,15 +356,18 @@ def _onward(call: Call, reply: Reply, base: httpx.URL) -> Call | None:
     try:
         asked = base.join(call.path)
         target = asked.join(reply.location)
-        if _resource(target) != _resource(asked):
-            return None
-        if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
+        if _origin(target) != _origin(base) or _resource(target) != _resource(asked):
             return None
         path = target.raw_path.decode("ascii").partition("?")[0]
         params = {name: target.params.get_list(name) for name in target.params}
         return replace(call, path=path, params=params or call.params)
     except (httpx.InvalidURL, NeverAsked, ValueError):
         return None
+
+
+def _origin(url: httpx.URL) -> tuple[object, ...]:
+    """Where a URL leads to; credentials in it are part of that, as they only deceive."""
+    return (url.scheme, url.userinfo, url.host, url.port)
 
 
 def _resource(url: httpx.URL) -> bytes:

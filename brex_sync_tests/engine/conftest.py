@@ -35,7 +35,10 @@ def _shared(server: Any, reach: Callable[[str], str]) -> Iterator[tuple[str, sa.
 
 @pytest.fixture
 def emptied(_shared: tuple[str, sa.Engine]) -> Callable[[], sa.Engine]:
-    """Empties the database and returns its pool, which has seen other tests: as in a daemon."""
+    """Empties the database and returns its pool, which has seen other tests: as in a daemon.
+
+    The digests of requests stay, as the tables do: without them each stream is read again.
+    """
     _, engine = _shared
 
     def empty() -> sa.Engine:

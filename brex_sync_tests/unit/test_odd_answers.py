@@ -94,13 +94,13 @@ def test_a_redirect_on_brexs_own_host_is_followed(status: int, location: str, th
 @pytest.mark.parametrize(
     "location",
     [
-        "https://login.brex.test/v2/x",
-        "http://api.brex.test/v2/x",
-        "https://api.brex.test:8443/v2/x",
-        "//api.brex.test.evil.test/v2/x",
-        "https://api.brex.test@evil.test/v2/x",
-        "https://evil.test\\@api.brex.test/",
-        "ftp://api.brex.test/v2/x",
+        "https://login.brex.test/v3/x%2Fy",
+        "http://api.brex.test/v3/x%2Fy",
+        "https://api.brex.test:8443/v3/x%2Fy",
+        "//api.brex.test.evil.test/v3/x%2Fy",
+        "https://api.brex.test@evil.test/v3/x%2Fy",
+        "https://evil.test\\@api.brex.test/v3/x%2Fy",
+        "ftp://api.brex.test/v3/x%2Fy",
         "/v2/users",
         "/v2/y",
         "/",
@@ -115,6 +115,7 @@ def test_a_redirect_to_anywhere_else_is_not(location: str) -> None:
     with pytest.raises(Transient):
         get(brex)
     assert {request.url.host for request in brex.asked} == {"api.brex.test"}
+    assert set(brex.urls) == {brex.urls[0]}, "it was followed"
     assert not any("pan" in request.url.path for request in brex.asked)
 
 
