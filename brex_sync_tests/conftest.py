@@ -29,6 +29,7 @@ from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.tables import prepare
 from brex_sync_tests.pooler import pooled
+from brex_sync_tests.worlds import trimmed
 
 BREX_URL = "http://brex.test"
 REFUSED = '{"type":"FORBIDDEN","message":"no scope"}'
@@ -223,9 +224,10 @@ def rig(engine: sa.Engine) -> Rig:
 
 
 @pytest.fixture
-def company(engine: sa.Engine) -> Rig:
-    """A company with 300 card transactions and everything else."""
-    return Rig(engine, World(card_transactions=300))
+def company(engine: sa.Engine, request: pytest.FixtureRequest) -> Rig:
+    """A company with 300 card transactions and a little of all else; whole, where marked so."""
+    world = World(card_transactions=300)
+    return Rig(engine, world if request.node.get_closest_marker("whole") else trimmed(world))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from brex_sync.streams import STREAMS
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
 from brex_sync.warehouse.tables import prepare_internal
+from brex_sync_tests import commands as command_line
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.waiting import HANGS
 
@@ -166,14 +166,13 @@ class Commands:
     environment: dict[str, str]
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "brex_sync", *arguments],
+        return command_line.start(
+            *arguments,
             cwd=self.folder,
             env=self.environment | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
 
     def run(self, *arguments: str, typed: str = "", code: int = 0, **environment: str) -> str:
@@ -195,7 +194,6 @@ def commands(desk: Desk, database_url: str, tmp_path: Path) -> Commands:
         folder,
         kept
         | {
-            "PYTHONPATH": str(Path(__file__).parents[2]),
             "BREX_SYNC_HOME": str(tmp_path),
             "BREX_SYNC_DATABASE_URL": database_url,
             "BREX_API_URL": desk.url,

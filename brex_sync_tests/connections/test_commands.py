@@ -18,12 +18,13 @@ from brex_sync.sandbox.oauth import ISSUER
 from brex_sync.warehouse import workflow_runs
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
 from brex_sync_tests.waiting import HANGS
+from brex_sync_tests.worlds import trimmed
 
 
 @pytest.fixture
 def desk(new_desk: Callable[[World], Desk]) -> Desk:
     """A company with a little of everything."""
-    return new_desk(World(card_transactions=50))
+    return new_desk(trimmed(World(card_transactions=50)))
 
 
 def question(process: object) -> str:

@@ -20,6 +20,7 @@ from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
 from brex_sync_tests.waiting import HANGS
+from brex_sync_tests.worlds import trimmed
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -94,7 +95,7 @@ def account(folder: Path, **world: Any) -> Iterator[Account]:
     }
     faults = Faults()
     authority = Authority(secrets["client secret"], faults)
-    app = create_brex(World(**world), authority, faults=faults, rate_limit=None)
+    app = create_brex(trimmed(World(**world)), authority, faults=faults, rate_limit=None)
     alerts: list[bytes] = []
 
     class Target(BaseHTTPRequestHandler):

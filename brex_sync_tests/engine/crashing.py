@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
+from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent
 from brex_sync_tests.waiting import HANGS
@@ -76,8 +76,9 @@ def command(
     gate = _Gate(rig.app, moment)
     before = len(rig.requests)
     with running(gate) as url:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "brex_sync", "sync", *options],
+        child = commands.start(
+            "sync",
+            *options,
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))},
                 "BREX_SYNC_HOME": str(home),
@@ -88,7 +89,6 @@ def command(
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         gate.strike = lambda: strike(child)
         try:

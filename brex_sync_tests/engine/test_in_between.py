@@ -35,8 +35,8 @@ from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.conftest import BREX_URL, FOR_HUNG, Rig, streams_in_pages
 from brex_sync_tests.engine.items import day, paid, person, spent
-from brex_sync_tests.engine.small import PAGE, small_company
 from brex_sync_tests.engine.truth import COLLECTIONS, IDS, PARENTS, assert_equal
+from brex_sync_tests.worlds import PAGE, small_company
 
 HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1>{1}</body></html>"
 BODIES = [

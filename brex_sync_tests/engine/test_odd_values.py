@@ -21,8 +21,8 @@ from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import Column, Kind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine import truth
-from brex_sync_tests.engine.small import PAGE, ids, small_company
 from brex_sync_tests.engine.truth import COLLECTIONS, assert_equal
+from brex_sync_tests.worlds import PAGE, ids, small_company
 
 AS_WRITTEN = re.compile(rb'"written ([0-9a-f]+)"')
 """Stands for JSON that is sent as it is written: numbers and escapes that no library writes."""

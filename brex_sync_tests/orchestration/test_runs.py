@@ -37,6 +37,7 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return str(step.step_failure_data.user_failure_data.description)
 
 
+@pytest.mark.whole
 def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, company: Rig) -> None:
     result = execute()
     assert result.success
@@ -85,6 +86,7 @@ def test_streams_that_finished_stand_and_the_failed_are_named(
     assert "Traceback" not in told
 
 
+@pytest.mark.whole
 def test_a_stream_that_may_not_be_read_is_a_warning_and_no_failure(
     execute: Execute, company: Rig
 ) -> None:

@@ -14,6 +14,7 @@ from brex_sync.streams.declare import Stream
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
+from brex_sync_tests.worlds import trimmed
 
 CARD, LIMITS = STREAMS["card_transactions"], STREAMS["user_limits"]
 Declare = Callable[[Stream], None]
@@ -33,7 +34,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
 def old(new_database: Callable[[], str], declare: Declare) -> Iterator[Rig]:
     """A warehouse of a version that did not ask for the expense of a card transaction."""
     engine = open_warehouse(new_database())
-    rig = Rig(engine, World(card_transactions=150))
+    rig = Rig(engine, trimmed(World(card_transactions=150)))
     kept = tuple(c for c in CARD.columns if c.name != "expense_id")
     declare(replace(CARD, params={}, columns=kept, redundant=(*CARD.redundant, "expense_id")))
     assert rig.sync("card_transactions").finished

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brex_sync.serving import running
+from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.waiting import HANGS
 
@@ -46,8 +46,9 @@ def command(
         os.write(terminal, keys.encode())
     gate = _Gate(rig.app, kill)
     with running(gate) as url:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "brex_sync", "workflow", *words],
+        child = commands.start(
+            "workflow",
+            *words,
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))},
                 "BREX_SYNC_HOME": str(home),
@@ -60,7 +61,6 @@ def command(
             stdin=subprocess.DEVNULL if keys is None else keyboard,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         gate.strike = child.kill
         try:

@@ -1,4 +1,4 @@
-"""A company with a few rows of everything: what costs most is a list per row of another."""
+"""Companies with a few rows of everything: what costs most is a list per row of another."""
 
 from brex_sync.sandbox import World
 
@@ -9,10 +9,17 @@ BELOW = {"users": None, "trips": "bookings", "fields": "field_values"}
 
 
 def small_company() -> World:
-    """A new world with at most ROWS users, trips and fields, beside SELF."""
-    world = World(months=2, card_transactions=20, expenses=10)
+    """A new world of two months, with a page of transactions and of expenses."""
+    return trimmed(World(months=2, card_transactions=PAGE, expenses=10))
+
+
+def trimmed(world: World) -> World:
+    """The world with ROWS users, trips and fields from all its time, beside SELF, and what is
+    theirs."""
     for name, below in BELOW.items():
-        for key in [key for key in ids(world, name) if key != SELF][ROWS:]:
+        others = [key for key in ids(world, name) if key != SELF]
+        kept = set(others[:: max(1, len(others) // ROWS)][:ROWS])
+        for key in (key for key in others if key not in kept):
             world.collection(name).delete(key)
             for listed in ids(world, below, key) if below else ():
                 world.collection(str(below)).delete(listed)
