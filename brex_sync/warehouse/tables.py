@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
@@ -77,8 +79,7 @@ def prepare_internal(engine: sa.Engine) -> None:
 
 def _prepare_internal(db: sa.Connection) -> None:
     versions.refuse_newer(db)
-    made = "\n".join(str(CreateTable(t)) for t in internal_metadata.sorted_tables)
-    wanted = f"State of brex_sync ({_digest(made)})"
+    wanted = _internal_state()
     signed = _fingerprint_of(db, INTERNAL)
     if signed == _signature(db, wanted, INTERNAL):
         return
@@ -125,10 +126,38 @@ def _digest(text: str) -> str:
 
 def fingerprint(streams: Iterable[Stream], views: Iterable[View]) -> str:
     """Names the declared state of a schema, so that an up-to-date one is left alone."""
-    streams, views = list(streams), list(views)
+    return _fingerprint(_Declared((*streams,), (*views,)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Declared:
+    """Declarations, the same as others only where they are the same objects: they can't change."""
+
+    streams: tuple[Stream, ...]
+    views: tuple[View, ...]
+
+    def _parts(self) -> tuple[int, ...]:
+        return (*map(id, self.streams), 0, *map(id, self.views))
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Declared) and self._parts() == other._parts()
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(declared: _Declared) -> str:
+    streams, views = declared.streams, declared.views
     past = [history.statements(s, table_of(t, "")) for s in streams for t in s.tables()]
-    declared = repr((streams, views, [statement(v, streams) for v in views], past))
-    return f"Brex, synced by brex_sync ({_digest(declared)})"
+    text = repr(([*streams], [*views], [statement(v, streams) for v in views], past))
+    return f"Brex, synced by brex_sync ({_digest(text)})"
+
+
+@cache
+def _internal_state() -> str:
+    made = "\n".join(str(CreateTable(t)) for t in internal_metadata.sorted_tables)
+    return f"State of brex_sync ({_digest(made)})"
 
 
 def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,10 +85,21 @@ class History:
         return ids[at % len(ids)] if ids else None
 
 
-@settings(max_examples=45)
+@settings(max_examples=15)
 @given(st.lists(step, min_size=4, max_size=14))
 def test_every_history_ends_in_equality(emptied: Callable[[], sa.Engine], steps: Any) -> None:
-    history = History(emptied())
+    live_through(History(emptied()), steps)
+
+
+@pytest.mark.history
+@pytest.mark.timeout(3600)
+@settings(max_examples=300)
+@given(st.lists(step, min_size=4, max_size=20))
+def test_many_histories_end_in_equality(emptied: Callable[[], sa.Engine], steps: Any) -> None:
+    live_through(History(emptied()), steps)
+
+
+def live_through(history: History, steps: Any) -> None:
     for back in range(0, 28, 4):
         history.add(back)
     for kind, value in steps:

@@ -262,7 +262,7 @@ def live_through(engine: sa.Engine, names: list[str], plans: list[Any]) -> None:
     assert_equal(account.rig, *account.names)
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(life)
 def test_what_comes_in_between_is_never_taken_for_brex_s_word(
     emptied: Callable[[], sa.Engine], life: Any

@@ -228,7 +228,7 @@ def _above(names: list[str]) -> set[str]:
     return {per.stream for name in names if (per := STREAMS[name].per)}
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(st.lists(oddity, min_size=1, max_size=4), st.booleans())
 def test_an_odd_value_costs_no_more_than_its_field(
     emptied: Callable[[], sa.Engine], oddities: list[Any], known: bool

@@ -7,12 +7,13 @@ from datetime import timedelta
 from itertools import count, pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, person, spent
 from brex_sync_tests.engine.truth import assert_equal
@@ -135,20 +136,22 @@ def is_within(states: Iterator[Any], truth: Iterator[Any]) -> bool:
     return all(state in truth for state in states)
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=10)
 @given(st.lists(step, min_size=6, max_size=24))
 def test_every_history_is_kept_and_ends_in_equality(
-    new_database: Callable[[], str], steps: Any
+    emptied: Callable[[], sa.Engine], steps: Any
 ) -> None:
-    engine = open_warehouse(new_database())
-    try:
-        live_through(Company(Rig(engine, World.empty())), steps)
-    finally:
-        engine.dispose()
+    live_through(Company(Rig(emptied(), World.empty())), steps)
+
+
+@pytest.mark.history
+@pytest.mark.timeout(3600)
+@settings(max_examples=150)
+@given(st.lists(step, min_size=6, max_size=24))
+def test_many_histories_are_kept_and_end_in_equality(
+    emptied: Callable[[], sa.Engine], steps: Any
+) -> None:
+    live_through(Company(Rig(emptied(), World.empty())), steps)
 
 
 def live_through(company: Company, steps: Any) -> None:

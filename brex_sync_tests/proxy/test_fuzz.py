@@ -67,9 +67,25 @@ def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(METHOD, TARGET, HEADERS, BODY)
 def test_whatever_is_sent_reaches_brex_plainly_or_not_at_all(
+    door: Door, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    assert_plain_or_refused(door, method, target, headers, body)
+
+
+@pytest.mark.history
+@pytest.mark.timeout(3600)
+@settings(max_examples=5000)
+@given(METHOD, TARGET, HEADERS, BODY)
+def test_much_that_is_sent_reaches_brex_plainly_or_not_at_all(
+    door: Door, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    assert_plain_or_refused(door, method, target, headers, body)
+
+
+def assert_plain_or_refused(
     door: Door, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     door.brex.asked.clear()
@@ -88,7 +104,7 @@ def test_whatever_is_sent_reaches_brex_plainly_or_not_at_all(
         assert got["authorization"] == f"Bearer {BREX_TOKEN}"
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(METHOD, TARGET, HEADERS, BODY)
 def test_with_brex_away_it_is_a_refusal_or_502(
     nowhere: Door, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
