@@ -20,7 +20,7 @@ from brex_sync_tests.conftest import SHORT, Rig
 from brex_sync_tests.engine.truth import assert_equal
 
 PATH = "/v1/expenses"
-PAGES = 5
+PAGES = 8
 LEFT = (
     "SELECT count(*) FROM brex_sync.checkpoints WHERE slice <> ''",
     "SELECT count(*) FROM brex_sync.listed_keys",
@@ -207,7 +207,7 @@ def test_an_interrupted_full_read_is_gone_on_with_by_the_next_run(read: Any) -> 
 
 def test_who_asks_for_a_full_read_gets_one_that_begins_now(read: Any) -> None:
     truth, keys = read.world.collection("expenses"), ids(read)
-    interrupt(read, 60, full=True)
+    interrupt(read, 35, full=True)
     assert len(read.rows("SELECT * FROM brex_sync.checkpoints WHERE NOT window_open")) > 5
     for key in (keys[5], keys[295]):
         truth.edit(key, memo="changed without a sign")
@@ -418,7 +418,7 @@ def test_another_date_begins_another_backfill_and_a_full_read_takes_its_place(re
     since = date.fromisoformat(
         read.world.collection("expenses").get(ids(read)[100])["updated_at"][:10]
     )
-    interrupt(read, 40, backfill=True, since=since)
+    interrupt(read, 22, backfill=True, since=since)
     scopes = (
         "SELECT DISTINCT window_scope, min(window_since) OVER () "
         "FROM brex_sync.checkpoints WHERE slice <> ''"
