@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brex_sync.settings import Settings
-from brex_sync.web.tokens import kept_token
+from brex_sync.tokens import kept_token
 
 FILE = "service-token"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -17,7 +17,11 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 
 
 def local_token(settings: Settings) -> str:
-    """The token programs of this machine show: the one set, or the home's, made if it has none."""
+    """The token programs of this machine show: the one set, or the home's, made if it has none.
+
+    Raises:
+        SettingsError: the home's can be neither read nor made.
+    """
     if settings.service_token is not None:
         return settings.service_token.get_secret_value()
     return kept_token(settings.home / FILE, "bst_")

@@ -51,6 +51,20 @@ class Host:
         return (page.name, page.port or unnamed) == (self.name, self.port or unnamed)
 
 
+def parse_hosts(text: str) -> list[Host]:
+    """The hosts of a list with commas.
+
+    Raises ValueError for what is none.
+    """
+    hosts = []
+    for word in filter(None, map(str.strip, text.split(","))):
+        host = Host.parse(word)
+        if host is None:
+            raise ValueError(f"{word}: not a host, such as dagster.example.com or localhost:8000")
+        hosts.append(host)
+    return hosts
+
+
 class Hosts:
     """The names of a server: those of this machine with its port, and others that it was given."""
 

@@ -2,15 +2,13 @@
 
 import time
 from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import parse_qs, quote, unquote_plus
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from brex_sync.web import pages
+from brex_sync.web.auth import Auth, Vouching
 from brex_sync.web.checks import is_page_load
 from brex_sync.web.sessions import LASTS, Sessions
 
@@ -20,33 +18,6 @@ FORM = 8192
 """Bytes that what is typed into the form can have, at the most."""
 WRONG, WITHIN = 20, 60.0
 """So many wrong tokens are looked at in so many seconds."""
-
-
-class Auth(StrEnum):
-    """How the UI knows people."""
-
-    TOKEN = "token"  # noqa: S105
-    PROXY = "proxy"
-    NONE = "none"
-
-
-@dataclass(frozen=True)
-class Vouching:
-    """A reverse proxy that logs people in and says who they are in a header, from its address."""
-
-    header: str
-    networks: tuple[IPv4Network | IPv6Network, ...]
-
-    def names(self, conn: HTTPConnection) -> bool:
-        """Whether the request comes from the proxy, and with one person's name."""
-        try:
-            peer = ip_address(conn.client.host if conn.client else "")
-        except ValueError:
-            return False
-        named = [name.strip() for name in conn.headers.getlist(self.header)]
-        return (
-            any(peer in network for network in self.networks) and len(named) == 1 and named != [""]
-        )
 
 
 class Login:
@@ -65,7 +36,8 @@ class Login:
         if self._auth is Auth.NONE or self._bears_token(conn):
             return True
         if self._auth is Auth.PROXY:
-            return self._vouching is not None and self._vouching.names(conn)
+            peer = conn.client.host if conn.client else ""
+            return self._vouching is not None and self._vouching.names(peer, conn.headers)
         return self._sessions.knows(conn.cookies.get(self._sessions.cookie, ""))
 
     async def answer(self, request: Request) -> Response | None:

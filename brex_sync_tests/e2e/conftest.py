@@ -36,9 +36,18 @@ class Up:
     home: Path
     url: str
 
+    @property
+    def token(self) -> str:
+        return (self.home / "ui-token").read_text().strip()
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=HANGS).json()
+        url = f"{self.url}/graphql"
+        answer = httpx.post(url, json=body, headers=self.bearer, timeout=HANGS).json()
         assert "errors" not in answer, answer
         return answer["data"]
 

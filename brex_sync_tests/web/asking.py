@@ -8,9 +8,10 @@ from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 
+from brex_sync.web.auth import Auth, Vouching
 from brex_sync.web.guard import Guard
 from brex_sync.web.hosts import Host, Hosts
-from brex_sync.web.login import Auth, Login, Vouching
+from brex_sync.web.login import Login
 
 PORT = 3000
 TOKEN = "the-token-of-this-home"

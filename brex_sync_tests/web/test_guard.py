@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brex_sync.web.auth import Auth
 from brex_sync.web.checks import SINGLE
 from brex_sync.web.hosts import Host
-from brex_sync.web.login import Auth
 from brex_sync_tests.web.asking import BEARER, FETCH, HOST, OURS, PAGE, PORT, Toy
 
 JSON = ("content-type", "application/json")

@@ -1,6 +1,7 @@
 """Who is let in, how a browser comes by a session, and that the token stays where it belongs."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brex_sync.settings import SettingsError
+from brex_sync.tokens import kept_token
 from brex_sync.web import sessions
-from brex_sync.web.login import FORM, WRONG, Auth, Vouching
+from brex_sync.web.auth import Auth, Vouching
+from brex_sync.web.login import FORM, WRONG
 from brex_sync.web.sessions import LASTS, Sessions
 from brex_sync_tests.web.asking import BEARER, FETCH, OURS, PAGE, TOKEN, Answer, Toy
 
@@ -253,3 +257,22 @@ def test_nobody_has_to_log_in_where_that_is_asked_for() -> None:
     toy = Toy(Auth.NONE)
     assert toy.ask(headers=PAGE).text == "in"
     assert toy.post().text == "in"
+
+
+def test_a_token_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "home" / "ui-token"
+    token = kept_token(file, "but_")
+    assert kept_token(file, "but_") == token
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)
+    with pytest.raises(SettingsError, match="read by others"):
+        kept_token(file, "but_")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"short", b"\xff" * 40])
+def test_a_file_without_a_token_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "ui-token"
+    file.touch(0o600)
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match="ui-token"):
+        kept_token(file, "but_")
