@@ -35,6 +35,7 @@ class Up:
     process: subprocess.Popen[str]
     home: Path
     url: str
+    service: str
 
     @property
     def token(self) -> str:
@@ -114,8 +115,10 @@ def await_ready(process: subprocess.Popen[str], home: Path) -> Up:
             break
     told = "".join(lines)
     url = re.search(r"Dagster UI +(http://127\.0\.0\.1:\d+)", told)
+    service = re.search(r"Service +(http://127\.0\.0\.1:\d+)", told)
     assert url is not None, told
-    return Up(process, home, url[1])
+    assert service is not None, told
+    return Up(process, home, url[1], service[1])
 
 
 @pytest.fixture(scope="session")
