@@ -24,6 +24,8 @@ from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import suggestion
 from brex_sync.warehouse.database import with_driver
+from brex_sync.web.auth import Auth, parse_networks
+from brex_sync.web.hosts import parse_hosts
 
 
 class SettingsError(Exception):
@@ -102,6 +104,14 @@ class Settings(BaseSettings):
     notify_secret: SecretStr | None = Field(None, validation_alias="BREX_SYNC_NOTIFY_SECRET")
     notify_events: bool = Field(False, validation_alias="BREX_SYNC_NOTIFY_EVENTS")
     ui_port: Port = Field(3000, validation_alias="BREX_SYNC_PORT")
+    ui_hosts: str = Field("", validation_alias="BREX_SYNC_UI_HOSTS")
+    ui_auth: Auth = Field(Auth.TOKEN, validation_alias="BREX_SYNC_UI_AUTH")
+    ui_auth_header: str = Field(
+        "X-Forwarded-User",
+        pattern="^[A-Za-z0-9-]+$",
+        validation_alias="BREX_SYNC_UI_AUTH_HEADER",
+    )
+    ui_auth_from: str = Field("", validation_alias="BREX_SYNC_UI_AUTH_FROM")
     postgres_port: Port | None = Field(None, validation_alias="BREX_SYNC_PG_PORT")
     postgres_bin: Path | None = Field(None, validation_alias="BREX_SYNC_PG_BIN")
     service_port: Port = Field(8787, validation_alias="BREX_SYNC_SERVICE_PORT")
@@ -139,6 +149,27 @@ class Settings(BaseSettings):
         if fault := cron.fault(schedule):
             raise ValueError(fault)
         return schedule
+
+    @field_validator("ui_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: str) -> str:
+        parse_hosts(hosts)
+        return hosts
+
+    @field_validator("ui_auth_from")
+    @classmethod
+    def _are_networks(cls, networks: str) -> str:
+        parse_networks(networks)
+        return networks
+
+    @model_validator(mode="after")
+    def _a_trusted_proxy_has_an_address(self) -> Self:
+        if self.ui_auth is Auth.PROXY and not parse_networks(self.ui_auth_from):
+            raise ValueError(
+                "BREX_SYNC_UI_AUTH=proxy needs BREX_SYNC_UI_AUTH_FROM, the addresses from which "
+                "the reverse proxy asks"
+            )
+        return self
 
     @field_validator("api_url", "auth_url")
     @classmethod

@@ -1,46 +1,37 @@
 """Everything started together, watched, and stopped together."""
 
 import errno
-import json
-import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
-from pydantic import SecretStr
 from rich.console import Console
 
 from brex_sync import app as brex
+from brex_sync import parts
 from brex_sync.children import ChildEnded, Children, end_leftovers
-from brex_sync.connections.declared import Connection, declared_in, load_connections
+from brex_sync.connections.declared import Connection, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
 from brex_sync.embedded import Server
-from brex_sync.serving import PortTaken, bind
-from brex_sync.settings import ENV_FILE, Configuration, Settings, env_file
-from brex_sync.warehouse.database import with_driver
+from brex_sync.guarding import FILE as TOKEN_FILE
+from brex_sync.guarding import ui_token
+from brex_sync.readiness import NotLoaded, answers, has_loaded, listens
+from brex_sync.serving import HOST, PortTaken, bind
+from brex_sync.settings import Configuration, Settings
+from brex_sync.web.auth import Auth
 
 CHECKOUT = Path(__file__).parent.parent
-HOST = "127.0.0.1"
 HANGS = 600.0
 """Seconds in which a part that lives must be ready: a slow machine takes a minute or two."""
-PATIENCE = {
-    "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
-    "DAGSTER_REPOSITORY_GRPC_TIMEOUT_SECONDS": "600",
-    "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": "20",
-}
-"""How long Dagster waits for our code (its sensors and schedules too) before it cuts it off, where
-the environment says nothing else: its own 60 s are too few for a slow machine."""
 TELL_EVERY = 30.0
 """Seconds after which it is said again what is waited for."""
 
@@ -71,28 +62,22 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
         stack.enter_context(_signals())
         try:
             ready, server = stack.enter_context(databases(settings, dagster=True))
+            sockets = Path(stack.enter_context(TemporaryDirectory(prefix="brex-sync-")))
             children = Children(settings.home, CHECKOUT)
             stack.callback(children.stop)
             for connection in connections:
                 if _needs_sandbox(settings, connection):
-                    children.start("sandbox", _sandbox_command(settings), _without_ours())
+                    children.start("sandbox", parts.sandbox(settings), parts.without_ours())
                     break
             for connection in connections:
                 _attend(ready, connection, console)
-            environment = _environment(ready)
+            environment = parts.environment(ready)
             if known:
                 _recover(children, environment, console)
-            console.print("Starting Dagster, which takes a few seconds …")
-            children.start("dagster", _dagster_command(port), environment)
-            children.start("service", _service_command(settings), _without_dagsters(environment))
-            wait = partial(_await, children, console)
-            wait("Dagster", partial(_answers, f"http://{HOST}:{port}/server_info"))
-            wait("Dagster to load brex_sync", partial(_has_loaded, port))
-            health = f"http://{HOST}:{settings.service_port}/health"
-            wait("the service", partial(_answers, health))
+            _start(children, console, settings, environment, port, sockets / "code")
             _tell(console, port, connections, server, settings)
             _watch(children, server, settings.home)
-        except ChildEnded as ended:
+        except (ChildEnded, NotLoaded, parts.NoDatabase) as ended:
             raise UpError(str(ended)) from None
         except _Stopped:
             console.print("Stopping …")
@@ -176,61 +161,36 @@ def _needs_sandbox(settings: Settings, connection: Connection) -> bool:
     return True
 
 
-def _sandbox_command(settings: Settings) -> list[str]:
-    day = brex.sandbox_day(settings).isoformat()
-    port = str(settings.sandbox_port)
-    return [sys.executable, "-m", "brex_sync", "sandbox", "--port", port, "--today", day]
+def _start(
+    children: Children,
+    console: Console,
+    settings: Settings,
+    environment: dict[str, str],
+    port: int,
+    code: Path,
+) -> None:
+    """Starts Dagster's parts and the service, and waits until they are ready.
 
-
-def _dagster_command(port: int) -> list[str]:
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    return [dagster, "dev", "--host", HOST, "--port", str(port), "--workspace", "workspace.yaml"]
-
-
-def _service_command(settings: Settings) -> list[str]:
-    port = str(settings.service_port)
-    return [sys.executable, "-m", "brex_sync", "serve", "--port", port]
-
-
-def _without_ours() -> dict[str, str]:
-    """The environment for a child that needs no setting and no secret of ours."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Our own environment, with what Dagster and its runs need to find the databases.
-
-    No secret of Brex's is added: those of a `.env` file are read from there, by its path.
+    `code` is where the code server is to listen. Whoever can connect there runs code as us, so the
+    folder is for us alone.
     """
-    declared = declared_in(settings)
-    return {
-        **PATIENCE,
-        **os.environ,
-        **({"BREX_SYNC_CONNECTIONS": str(declared.absolute())} if declared else {}),
-        ENV_FILE: str(env_file().absolute()),
-        "BREX_SYNC_HOME": str(settings.home),
-        "BREX_SYNC_DATABASE_URL": _plain(settings.database_url, "psycopg"),
-        "DAGSTER_POSTGRES_URL": _plain(settings.dagster_url, "psycopg2"),
-        "DAGSTER_HOME": str(settings.home / "dagster"),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _without_dagsters(environment: dict[str, str]) -> dict[str, str]:
-    """What the service needs, which faces the internet and has nothing to do with Dagster."""
-    return {k: v for k, v in environment.items() if not k.startswith("DAGSTER_")}
-
-
-def _plain(url: SecretStr | None, driver: str) -> str:
-    if url is None:
-        raise UpError("no database is set")
-    return with_driver(url.get_secret_value(), driver).render_as_string(hide_password=False)
+    workspace = parts.write_workspace(settings, code)
+    wait = partial(_await, children, console)
+    console.print("Starting Dagster, which takes a few seconds …")
+    children.start("code-server", parts.code_server(code), environment)
+    children.start("service", parts.service(settings), parts.without_dagsters(environment))
+    wait("Dagster to load brex_sync", partial(listens, code))
+    children.start("daemon", parts.daemon(workspace), environment)
+    children.start("ui", parts.ui(port, workspace), environment)
+    ui, token = f"http://{HOST}:{port}", ui_token(settings)
+    wait("Dagster", partial(answers, f"{ui}/server_info", token))
+    wait("Dagster to load brex_sync", partial(has_loaded, ui, token))
+    wait("the service", partial(answers, f"http://{HOST}:{settings.service_port}/health"))
 
 
 def _recover(children: Children, environment: dict[str, str], console: Console) -> None:
     """Ends the runs that an earlier start left, so that they are tried again and block nothing."""
-    command = [sys.executable, "-m", "brex_sync.orchestration.recovery"]
-    ended = children.run("recovery", command, environment)
+    ended = children.run("recovery", parts.recovery(), environment)
     if ended is None:
         log = "logs/recovery.log"
         console.print(f"Runs that were cut off could not be ended yet: see {log}", style="yellow")
@@ -250,40 +210,6 @@ def _await(children: Children, console: Console, what: str, is_ready: Callable[[
             told = now
             console.print(f"Waiting for {what}, since {now - began:.0f} s …")
         time.sleep(0.5)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=30):  # noqa: S310
-            return True
-    except (URLError, OSError):
-        return False
-
-
-LOADED = (
-    "{workspaceOrError{... on Workspace{locationEntries{loadStatus locationOrLoadError"
-    "{... on PythonError{message}}}}}}"
-)
-
-
-def _has_loaded(port: int) -> bool:
-    """Whether Dagster has loaded our code.
-
-    Raises:
-        UpError: it could not.
-    """
-    body = json.dumps({"query": LOADED}).encode()
-    headers = {"Content-Type": "application/json"}
-    request = Request(f"http://{HOST}:{port}/graphql", body, headers)
-    try:
-        with urlopen(request, timeout=60) as answer:  # noqa: S310
-            found = json.load(answer)["data"]["workspaceOrError"].get("locationEntries", [])
-    except (URLError, OSError, ValueError):
-        return False
-    for entry in found:
-        if message := (entry["locationOrLoadError"] or {}).get("message"):
-            raise UpError(f"Dagster cannot load brex_sync: {message.strip().splitlines()[-1]}")
-    return bool(found) and all(entry["loadStatus"] == "LOADED" for entry in found)
 
 
 def _watch(children: Children, server: Server | None, home: Path) -> None:
@@ -319,7 +245,7 @@ def _tell(
     psql = reader.psql("brex") if reader else 'psql "$BREX_SYNC_DATABASE_URL"'
     lines = (
         "",
-        f"Dagster UI   http://{HOST}:{port}",
+        *_of_ui(port, settings),
         f"SQL          {psql}",
         *_of_password(reader),
         f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
@@ -333,6 +259,28 @@ def _tell(
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _of_ui(port: int, settings: Settings) -> list[str]:
+    """Where the UI is, and how one is let in."""
+    ui = f"Dagster UI   http://{HOST}:{port}"
+    if settings.ui_auth is Auth.TOKEN:
+        return [
+            f"{ui}/?token={ui_token(settings)}",
+            f"             (logs this browser in for a day; the token is in "
+            f"{settings.home / TOKEN_FILE})",
+        ]
+    if settings.ui_auth is Auth.PROXY:
+        return [
+            f"{ui}, for whom the reverse proxy at {settings.ui_auth_from} names in "
+            f"{settings.ui_auth_header}"
+        ]
+    return [
+        ui,
+        "             WARNING: without a login (BREX_SYNC_UI_AUTH=none), whoever reaches port "
+        f"{port} of this machine",
+        "             can start everything that Dagster offers, also what spends or ends something",
+    ]
 
 
 def _of_password(reader: Server | None) -> list[str]:

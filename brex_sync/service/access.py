@@ -1,10 +1,7 @@
 """Who may use what is not meant for the internet: programs of this machine that hold its token."""
 
 import hmac
-import os
-import secrets
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -12,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brex_sync.settings import Settings
+from brex_sync.tokens import kept_token
 
 FILE = "service-token"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -19,29 +17,14 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 
 
 def local_token(settings: Settings) -> str:
-    """The token programs of this machine show: the one set, or the home's, made if it has none."""
+    """The token programs of this machine show: the one set, or the home's, made if it has none.
+
+    Raises:
+        SettingsError: the home's can be neither read nor made.
+    """
     if settings.service_token is not None:
         return settings.service_token.get_secret_value()
-    path = settings.home / FILE
-    _make(path)
-    return path.read_text().strip()
-
-
-def _make(path: Path) -> None:
-    """Writes a new token to a file only its owner may read, whole or not at all."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(f"bst_{secrets.token_urlsafe(32)}\n")
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    return kept_token(settings.home / FILE, "bst_")
 
 
 class LocalOnly:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -13,6 +14,7 @@ from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
 from brex_sync.service.worker import working
+from brex_sync.web.headers import ProtectingHeaders
 from brex_sync.workflows import load
 
 
@@ -34,6 +36,7 @@ def create_service(accounts: Accounts) -> Starlette:
     local = Starlette(routes=[*proxy.routes(accounts), *workflows.routes(accounts, known)])
     service = Starlette(
         lifespan=lifespan,
+        middleware=[Middleware(ProtectingHeaders)],
         routes=[
             Route("/health", _health),
             *webhooks.routes(reception),

@@ -1,6 +1,5 @@
 """Connecting as a new user does it, in Chromium, and what three months away look like."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.oauth import ISSUER, Authority, create_brex
 from brex_sync.serving import running
-from brex_sync_tests.browser.test_ui import FLAGS, look
+from brex_sync_tests.browser.conftest import look
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account
 from brex_sync_tests.e2e.conftest import Up, await_ready, stop
@@ -22,17 +21,6 @@ from brex_sync_tests.waiting import HANGS
 
 pytestmark = pytest.mark.browser
 TRANSACTIONS = 400
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        browser.close()
 
 
 @pytest.fixture
@@ -60,7 +48,8 @@ def fetched(mine: Account, connection: str) -> int:
     return int(lines[-1].split()[1].replace(",", ""))
 
 
-def test_three_ways_to_connect_and_three_months_away(page: Any, mine: Account) -> None:
+def test_three_ways_to_connect_and_three_months_away(stranger: Any, mine: Account) -> None:
+    page = stranger
     staging = Authority(mine.secrets["client secret"])
     world = World(card_transactions=TRANSACTIONS)
     with running(create_brex(world, staging, rate_limit=None)) as url:
@@ -91,7 +80,7 @@ def three_months_away(page: Any, mine: Account, staging: Authority) -> None:
         assert len(mine.alerts) == 2
         assert any(b"brex-sync connect staging" in alert for alert in mine.alerts)
         assert up.await_run(launch(up, "brex_keepalive", "connection")) == "SUCCESS"
-        page.goto(f"{up.url}/assets/brex/connection?view=checks")
+        page.goto(f"{up.url}/assets/brex/connection?view=checks&token={up.token}")
         page.get_by_text("nobody_needs_to_act").first.wait_for(timeout=60_000)
         page.get_by_text("Failed").first.wait_for(timeout=60_000)
         look(page, "reconnect")

@@ -1,45 +1,14 @@
 """The Dagster UI as a person sees it, in Chromium. Screenshots land in docs/images."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from brex_sync_tests.e2e.conftest import Up, up
+from brex_sync_tests.browser.conftest import look
+from brex_sync_tests.e2e.conftest import Up
 from brex_sync_tests.e2e.test_up import first_run
 
-__all__ = ["up"]
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def page(up: Up) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    up.await_run(first_run(up))
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        yield context.new_page()
-        browser.close()
-
-
-def look(page: Any, name: str) -> None:
-    page.wait_for_timeout(2500)
-    page.screenshot(path=IMAGES / f"{name}.png")
 
 
 def test_the_asset_graph_shows_groups_with_tables_and_views(page: Any, up: Up) -> None:

@@ -35,10 +35,20 @@ class Up:
     process: subprocess.Popen[str]
     home: Path
     url: str
+    service: str
+
+    @property
+    def token(self) -> str:
+        return (self.home / "ui-token").read_text().strip()
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=HANGS).json()
+        url = f"{self.url}/graphql"
+        answer = httpx.post(url, json=body, headers=self.bearer, timeout=HANGS).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
@@ -105,8 +115,10 @@ def await_ready(process: subprocess.Popen[str], home: Path) -> Up:
             break
     told = "".join(lines)
     url = re.search(r"Dagster UI +(http://127\.0\.0\.1:\d+)", told)
+    service = re.search(r"Service +(http://127\.0\.0\.1:\d+)", told)
     assert url is not None, told
-    return Up(process, home, url[1])
+    assert service is not None, told
+    return Up(process, home, url[1], service[1])
 
 
 @pytest.fixture(scope="session")

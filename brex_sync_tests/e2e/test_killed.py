@@ -25,9 +25,8 @@ from brex_sync_tests.waiting import HANGS, wait_until
 
 EVERYTHING = "everything"
 SIGNS = {
-    "dagster dev": ("bin/dagster", "dev"),
     "daemon": ("dagster._daemon", "run"),
-    "webserver": ("dagster_webserver", "--port"),
+    "UI": ("brex_sync.orchestration.ui", "--port"),
     "code server's parent": ("code-server", "start"),
     "code server": ("api", "grpc"),
     "worker": ("spawn_main", "--multiprocessing-fork"),

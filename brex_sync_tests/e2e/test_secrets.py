@@ -24,6 +24,7 @@ ALLOWED = (
     "pgpass-brex_dagster",
     "pgpass-brex_reader",
     "pgpass-brex_writer",
+    "ui-token",
 )
 """Files that are there to hold a secret."""
 NOT_SECRET = "Run `brex-sync connect brex`"
@@ -87,6 +88,7 @@ def planted(mine: Account) -> dict[str, str]:
     found = {f"{what} {n}": t for what, ts in issued.items() for n, t in enumerate(ts)}
     found |= mine.secrets
     found["encryption key"] = (mine.home / "encryption.key").read_text().strip()
+    found["UI token"] = (mine.home / "ui-token").read_text().strip()
     assert len(found) >= 8
     return found
 

@@ -1,0 +1,36 @@
+"""The guard and the login of this home, as its settings say, before any app with pages."""
+
+from starlette.types import ASGIApp
+
+from brex_sync.settings import Settings
+from brex_sync.tokens import kept_token
+from brex_sync.web.auth import Auth, Vouching, parse_networks
+from brex_sync.web.guard import Guard
+from brex_sync.web.hosts import Hosts, parse_hosts
+from brex_sync.web.login import Login
+
+FILE = "ui-token"
+
+
+def ui_token(settings: Settings) -> str:
+    """The token that people exchange for a session, and scripts show; made if there is none.
+
+    Raises:
+        SettingsError: it can be neither read nor made.
+    """
+    return kept_token(settings.home / FILE, "but_")
+
+
+def guarded(app: ASGIApp, settings: Settings, port: int) -> Guard:
+    """An app for people in a browser, served on `port` of this machine.
+
+    Whoever is logged in to one of them is logged in to all of the same home.
+
+    Raises:
+        SettingsError: the token can be neither read nor made.
+    """
+    vouching = None
+    if settings.ui_auth is Auth.PROXY:
+        vouching = Vouching(settings.ui_auth_header, parse_networks(settings.ui_auth_from))
+    login = Login(ui_token(settings), settings.ui_auth, vouching)
+    return Guard(app, Hosts(port, parse_hosts(settings.ui_hosts)), login)

@@ -1,0 +1,1 @@
+"""What stands before every page of ours in a browser: whom it is for, and what no page may do."""
