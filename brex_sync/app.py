@@ -24,6 +24,7 @@ from brex_sync.connections.health import Health, Level, health, with_lost
 from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import VaultError, open_vault
 from brex_sync.databases import open_engine
+from brex_sync.folders import make_home
 from brex_sync.sandbox import World, create_app
 from brex_sync.serving import bind, running_on
 from brex_sync.settings import Configuration, Settings, SettingsError
@@ -71,7 +72,7 @@ def sandbox_day(settings: Settings) -> date:
         return date.fromisoformat(note.read_text().strip())
     except (OSError, ValueError):
         today = datetime.now(UTC).date()
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_home(settings.home)
         note.write_text(today.isoformat())
         return today
 

@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+from brex_sync.folders import make_home
 from brex_sync.settings import SettingsError
 
 SHORTEST = 16
@@ -31,7 +32,7 @@ def kept_token(path: Path, prefix: str) -> str:
 
 def _make(path: Path, content: str) -> None:
     """Writes the file, whole or not at all; one that somebody else made meanwhile stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_home(path.parent)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w") as file:

@@ -22,6 +22,7 @@ from brex_sync.connections.declared import Connection, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
 from brex_sync.embedded import Server
+from brex_sync.folders import make_home, make_private
 from brex_sync.guarding import FILE as TOKEN_FILE
 from brex_sync.guarding import ui_token
 from brex_sync.readiness import NotLoaded, answers, has_loaded, listens
@@ -114,9 +115,9 @@ def _make_home(home: Path) -> bool:
     configuration = home / "dagster" / "dagster.yaml"
     try:
         known = configuration.exists()
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "logs").mkdir(exist_ok=True)
-        (home / "dagster").mkdir(exist_ok=True)
+        make_home(home)
+        make_private(home / "logs")
+        make_private(home / "dagster")
         shutil.copyfile(CHECKOUT / "dagster.yaml", configuration)
     except OSError as error:
         raise UpError(

@@ -25,6 +25,7 @@ from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
 from brex_sync.connections.vault import VaultError
 from brex_sync.embedded import EmbeddedPostgresError
+from brex_sync.folders import FolderError
 from brex_sync.requests.filtering import FilterError
 from brex_sync.serving import PortTaken
 from brex_sync.settings import SettingsError
@@ -39,6 +40,7 @@ FORESEEN = (
     ConnectError,
     EmbeddedPostgresError,
     FilterError,
+    FolderError,
     NoReceiver,
     PortTaken,
     SettingsError,

@@ -15,6 +15,7 @@ from brex_sync.connections.declared import (
     implied,
     read_file,
 )
+from brex_sync.folders import make_home
 from brex_sync.settings import Configuration, Settings, SettingsError
 
 _HEADER = "# Kept by `brex-sync connect` and `disconnect`, which leave no comments standing.\n"
@@ -72,7 +73,7 @@ def _write(settings: Settings, entries: Mapping[str, Entry]) -> None:
     if not entries:
         path.unlink(missing_ok=True)
         return
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.home)
     with tempfile.NamedTemporaryFile("w", dir=settings.home, delete=False) as file:
         file.write(_HEADER + yaml.safe_dump({"connections": dict(entries)}, sort_keys=False))
     os.chmod(file.name, 0o644)

@@ -9,6 +9,8 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from brex_sync.folders import make_home
+
 VARIABLE = "BREX_SYNC_ENCRYPTION_KEY"
 FILE = "encryption.key"
 
@@ -73,7 +75,7 @@ def open_vault(home: Path, key: SecretStr | None) -> Vault:
 
 def make_key(home: Path) -> None:
     """Makes the key file, if there is none; only its owner may read it."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     try:
         _write(key_file(home), new_key(), into_place=os.link)
     except FileExistsError:

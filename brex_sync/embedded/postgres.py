@@ -28,6 +28,7 @@ from brex_sync.embedded.postmaster import (
 )
 from brex_sync.embedded.privileges import choose_account
 from brex_sync.embedded.server import Server
+from brex_sync.folders import make_home, make_private
 
 PREFERRED_PORT = 54329
 SHARED = Path("/var/lib/brex-sync")  # for root, where home is closed to the user it switches to
@@ -59,7 +60,7 @@ class EmbeddedPostgres:
         Raises EmbeddedPostgresError where that cannot be.
         """
         with explained(self._home):
-            _make_home(self._home)
+            make_home(self._home)
             with self._alone():
                 self._users.join()
                 try:
@@ -153,7 +154,7 @@ class EmbeddedPostgres:
 
     def _launch(self, cluster: Cluster, credentials: Credentials) -> Credentials:
         """Start the server on the port preferred or remembered, or on the next that is free."""
-        self._log.parent.mkdir(mode=0o700, exist_ok=True)
+        make_private(self._log.parent)
         wanted = self._port or credentials.port
         for _ in range(STARTS):
             port = free_port(wanted)
@@ -163,10 +164,3 @@ class EmbeddedPostgres:
             if is_free(port) and NO_PORT not in failure:
                 break
         raise EmbeddedPostgresError(f"Postgres did not start: {failure}; see {self._log}")
-
-
-def _make_home(home: Path) -> None:
-    """Make `home` where it is missing: our own, yet passable to the user root switches to."""
-    if not home.is_dir():
-        home.mkdir(parents=True, exist_ok=True)
-        home.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from brex_sync.brex.errors import BrexError
 from brex_sync.connections.vault import VaultError
+from brex_sync.folders import FolderError
 from brex_sync.settings import SettingsError
 from brex_sync.warehouse import faults
 from brex_sync.warehouse.leases import LeaseLost
@@ -12,6 +13,7 @@ from brex_sync.workflows.declare import WorkflowError
 
 EXPECTED = (
     BrexError,
+    FolderError,
     SettingsError,
     LeaseLost,
     TableMismatch,

@@ -21,7 +21,8 @@ from brex_sync.workflows.declare import (
     write,
 )
 from brex_sync.workflows.fields import Text
-from brex_sync.workflows.lines import distinct, from_csv, read_csv, refuse_files
+from brex_sync.workflows.files import Unfit, read_inside
+from brex_sync.workflows.lines import distinct, from_csv, is_stored, read_csv, refuse_files
 from brex_sync.workflows.sending import digest_of
 
 LOOK = Call("GET /v1/expenses/{id}", scope="expenses.card.readonly")
@@ -97,53 +98,56 @@ class Mapped(Inputs):
 def _from_folder(given: Any, info: ValidationInfo) -> Any:
     """The receipts in a folder: each file is named after its expense, or stands in receipts.csv."""
     refuse_files(info)
-    if not isinstance(given, str | Path):
+    if is_stored(info):
         return given
+    if not isinstance(given, str | Path):
+        raise ValueError("name a folder")
     folder = Path(given).expanduser().absolute()
     try:
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in KINDS and p.is_file())
+        names = sorted(os.listdir(folder))
     except OSError as error:
         raise BadInputs([f"{folder} cannot be read: {error.strerror}"]) from None
-    listed = folder / MAP
-    if listed.exists():
-        lines = [Mapped.model_validate(line) for line in read_csv(listed, Mapped, "file")]
-        return _receipts((folder / line.file, line.expense_id) for line in lines)
-    return _receipts((path, _expense_of(path)) for path in found)
+    if MAP in names:
+        lines = [Mapped.model_validate(line) for line in _mapped(folder)]
+        return _receipts(folder, ((line.file, line.expense_id) for line in lines))
+    found = (name for name in names if Path(name).suffix.lower() in KINDS)
+    return _receipts(folder, ((name, _expense_of(name)) for name in found))
 
 
-def _expense_of(path: Path) -> str:
+def _mapped(folder: Path) -> list[Inputs]:
+    if (folder / MAP).is_symlink():
+        raise BadInputs([f"{MAP}: it is a link: put the file itself into the folder"])
+    return read_csv(folder / MAP, Mapped, "file")
+
+
+def _expense_of(name: str) -> str:
     """`expense_1.pdf` is of expense_1, and so is `expense_1--2.pdf`, a second file of it."""
-    return path.stem.partition("--")[0]
+    return Path(name).stem.partition("--")[0]
 
 
-def _receipts(named: Iterable[tuple[Path, str]]) -> list[dict[str, Any]]:
+def _receipts(folder: Path, named: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """The files with their expenses; raises BadInputs with all that cannot be sent."""
     read: list[dict[str, Any]] = []
     faults: list[str] = []
-    for path, expense_id in named:
-        fault = _fault_of(path)
-        if fault is not None:
-            faults.append(f"{path.name}: {fault}")
+    for name, expense_id in named:
+        try:
+            digest = digest_of(_content(folder, name))
+        except Unfit as unfit:
+            faults.append(f"{name}: {unfit}")
         else:
-            file = File(path, digest_of(path.read_bytes()))
-            read.append({"file": file, "expense_id": expense_id})
+            read.append({"file": File(folder / name, digest), "expense_id": expense_id})
     if faults:
         raise BadInputs(faults)
     return read
 
 
-def _fault_of(path: Path) -> str | None:
-    """Why a file cannot be sent."""
-    if not path.is_file():
-        return "there is no such file in the folder"
-    if not path.name.isascii():
-        return "Brex takes only plain (ASCII) characters in its name"
-    if not os.access(path, os.R_OK):
-        return "it cannot be read"
-    size = path.stat().st_size
-    if not 0 < size <= LARGEST:
-        return f"it is empty, or has more than the {LARGEST >> 20} MB that Brex takes"
-    return None
+def _content(folder: Path, name: str) -> bytes:
+    """What would be sent. Raises Unfit."""
+    if Path(name).suffix.lower() not in KINDS and (folder / name).is_file():
+        raise Unfit(f"Brex takes {', '.join(sorted(kind[1:] for kind in KINDS))}, by its name")
+    if not name.isascii():
+        raise Unfit("Brex takes only plain (ASCII) characters in its name")
+    return read_inside(folder, name, LARGEST)
 
 
 class Receipts(Inputs):

@@ -15,6 +15,8 @@ from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowErr
 
 FILES = {"files": True}
 """The validation context of those who may name files."""
+STORED = FILES | {"stored": True}
+"""The validation context of what was checked before, and is read back."""
 MOST = 10_000
 """Lines of one file; each is a request to Brex or more."""
 
@@ -52,6 +54,11 @@ def refuse_files(info: ValidationInfo) -> None:
     """Raises ValueError unless files may be named."""
     if not (info.context or {}).get("files"):
         raise ValueError("files of this machine are read for its command line and Dagster alone")
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    """Whether inputs are read back that were checked when they were given."""
+    return bool((info.context or {}).get("stored"))
 
 
 def read_csv(path: Path, line: type[Inputs], key: str) -> list[Inputs]:
@@ -133,7 +140,7 @@ def read_back(workflow: Workflow, stored: str) -> Inputs:
         WorkflowError: another version of the workflow took them, and this one does not.
     """
     try:
-        return workflow.inputs.model_validate_json(stored, context=FILES)
+        return workflow.inputs.model_validate_json(stored, context=STORED)
     except ValidationError as error:
         raise WorkflowError(
             f"what the run was begun with is no input of {workflow.name} any more "

@@ -1,6 +1,7 @@
 """What a newcomer gets from `make up`, seen from outside."""
 
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -136,6 +137,12 @@ def test_a_port_in_use_is_told_in_one_line(up: Up, tmp_path: Path) -> None:
     assert other.returncode == 1
     assert f"port {taken} is in use" in output
     assert "Traceback" not in output
+
+
+def test_others_can_enter_no_folder_of_the_home(up: Up) -> None:
+    for folder in (one for one in up.home.iterdir() if one.is_dir()):
+        assert stat.S_IMODE(folder.resolve().stat().st_mode) == 0o700, folder
+    assert stat.S_IMODE(up.home.stat().st_mode) in (0o700, 0o711)
 
 
 def test_no_password_is_on_any_command_line(up: Up) -> None:

@@ -1,6 +1,9 @@
 """Receipts: put where Brex says, once, without the credential."""
 
 import asyncio
+import hashlib
+import os
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -166,7 +169,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_sent(
     file.unlink()
     again = asyncio.run(desk.performed(asked))
     assert again.error is not None
-    assert "cannot be read: No such file" in again.error
+    assert "there is no such file in the folder" in again.error
     assert not desk.rig.world.uploads
 
 
@@ -223,3 +226,102 @@ def test_a_receipt_brex_refuses_stops_no_other(desk: Desk, expense: str, tmp_pat
     assert len(receipts(desk, expense)) == 1
     assert desk.perform("attach-receipts", RUN, folder=str(tmp_path)).error is None
     assert sorted(receipts(desk, expense)) == [b"x", b"y"]
+
+
+def test_a_name_without_a_file_is_missing_whatever_its_type(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "receipts.csv").write_text("file,expense_id\nnone.txt,e1\n..,e2\n")
+    with pytest.raises(BadInputs) as bad:
+        desk.perform("attach-receipts", folder=str(tmp_path))
+    missing = "there is no such file in the folder"
+    assert bad.value.faults == (f"none.txt: {missing}", f"..: {missing}")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder of receipts, beside a secret that is not in it."""
+    (tmp_path / "secret.pdf").write_bytes(b"secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return folder
+
+
+LINKED = {
+    "a link": lambda folder: (folder / "e1.pdf").symlink_to(folder.parent / "secret.pdf"),
+    "a link within": lambda folder: (folder / "e1.pdf").symlink_to("own.pdf"),
+    "a link to a link": lambda folder: (
+        (folder / "next").symlink_to(folder.parent / "secret.pdf"),
+        (folder / "e1.pdf").symlink_to("next"),
+    ),
+    "a link to nothing": lambda folder: (folder / "e1.pdf").symlink_to("nowhere"),
+    "a link to a device": lambda folder: (folder / "e1.pdf").symlink_to("/dev/zero"),
+    "a link to another process": lambda f: (f / "e1.pdf").symlink_to("/proc/1/environ"),
+}
+ODD = {
+    "a pipe": lambda folder: os.mkfifo(folder / "e1.pdf"),
+    "a socket": lambda folder: socket.socket(socket.AF_UNIX).bind(str(folder / "e1.pdf")),
+}
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "named"])
+@pytest.mark.parametrize("kind", [*LINKED, *ODD])
+def test_only_files_of_the_folder_itself_are_taken(
+    desk: Desk, outside: Path, kind: str, mapped: bool
+) -> None:
+    {**LINKED, **ODD}[kind](outside)
+    (outside / "own.pdf").write_bytes(b"own")
+    if mapped:
+        (outside / "receipts.csv").write_text("file,expense_id\ne1.pdf,e1\n")
+    with pytest.raises(BadInputs) as bad:
+        desk.perform("attach-receipts", folder=str(outside))
+    told = "it is a link: put the file itself into the folder"
+    assert bad.value.faults == (f"e1.pdf: {told if kind in LINKED else 'it is no regular file'}",)
+    assert not desk.rig.requests
+
+
+def test_a_folder_is_no_file(desk: Desk, outside: Path) -> None:
+    (outside / "e1.pdf").mkdir()
+    with pytest.raises(BadInputs, match=r"e1\.pdf: there is no such file in the folder"):
+        desk.perform("attach-receipts", folder=str(outside))
+
+
+@pytest.mark.parametrize("name", ["shadow", "key.pem", "statement.csv", "x.pdf.exe", ".pdf"])
+def test_a_map_names_only_types_that_brex_takes(desk: Desk, outside: Path, name: str) -> None:
+    (outside / name).write_bytes(b"x")
+    (outside / "receipts.csv").write_text(f"file,expense_id\n{name},e1\n")
+    with pytest.raises(BadInputs, match=f"{name}: Brex takes gif, heic, html, jpeg, jpg, pdf"):
+        desk.perform("attach-receipts", folder=str(outside))
+
+
+def test_a_map_that_is_a_link_is_not_read(desk: Desk, outside: Path) -> None:
+    (outside.parent / "receipts.csv").write_text("file,expense_id\ne1.pdf,e1\n")
+    (outside / "receipts.csv").symlink_to(outside.parent / "receipts.csv")
+    with pytest.raises(BadInputs, match=r"receipts\.csv: it is a link"):
+        desk.perform("attach-receipts", folder=str(outside))
+
+
+def test_nobody_names_single_files(desk: Desk, outside: Path) -> None:
+    secret = outside.parent / "secret.pdf"
+    file = {"path": str(secret), "digest": hashlib.sha256(b"secret").hexdigest()}
+    with pytest.raises(BadInputs, match="name a folder"):
+        desk.perform("attach-receipts", folder=[{"file": file, "expense_id": "e1"}])
+
+
+def test_a_file_that_becomes_a_link_before_it_is_sent_is_not(
+    desk: Desk, expense: str, outside: Path
+) -> None:
+    receipt = outside / f"{expense}.pdf"
+    receipt.write_bytes(b"secret")
+
+    def wrap(app: Any) -> Any:
+        async def swap(scope: Any, receive: Any, send: Any) -> None:
+            if not receipt.is_symlink():
+                receipt.unlink()
+                receipt.symlink_to(outside.parent / "secret.pdf")
+            await app(scope, receive, send)
+
+        return swap
+
+    desk.rig.wrap = wrap
+    outcome = desk.perform("attach-receipts", folder=str(outside))
+    assert "it is a link" in str(outcome.error)
+    assert not desk.rig.world.uploads

@@ -1,0 +1,66 @@
+"""The folders that brex_sync makes: their owner alone may use them, whatever the umask says."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+PRIVATE = 0o700
+PASSABLE = 0o711
+"""Root's home: the user that root runs Postgres as passes through it."""
+
+
+class FolderError(OSError):
+    """A folder cannot be made or must not be used; `strerror` says why, the message what to do."""
+
+    def __str__(self) -> str:
+        return (
+            f"cannot use {self.filename} ({self.strerror}): set BREX_SYNC_HOME to a folder of yours"
+        )
+
+
+def make_home(home: Path) -> None:
+    """Makes the home and what is missing above it. One that is there keeps its permissions.
+
+    Raises:
+        FolderError: it cannot be made, or others could put their files in place of ours.
+    """
+    try:
+        _make(home, PASSABLE if os.geteuid() == 0 else PRIVATE)
+        found = home.stat()
+    except OSError as error:
+        raise _refusal(error, home) from None
+    if os.geteuid() != 0 and found.st_uid not in (os.geteuid(), 0):
+        raise FolderError(errno.EPERM, "it belongs to another user", str(home))
+    if found.st_mode & stat.S_IWOTH:
+        raise FolderError(errno.EPERM, "every user of this machine may write to it", str(home))
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder in the home that others may not even enter; one that is there is made so.
+
+    Raises:
+        FolderError: it cannot be made, or kept from others.
+    """
+    try:
+        _make(folder, PRIVATE)
+        if stat.S_IMODE(folder.stat().st_mode) & ~PRIVATE:
+            folder.chmod(PRIVATE)
+    except OSError as error:
+        raise _refusal(error, folder) from None
+
+
+def _make(folder: Path, mode: int) -> None:
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        try:
+            one.mkdir(mode)
+        except FileExistsError:
+            continue
+        one.chmod(mode)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def _refusal(error: OSError, folder: Path) -> FolderError:
+    return FolderError(error.errno, error.strerror, str(folder))
