@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
@@ -82,7 +81,7 @@ async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> Non
     except msgspec.DecodeError:
         print(body.decode())
         return
-    _print([text.decode()] if chosen is None else chosen.results(text))
+    _print(await _filtered(chosen, text))
 
 
 async def _sent(client: BrexClient, call: Call) -> Reply:
@@ -107,10 +106,21 @@ async def _list(call: Call, chosen: Filter | None, connection: str | None) -> No
         async for page in walked:
             for item in page.items:
                 line = msgspec.json.format(item, indent=-1)
-                _print([line.decode()] if chosen is None else chosen.results(line))
+                _print(await _filtered(chosen, line))
 
 
-def _print(texts: list[str] | Iterator[str]) -> None:
+async def _filtered(chosen: Filter | None, text: bytes) -> list[str]:
+    """What a jq program makes of an answer. It ends when the command is stopped."""
+    if chosen is None:
+        return [text.decode()]
+    try:
+        return await asyncio.to_thread(chosen.results, text)
+    except asyncio.CancelledError:
+        chosen.close()
+        raise
+
+
+def _print(texts: list[str]) -> None:
     for text in texts:
         print(text)
 
