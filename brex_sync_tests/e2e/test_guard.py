@@ -2,6 +2,8 @@
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -29,14 +31,14 @@ def runs(up: Up) -> int:
     return len(up.graphql("{runsOrError{... on Runs{results{runId}}}}")["runsOrError"]["results"])
 
 
-def logged_in(up: Up) -> httpx.Client:
+@contextmanager
+def logged_in(up: Up) -> Iterator[httpx.Client]:
     """A browser that followed the address that was printed."""
-    browser = httpx.Client(base_url=up.url, timeout=HANGS, follow_redirects=True)
-    page = browser.get("/", params={"token": up.token})
-    assert page.status_code == 200
-    assert str(page.url) == f"{up.url}/"
-    assert "brex_sync" not in page.text
-    return browser
+    with httpx.Client(base_url=up.url, timeout=HANGS, follow_redirects=True) as browser:
+        page = browser.get("/", params={"token": up.token})
+        assert page.status_code == 200
+        assert str(page.url) == f"{up.url}/"
+        yield browser
 
 
 def test_a_form_of_another_page_starts_nothing(up: Up) -> None:
