@@ -11,7 +11,8 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from brex_sync_tests.e2e.conftest import Up
 from brex_sync_tests.e2e.test_up import first_run
@@ -71,22 +72,28 @@ def test_who_is_logged_in_starts_runs_from_the_ui_s_own_page(up: Up) -> None:
 
 
 def test_events_are_streamed_to_the_ui_s_own_page_alone(up: Up) -> None:
-    address = f"ws{up.url.removeprefix('http')}/graphql"
     with logged_in(up) as person:
         [cookie] = person.cookies.jar
     session = {"Cookie": f"{cookie.name}={cookie.value}"}
-    with connect(address, origin=up.url, additional_headers=session, proxy=None) as stream:
+    with streaming(up, up.url, session) as stream:
         stream.send(json.dumps({"type": "connection_init"}))
         assert json.loads(stream.recv(timeout=HANGS)) == {"type": "connection_ack"}
-    for origin, headers in (
-        ("http://127.0.0.1:9", session), ("null", session), (None, session), (up.url, {}),
-        (None, up.bearer),
-    ):  # fmt: skip
-        with (
-            pytest.raises(InvalidStatus, match="403"),
-            connect(address, origin=origin, additional_headers=headers, proxy=None),
-        ):
+    elsewhere = [("http://127.0.0.1:9", session), ("null", session), (None, session)]
+    for origin, headers in [*elsewhere, (up.url, {}), (None, up.bearer)]:
+        with pytest.raises(InvalidStatus, match="403"), streaming(up, origin, headers):
             pass
+
+
+def streaming(up: Up, origin: str | None, headers: dict[str, str]) -> ClientConnection:
+    """A WebSocket as the UI opens it, from a page and with headers."""
+    return connect(
+        f"ws{up.url.removeprefix('http')}/graphql",
+        origin=Origin(origin) if origin else None,
+        additional_headers=headers,
+        subprotocols=[Subprotocol("graphql-ws")],
+        proxy=None,
+        open_timeout=HANGS,
+    )
 
 
 def test_a_session_is_not_the_token_and_the_token_is_in_no_log_and_no_command(up: Up) -> None:
