@@ -127,9 +127,8 @@ def _make_home(home: Path) -> bool:
 
 
 def _check_checkout() -> None:
-    for name in ("dagster.yaml", "workspace.yaml"):
-        if not (CHECKOUT / name).is_file():
-            raise UpError(f"{name} is not in {CHECKOUT}: run brex-sync from a checkout")
+    if not (CHECKOUT / "dagster.yaml").is_file():
+        raise UpError(f"dagster.yaml is not in {CHECKOUT}: run brex-sync from a checkout")
 
 
 def _check_free(port: int, choice: str) -> None:
@@ -184,8 +183,8 @@ def _start(
     children.start("daemon", parts.daemon(workspace), environment)
     children.start("ui", parts.ui(port, workspace), environment)
     ui, token = f"http://{HOST}:{port}", ui_token(settings)
-    wait("Dagster", partial(answers, f"{ui}/server_info", token))
-    wait("Dagster to load brex_sync", partial(has_loaded, ui, token))
+    wait("Dagster's UI", partial(answers, f"{ui}/server_info", token))
+    wait("Dagster's UI to find brex_sync", partial(has_loaded, ui, token))
     wait("the service", partial(answers, f"http://{HOST}:{settings.service_port}/health"))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -9,7 +11,8 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from brex_sync_tests.e2e.conftest import Up
 from brex_sync_tests.e2e.test_up import first_run
@@ -29,14 +32,14 @@ def runs(up: Up) -> int:
     return len(up.graphql("{runsOrError{... on Runs{results{runId}}}}")["runsOrError"]["results"])
 
 
-def logged_in(up: Up) -> httpx.Client:
+@contextmanager
+def logged_in(up: Up) -> Iterator[httpx.Client]:
     """A browser that followed the address that was printed."""
-    browser = httpx.Client(base_url=up.url, timeout=HANGS, follow_redirects=True)
-    page = browser.get("/", params={"token": up.token})
-    assert page.status_code == 200
-    assert str(page.url) == f"{up.url}/"
-    assert "brex_sync" not in page.text
-    return browser
+    with httpx.Client(base_url=up.url, timeout=HANGS, follow_redirects=True) as browser:
+        page = browser.get("/", params={"token": up.token})
+        assert page.status_code == 200
+        assert str(page.url) == f"{up.url}/"
+        yield browser
 
 
 def test_a_form_of_another_page_starts_nothing(up: Up) -> None:
@@ -69,22 +72,28 @@ def test_who_is_logged_in_starts_runs_from_the_ui_s_own_page(up: Up) -> None:
 
 
 def test_events_are_streamed_to_the_ui_s_own_page_alone(up: Up) -> None:
-    address = f"ws{up.url.removeprefix('http')}/graphql"
     with logged_in(up) as person:
         [cookie] = person.cookies.jar
     session = {"Cookie": f"{cookie.name}={cookie.value}"}
-    with connect(address, origin=up.url, additional_headers=session, proxy=None) as stream:
+    with streaming(up, up.url, session) as stream:
         stream.send(json.dumps({"type": "connection_init"}))
         assert json.loads(stream.recv(timeout=HANGS)) == {"type": "connection_ack"}
-    for origin, headers in (
-        ("http://127.0.0.1:9", session), ("null", session), (None, session), (up.url, {}),
-        (None, up.bearer),
-    ):  # fmt: skip
-        with (
-            pytest.raises(InvalidStatus, match="403"),
-            connect(address, origin=origin, additional_headers=headers, proxy=None),
-        ):
+    elsewhere = [("http://127.0.0.1:9", session), ("null", session), (None, session)]
+    for origin, headers in [*elsewhere, (up.url, {}), (None, up.bearer)]:
+        with pytest.raises(InvalidStatus, match="403"), streaming(up, origin, headers):
             pass
+
+
+def streaming(up: Up, origin: str | None, headers: dict[str, str]) -> ClientConnection:
+    """A WebSocket as the UI opens it, from a page and with headers."""
+    return connect(
+        f"ws{up.url.removeprefix('http')}/graphql",
+        origin=Origin(origin) if origin else None,
+        additional_headers=headers,
+        subprotocols=[Subprotocol("graphql-ws")],
+        proxy=None,
+        open_timeout=HANGS,
+    )
 
 
 def test_a_session_is_not_the_token_and_the_token_is_in_no_log_and_no_command(up: Up) -> None:

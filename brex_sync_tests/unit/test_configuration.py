@@ -175,6 +175,29 @@ def test_no_schedule_that_is_let_through_takes_the_code_location_down(schedule: 
     freshness.policy(settings.schedule)
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"BREX_SYNC_UI_AUTH": "off"}, "BREX_SYNC_UI_AUTH: Input should be 'token', 'proxy' or"),
+        ({"BREX_SYNC_UI_AUTH": "proxy"}, "BREX_SYNC_UI_AUTH=proxy needs BREX_SYNC_UI_AUTH_FROM"),
+        ({"BREX_SYNC_UI_AUTH_FROM": "10.0.0.1/8"}, "BREX_SYNC_UI_AUTH_FROM: 10.0.0.1/8: not an"),
+        ({"BREX_SYNC_UI_AUTH_FROM": "proxy"}, "BREX_SYNC_UI_AUTH_FROM: proxy: not an address"),
+        ({"BREX_SYNC_UI_AUTH_FROM": "::/0"}, "BREX_SYNC_UI_AUTH_FROM: ::/0: that is everybody"),
+        ({"BREX_SYNC_UI_AUTH_HEADER": "X User"}, "BREX_SYNC_UI_AUTH_HEADER: String should match"),
+        ({"BREX_SYNC_UI_HOSTS": "https://x.example"}, "BREX_SYNC_UI_HOSTS: https://x.example: not"),
+        ({"BREX_SYNC_UI_HOSTS": "x.example,*"}, r"BREX_SYNC_UI_HOSTS: \*: not a host"),
+    ],
+)
+def test_a_login_that_is_set_wrongly_is_told_in_one_line(
+    monkeypatch: Any, variables: dict[str, str], told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told) as error:
+        load_settings()
+    assert "\n" not in str(error.value)
+
+
 def test_a_key_alone_means_brex_itself_and_is_never_shown(monkeypatch: Any) -> None:
     monkeypatch.setenv("BREX_API_KEY", SECRET)
     (connection,) = load_connections(load_settings())

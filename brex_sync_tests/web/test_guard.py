@@ -70,6 +70,21 @@ def test_only_a_page_load_may_come_from_elsewhere(
     assert not toy.reached
 
 
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("told", [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")])
+def test_a_browser_that_tells_less_is_taken_at_its_word(inside: Any, site: str, told: Any) -> None:
+    toy, who = inside
+    assert toy.ask(headers=[("sec-fetch-site", site), told, *who]).status == 403
+    assert not toy.reached
+
+
+@pytest.mark.parametrize("path", ["/runs%0A", "/%00", "/a%0D%0Ab", "/%7F", "/%09"])
+def test_a_path_is_one_line(inside: Any, path: str) -> None:
+    toy, who = inside
+    assert toy.ask(target=path, headers=who).status == 400
+    assert not toy.reached
+
+
 def test_a_link_elsewhere_leads_to_the_page(inside: Any) -> None:
     toy, who = inside
     assert toy.ask(headers=[*PAGE, ("sec-fetch-site", "cross-site"), *who]).text == "in"
