@@ -8,6 +8,9 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from brex_sync.bounds import bounded
+from brex_sync.web.hosts import OneHost
+
 HOST = "127.0.0.1"
 GRACE = 1
 """Seconds that requests under way have to end, once the server is to stop, if not said."""
@@ -68,7 +71,8 @@ def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
 def _server(app: ASGIApp, grace: int = GRACE) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            app,
+            OneHost(app),
+            http=bounded(),
             log_level="warning",
             access_log=False,
             lifespan="auto",

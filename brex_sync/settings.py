@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as Unreadable
 
 from brex_sync import cron
-from brex_sync.brex.oauth import is_private
+from brex_sync.brex.addresses import is_private
 from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import suggestion

@@ -13,6 +13,7 @@ from tenacity import stop_after_attempt, stop_after_delay, stop_any, wait_random
 from tenacity.stop import stop_base
 
 from brex_sync.brex.allowed import refusal_anywhere
+from brex_sync.brex.cookies import no_cookies
 from brex_sync.brex.errors import (
     BrexError,
     CredentialRefused,
@@ -160,6 +161,7 @@ class BrexClient:
             transport=transport,
             timeout=self._patience.deadline,
             follow_redirects=False,
+            cookies=no_cookies(),
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
             headers={"Accept": "application/json", "User-Agent": "brex-sync"},
         )

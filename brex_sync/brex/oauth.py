@@ -21,6 +21,8 @@ from authlib.oauth2.rfc6749.errors import (
 from authlib.oauth2.rfc6749.parameters import parse_authorization_code_response, prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from brex_sync.brex.addresses import is_private
+from brex_sync.brex.cookies import no_cookies
 from brex_sync.brex.errors import BrexError
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,6 @@ LIFETIME = timedelta(hours=1)
 REFRESH_LIFETIME = timedelta(days=90)
 PATIENCE = 15.0
 """Seconds for each step of a request: connecting, sending, waiting for the answer."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"}
 
 
@@ -102,12 +103,6 @@ class Tokens:
     scopes: frozenset[str] | None
 
 
-def is_private(url: str) -> bool:
-    """Whether what is sent to the URL stays between us and its host: https, or this machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-
-
 class OAuth:
     """The grant of one application. Use as a context manager; `transport` replaces the network."""
 
@@ -118,6 +113,7 @@ class OAuth:
             transport=transport,
             timeout=PATIENCE,
             follow_redirects=False,
+            cookies=no_cookies(),
             headers={"Accept": "application/json", "User-Agent": "brex-sync"},
         )
 

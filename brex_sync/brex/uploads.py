@@ -6,8 +6,9 @@ The bearer token never goes there, so this is a client of its own.
 import httpx
 import tenacity
 
+from brex_sync.brex.addresses import is_private
+from brex_sync.brex.cookies import no_cookies
 from brex_sync.brex.errors import Refused, ServerFault, Transient, Unreachable
-from brex_sync.brex.oauth import is_private
 
 LARGEST = 50 * 1024 * 1024
 """Bytes a receipt may have (Brex's expenses reference)."""
@@ -31,7 +32,9 @@ async def put_file(
     """
     if not is_private(link):
         raise Refused("Brex answered with a link that is not https: the file was not sent")
-    async with httpx.AsyncClient(transport=transport, timeout=DEADLINE) as http:
+    async with httpx.AsyncClient(
+        transport=transport, timeout=DEADLINE, cookies=no_cookies()
+    ) as http:
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Transient),
             stop=tenacity.stop_after_attempt(4),

@@ -4,16 +4,26 @@ import hmac
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
-from brex_sync.brex.oauth import is_private
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.types import Receive, Scope, Send
+
+from brex_sync.brex.addresses import is_private
+from brex_sync.serving import PortTaken, bind, running_on
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>brex_sync</title>
 <body style="font-family: sans-serif; margin: 4em"><h1>{title}</h1><p>{text}</p>"""
 _DONE = ("Thank you", "brex_sync has Brex's answer. You can close this page.")
 _NOT_OURS = ("That is not for us", "This page answers another question than the one asked.")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class NoReceiver(Exception):
@@ -21,7 +31,7 @@ class NoReceiver(Exception):
 
 
 class Receiver:
-    """Waits for one redirect. Made by `listening`."""
+    """An app that waits for one redirect. Made by `listening`."""
 
     def __init__(self, path: str, state: str) -> None:
         self.path = path
@@ -42,11 +52,22 @@ class Receiver:
                 "use --no-browser and paste the address you are sent to"
             ) from None
 
-    def expects(self, target: str) -> bool:
-        """Whether a request counts: only with the right path and state."""
-        parts = urlsplit(target)
-        state = parse_qs(parts.query).get("state", [""])[0]
-        return parts.path == self.path and hmac.compare_digest(state, self.state)
+    def expects(self, path: str, query: str) -> bool:
+        """Whether a request counts: only with the right path and one right state."""
+        states = parse_qs(query).get("state", [])
+        same = [hmac.compare_digest(state.encode(), self.state.encode()) for state in states]
+        return path == self.path and same == [True]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, whose query holds the code: it is told to nobody."""
+        request = Request(scope)
+        query = scope["query_string"].decode("latin-1")
+        counts = request.method == "GET" and self.expects(request.url.path, query)
+        title, text = _DONE if counts else _NOT_OURS
+        page = _PAGE.format(title=title, text=text)
+        await HTMLResponse(page, 200 if counts else 400, _HEADERS)(scope, receive, send)
+        if counts:
+            self.came.put(f"{self.path}?{query}")
 
 
 @contextmanager
@@ -56,40 +77,16 @@ def listening(redirect_uri: str, state: str) -> Iterator[Receiver]:
     Raises:
         NoReceiver: the address is not on this machine, or its port is in use.
     """
-    parts = urlsplit(redirect_uri)
-    if parts.scheme != "http" or not is_private(redirect_uri):
+    if not is_private(redirect_uri) or not redirect_uri.startswith("http:"):
         raise NoReceiver(f"{redirect_uri} is not on this machine: use --no-browser")
-    receiver = Receiver(parts.path or "/", state)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            counts = receiver.expects(self.path)
-            title, text = _DONE if counts else _NOT_OURS
-            body = _PAGE.format(title=title, text=text).encode()
-            self.send_response(200 if counts else 400)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Referrer-Policy", "no-referrer")
-            self.end_headers()
-            self.wfile.write(body)
-            if counts:
-                receiver.came.put(self.path)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing: the request holds the code."""
-
+    parts = urlsplit(redirect_uri)
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", parts.port or 80), Handler)
-    except OSError as error:
+        listener = bind(parts.port or 80)
+    except PortTaken:
         raise NoReceiver(
-            f"cannot listen on {redirect_uri} ({error.strerror}): free the port, set "
-            "BREX_REDIRECT_URI to another that is registered with Brex, or use --no-browser"
+            f"cannot listen on {redirect_uri}: free the port, set BREX_REDIRECT_URI to another "
+            "that is registered with Brex, or use --no-browser"
         ) from None
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    receiver = Receiver(parts.path or "/", state)
+    with running_on(receiver, listener):
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from dotenv import dotenv_values
 
+from brex_sync.brex.addresses import is_private
 from brex_sync.brex.allowed import Rules
-from brex_sync.brex.oauth import Application, is_private
+from brex_sync.brex.oauth import Application
 from brex_sync.brex.rate_limit import REQUESTS
 from brex_sync.settings import (
     API_URLS,

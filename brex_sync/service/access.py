@@ -2,7 +2,6 @@
 
 import hmac
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -10,10 +9,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brex_sync.settings import Settings
 from brex_sync.tokens import kept_token
+from brex_sync.web.hosts import named_host
 
 FILE = "service-token"
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-"""Headers that say that the request came from elsewhere, through a proxy or a tunnel."""
+OF_PROGRAMS = frozenset(
+    {
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "authorization"),
+        *("baggage", "cache-control", "connection", "content-encoding", "content-length"),
+        *("content-type", "cookie", "date", "dnt", "expect", "host", "idempotency-key"),
+        *("if-modified-since", "if-none-match", "keep-alive", "origin", "pragma", "priority"),
+        *("referer", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sentry-trace", "te"),
+        *("traceparent", "tracestate", "transfer-encoding", "user-agent", "x-request-id"),
+    }
+)
+"""Headers that programs of this machine send. Each proxy and tunnel has others that say who asked
+through it, and no list of those is whole."""
 
 
 def local_token(settings: Settings) -> str:
@@ -41,22 +51,16 @@ class LocalOnly:
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
-        if not (_is_loopback(peer) and _is_loopback(_host(headers.get("host", "")))):
+        host = named_host(scope)
+        if host is None or not (_is_loopback(peer) and _is_loopback(host.name.strip("[]"))):
             return _no(403, "only programs of this machine may ask for this")
-        if any(name in headers for name in FORWARDED):
-            return _no(403, "this may not be reached through a proxy: forward /webhooks alone")
+        if others := sorted(set(headers.keys()) - OF_PROGRAMS):
+            return _no(403, f"{others[0]} is no header of a program here; forward /webhooks alone")
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         same = hmac.compare_digest(shown.strip().encode(), self._token.encode())
         if scheme.lower() != "bearer" or not same:
             return _no(401, f"show the token in {FILE} as Authorization: Bearer …")
         return None
-
-
-def _host(header: str) -> str:
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,7 +13,8 @@ import msgspec
 import sqlalchemy as sa
 from standardwebhooks import Webhook
 
-from brex_sync.brex.oauth import is_private
+from brex_sync.brex.addresses import is_private
+from brex_sync.brex.cookies import no_cookies
 from brex_sync.settings import Settings, SettingsError
 from brex_sync.sync.notices import notices
 from brex_sync.warehouse import outbox
@@ -65,7 +66,9 @@ async def deliver(engine: sa.Engine, settings: Settings, seconds: float) -> int:
         return 0
     signer = Webhook(settings.notify_secret.get_secret_value())
     end = asyncio.get_running_loop().time() + seconds
-    async with httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False) as http:
+    async with httpx.AsyncClient(
+        timeout=PATIENCE, follow_redirects=False, cookies=no_cookies()
+    ) as http:
         posts = [_post_all(engine, http, signer, url, end) for url in due]
         return sum(await asyncio.gather(*posts))
 

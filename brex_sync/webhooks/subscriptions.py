@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
+from brex_sync.brex.addresses import is_private
 from brex_sync.brex.client import BrexClient, Call, Meter
 from brex_sync.brex.errors import (
     CredentialRefused,
@@ -16,7 +17,6 @@ from brex_sync.brex.errors import (
     Refused,
     UnusableAnswer,
 )
-from brex_sync.brex.oauth import is_private
 from brex_sync.brex.paging import listing_of, walk
 from brex_sync.settings import SettingsError
 from brex_sync.streams import STREAMS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.responses import PlainTextResponse
 
-from brex_sync.service.access import FILE, FORWARDED, LocalOnly, local_token
+from brex_sync.service.access import FILE, OF_PROGRAMS, LocalOnly, local_token
 from brex_sync.settings import Settings
 
 TOKEN = "bst_right"
@@ -61,9 +61,41 @@ def test_a_name_that_a_stranger_points_here_is_refused(host: str) -> None:
     assert ask(GOOD, host=host).status_code == 403
 
 
-@pytest.mark.parametrize("header", FORWARDED)
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "Forwarded",
+            "Via",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Real-IP",
+        ),
+        *(
+            "CF-Connecting-IP",
+            "CF-Ray",
+            "CDN-Loop",
+            "True-Client-IP",
+            "X-Client-IP",
+            "X-Original-URL",
+        ),
+        *(
+            "X-Envoy-External-Address",
+            "Fly-Client-IP",
+            "Tailscale-User-Login",
+            "Ngrok-Auth-User-Id",
+        ),
+        *("X-HTTP-Method-Override", "Proxy-Authorization", "Upgrade", "X-Anything-New"),
+    ],
+)
 def test_what_came_through_a_tunnel_is_refused(header: str) -> None:
     assert ask({**GOOD, header: "203.0.113.5"}).status_code == 403
+
+
+@pytest.mark.parametrize("header", sorted(OF_PROGRAMS - {"host", "authorization"}))
+def test_what_programs_send_is_taken(header: str) -> None:
+    assert ask({**GOOD, header: "0"}).text == "in"
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))

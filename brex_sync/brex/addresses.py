@@ -1,0 +1,37 @@
+"""Addresses that secrets may be sent to, parsed: a pattern alone takes `https:evil.com` for one."""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_PLAIN = re.compile(r"[a-z]+://([^@\s\\/?#]*@)?[^@\s\\/?#]+([/?][!\"$-\[\]-~]*)?", re.ASCII)
+"""A scheme, at most one user, a host and what follows it: without a fragment, spaces, backslashes
+or what is not ASCII, which programs read differently."""
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+_NAME = re.compile(rf"(?!.*\d$){_LABEL}(\.{_LABEL})*", re.ASCII)
+"""A host name; what ends in a digit is an address, or no name."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_private(url: str) -> bool:
+    """Whether what is sent to the URL stays between us and its host: https, or this machine.
+
+    False for what names no host, and for what is no plain URL.
+    """
+    if not _PLAIN.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if port == 0 or not (_NAME.fullmatch(host) or _is_address(host)):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return not ip_address(host).is_unspecified
+    except ValueError:
+        return False
