@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from brex_sync.sensitive import scrubbed
+from brex_sync.texts import visible
 
 _DEAD = re.compile(
     r"(?=.*\b(?:token|credential|api key)s?\b)(?=.*\b(?:invalid|revoked|expired)\b)", re.DOTALL
@@ -173,8 +174,8 @@ def _kind(body: bytes) -> str | None:
 def _message(body: bytes) -> str:
     answer = _decoded(body)
     if answer is None:
-        return body[:_EXCERPT].decode("utf-8", "replace").strip()
-    return str(answer.get("message") or "") if isinstance(answer, dict) else ""
+        return visible(body[:_EXCERPT].decode("utf-8", "replace").strip())
+    return visible(str(answer.get("message") or "")) if isinstance(answer, dict) else ""
 
 
 def _decoded(body: bytes) -> object:

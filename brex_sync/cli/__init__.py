@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -20,7 +21,6 @@ from brex_sync.cli import (
     webhooks,
     workflows,
 )
-from brex_sync.cli.common import errors
 from brex_sync.connections.callback import NoReceiver
 from brex_sync.connections.connect import ConnectError
 from brex_sync.connections.vault import VaultError
@@ -29,6 +29,7 @@ from brex_sync.folders import FolderError
 from brex_sync.requests.filtering import FilterError
 from brex_sync.serving import PortTaken
 from brex_sync.settings import SettingsError
+from brex_sync.terminal import errors, show_crash
 from brex_sync.up import UpError
 from brex_sync.warehouse import faults
 from brex_sync.warehouse.leases import LeaseLost
@@ -77,6 +78,7 @@ def main() -> NoReturn:
         handlers=[RichHandler(console=errors, show_path=False, show_time=False)],
     )
     signal.signal(signal.SIGTERM, _terminate)
+    sys.excepthook = show_crash
     try:
         cli()
     except FORESEEN as error:

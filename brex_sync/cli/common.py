@@ -1,15 +1,11 @@
-"""What several commands share: options, and the terminal."""
+"""What several commands share: options, and how they read them."""
 
 from datetime import date
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from brex_sync.settings import SettingsError
-
-console = Console()
-errors = Console(stderr=True)
 
 ConnectionName = Annotated[
     str | None, typer.Option("--connection", help="Which connection; the first by default.")

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from brex_sync import app as brex
 from brex_sync.brex.oauth import Consent, Tokens
-from brex_sync.cli.common import console
 from brex_sync.connections import connect as connecting
 from brex_sync.connections.callback import listening
 from brex_sync.connections.connect import Connected, Left, wanted_scopes
@@ -28,6 +27,7 @@ from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
 from brex_sync.streams import Stream
 from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.terminal import console, say
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential
 from brex_sync.workflows import load
@@ -202,7 +202,7 @@ def _browsed(connection: Connection) -> connecting.Answer:
         redirect = connection.application.redirect_uri if connection.application else ""
         with listening(redirect, consent.state) as receiver:
             console.print("A browser opens at Brex; if none does, open this address:")
-            print(consent.url, flush=True)
+            say(consent.url)
             webbrowser.open(consent.url)
             return receiver.wait(MINUTES * 60)
 
@@ -212,7 +212,7 @@ def _browsed(connection: Connection) -> connecting.Answer:
 def _pasted(consent: Consent) -> str:
     """Prints the page's address and takes the address the person was sent back to."""
     console.print("Open this address in a browser, on any machine:")
-    print(consent.url, flush=True)
+    say(consent.url)
     console.print("You will be sent to an address that may show nothing. Paste it here:")
     return sys.stdin.readline().strip()
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from brex_sync.sync import reading
 from brex_sync.sync.report import Report, StreamReport
 from brex_sync.sync.standing import told
+from brex_sync.terminal import Terminal
 from brex_sync.warehouse.closes import Close
 from brex_sync.warehouse.runs import LastRun, StreamStatus
 
@@ -131,7 +132,8 @@ def print_closes(console: Console, connection: str, months: Iterable[Close]) -> 
 def _print_whole(console: Console, table: Table) -> None:
     """Prints a table no narrower than it must be to say everything."""
     width = max(WIDTH, console.width)
-    Console(file=console.file, width=width, force_terminal=console.is_terminal).print(table)
+    wide = Terminal(file=console.file, width=width, force_terminal=console.is_terminal)
+    wide.print(table)
 
 
 def _lines(console: Console) -> reading.Progress:

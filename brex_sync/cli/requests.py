@@ -13,12 +13,13 @@ from brex_sync.brex.allowed import READS
 from brex_sync.brex.client import BrexClient, Call, Meter, Reply
 from brex_sync.brex.errors import Transient
 from brex_sync.brex.strict_json import clean
-from brex_sync.cli.common import ConnectionName, errors
+from brex_sync.cli.common import ConnectionName
 from brex_sync.requests.calls import Params, call_of
 from brex_sync.requests.filtering import Filter
 from brex_sync.requests.listing import pages
 from brex_sync.requests.opening import opened
 from brex_sync.settings import SettingsError
+from brex_sync.terminal import agree, errors, say, say_json
 
 
 def register(cli: typer.Typer) -> None:
@@ -79,9 +80,10 @@ async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> Non
     try:
         text = msgspec.json.format(body, indent=2)
     except msgspec.DecodeError:
-        print(body.decode())
+        say(body.decode())
         return
-    _print(await _filtered(chosen, text))
+    for line in await _filtered(chosen, text):
+        say_json(line)
 
 
 async def _sent(client: BrexClient, call: Call) -> Reply:
@@ -106,7 +108,8 @@ async def _list(call: Call, chosen: Filter | None, connection: str | None) -> No
         async for page in walked:
             for item in page.items:
                 line = msgspec.json.format(item, indent=-1)
-                _print(await _filtered(chosen, line))
+                for one in await _filtered(chosen, line):
+                    say_json(one)
 
 
 async def _filtered(chosen: Filter | None, text: bytes) -> list[str]:
@@ -120,15 +123,10 @@ async def _filtered(chosen: Filter | None, text: bytes) -> list[str]:
         raise
 
 
-def _print(texts: list[str]) -> None:
-    for text in texts:
-        print(text)
-
-
 def _confirm(call: Call) -> None:
     if not sys.stdin.isatty():
         raise SettingsError(f"{call} may change something at Brex: say --yes to do it")
-    typer.confirm(f"{call} may change something at Brex. Do it?", abort=True, err=True)
+    agree(f"{call} may change something at Brex. Do it?")
 
 
 def _params(given: list[str]) -> Params:

@@ -4,9 +4,9 @@ from enum import StrEnum
 
 import typer
 
-from brex_sync.cli.common import console
 from brex_sync.databases import reset_password
 from brex_sync.settings import load_settings
+from brex_sync.terminal import console, say
 from brex_sync.warehouse.roles import statements
 
 commands = typer.Typer()
@@ -33,7 +33,7 @@ def roles(context: typer.Context) -> None:
     writer into BREX_SYNC_DATABASE_URL.
     """
     if context.invoked_subcommand is None:
-        print(statements())
+        say(statements())
 
 
 @commands.command("reset-password")

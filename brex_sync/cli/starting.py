@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from brex_sync import serving
-from brex_sync.cli.common import console, parse_day
+from brex_sync.cli.common import parse_day
 from brex_sync.databases import databases
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service import server as service
 from brex_sync.serving import bind, url_of
 from brex_sync.settings import load_settings
+from brex_sync.terminal import console, say
 from brex_sync.up import run_everything
 
 
@@ -84,5 +85,5 @@ def sandbox(
     day = parse_day(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)
-    print(url_of(listener), flush=True)
+    say(url_of(listener))
     serving.serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)

@@ -10,7 +10,7 @@ import typer
 
 from brex_sync import app as brex
 from brex_sync import cron, processes
-from brex_sync.cli.common import ConnectionName, console, errors, parse_day
+from brex_sync.cli.common import ConnectionName, parse_day
 from brex_sync.cli.connections import print_health
 from brex_sync.cli.printing import (
     print_differences,
@@ -30,6 +30,7 @@ from brex_sync.sync.asked import in_vain, partly_in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.sync.turns import Busy
+from brex_sync.terminal import console, errors
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.run_log import RunKind
 from brex_sync.warehouse.runs import status as stream_status

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from brex_sync import app as brex
 from brex_sync.brex.client import BrexClient
-from brex_sync.cli.common import ConnectionName, console
+from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, open_engine
 from brex_sync.settings import Settings, SettingsError, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.refetch import refetch
+from brex_sync.terminal import console
 from brex_sync.warehouse import inbox, outbox, unavailable, webhook_secrets
 from brex_sync.warehouse.tables import prepare
 from brex_sync.webhooks import subscriptions

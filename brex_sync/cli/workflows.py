@@ -16,11 +16,12 @@ from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
 from brex_sync import app as brex
-from brex_sync.cli.common import ConnectionName, console, errors
+from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, warehouse
 from brex_sync.settings import Settings, load_settings
+from brex_sync.terminal import agree, console, errors, say
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows import load
@@ -239,7 +240,7 @@ def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> Non
         planned = asyncio.run(go())
     for one in planned:
         body = "" if one.body is None else f" {json.dumps(one.body, ensure_ascii=False)}"
-        print(f"{one.step}: {one.method} {one.path}{body}")
+        say(f"{one.step}: {one.method} {one.path}{body}")
     console.print("Nothing was written.")
 
 
@@ -265,7 +266,7 @@ def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
         return asked
     if not sys.stdin.isatty():
         raise WorkflowError(f"{what} Say so with --yes; nothing was done")
-    typer.confirm(f"{what} Go on?", abort=True)
+    agree(f"{what} Go on?")
     return replace(asked, confirmed=True)
 
 

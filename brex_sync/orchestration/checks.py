@@ -7,6 +7,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Table
+from brex_sync.texts import markdown
 from brex_sync.warehouse import runs, statements
 from brex_sync.warehouse.runs import StreamStatus
 from brex_sync.warehouse.statements import Unexplained
@@ -119,11 +120,12 @@ def _counts(key: dg.AssetKey, status: StreamStatus, doubt: str | None) -> dg.Ass
 def _told(status: StreamStatus, doubt: str | None) -> str | None:
     """Why the check did not pass, or what there is to know besides."""
     if status.unavailable:
-        return f"Unavailable: {status.unavailable}"
+        return markdown(f"Unavailable: {status.unavailable}")
     waiting = status.withheld - status.doubted
     told = f"{waiting} rows are missing; a later run decides whether they are gone"
     refused = "\n".join(status.refused[:LISTS_SHOWN])
-    return doubt or status.doubt or refused or (told if waiting else None)
+    found = doubt or status.doubt or refused or (told if waiting else None)
+    return markdown(found) if found else None
 
 
 def _references(key: dg.AssetKey, unknown: dict[str, int]) -> dg.AssetCheckResult:
@@ -145,6 +147,6 @@ def _statements(key: dg.AssetKey, known: int, wrong: list[Unexplained]) -> dg.As
         asset_key=key,
         passed=not wrong,
         severity=WARN,
-        description=str(wrong[0]) if wrong else None,
+        description=markdown(str(wrong[0])) if wrong else None,
         metadata=metadata,
     )

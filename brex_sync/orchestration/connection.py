@@ -14,6 +14,7 @@ from brex_sync.connections.health import Health, Level, current, is_due
 from brex_sync.databases import open_engine
 from brex_sync.orchestration import faults
 from brex_sync.settings import Configuration, Settings
+from brex_sync.texts import markdown
 from brex_sync.warehouse import credentials as table
 
 CHECK = "nobody_needs_to_act"
@@ -173,6 +174,6 @@ def _check(connection: Connection, health: Health) -> dg.AssetCheckResult:
         asset_key=key_of(connection),
         passed=health.level is Level.WELL,
         severity=dg.AssetCheckSeverity.WARN if warning else dg.AssetCheckSeverity.ERROR,
-        description=health.told,
+        description=markdown(health.told),
         metadata={} if health.days_left is None else {"days_left": health.days_left},
     )

@@ -13,6 +13,7 @@ from brex_sync.orchestration.catalogue import Entry
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
+from brex_sync.texts import markdown
 from brex_sync.warehouse.declared import table_of
 from brex_sync.warehouse.runs import StreamStatus
 
@@ -81,7 +82,7 @@ def spend_picture(weeks: Iterable[tuple[date, str | None, Any]]) -> dg.MarkdownM
     for currency, rows in sorted(by_currency.items(), key=lambda c: -len(c[1])):
         top = max((abs(amount) for _, amount in rows), default=0) or 1
         lines = [f"{week}  {amount:>16,}  {_bar(amount, top)}" for week, amount in rows]
-        parts.append(f"**{currency}**\n\n```\n" + "\n".join(lines) + "\n```")
+        parts.append(f"**{markdown(currency)}**\n\n```\n" + "\n".join(lines) + "\n```")
     return dg.MetadataValue.md("\n\n".join(parts) or "No card transactions in these weeks.")
 
 
