@@ -130,7 +130,8 @@ INERT = [
     "![x](http://evil.example/p.png)", "[x](javascript:alert(1))", "<img src=http://evil.example>",
     "<script>alert(1)</script>", "http://evil.example", "https://evil.example/x",
     "www.evil.example", "a@evil.example", "**bold**", "_it_ __b__", "`code`", "~~gone~~", "# title",
-    "- item", "1. item", "1) item", "> quote", "| a | b |\n| - | - |", "a\n===", "a\n---", "&lt;", "\\*", "$x$", "***",
+    "- item", "1. item", "1) item", "> quote", "| a | b |\n| - | - |",
+    "a\n===", "a\n---", "&lt;", "\\*", "$x$", "***",
     "\x1b[31m", "+ item", "  * item", "[x]: http://evil.example",
 ]  # fmt: skip
 
