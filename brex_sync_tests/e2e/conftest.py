@@ -121,11 +121,12 @@ def await_ready(process: subprocess.Popen[str], home: Path) -> Up:
     return Up(process, home, url[1], service[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     home = tmp_path_factory.mktemp("up") / "home"
     process = start(home, "--port", str(free_port()))
     try:
         yield await_ready(process, home)
     finally:
-        stop(process)
+        if process.poll() is None:
+            stop(process)

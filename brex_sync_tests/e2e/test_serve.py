@@ -29,7 +29,9 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "ending", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.crash)]
+)
 def test_a_service_that_is_ended_leaves_nothing_running(tmp_path: Path, ending: int) -> None:
     home, port = tmp_path / "home", free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
