@@ -36,7 +36,9 @@ class Bounded(HttpToolsProtocol):
         self._body_timer: asyncio.TimerHandle | None = None
         self._await_head()
         if len(self.connections) > self.most:
-            next(iter(self.idle)).transport.abort()
+            longest = next(iter(self.idle))
+            longest._stop_waiting()
+            longest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""

@@ -1,5 +1,6 @@
 """A simulated Brex in this process, and a person's folder from which everything is started."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psycopg
 
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World
+from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
@@ -85,17 +87,43 @@ class Account:
             db.execute(f"UPDATE brex_sync.credentials SET {changes}")  # type: ignore[arg-type]
 
 
+def words_with(secrets: dict[str, str]) -> str:
+    """A text of somebody who does not know better."""
+    return (
+        f"card {secrets['card number']}, https://files.example/r.pdf?X-Amz-Signature="
+        f"{secrets['link']}, key {secrets['token in a text']}"
+    )
+
+
+def _plant(world: World, faults: Faults, secrets: dict[str, str]) -> None:
+    """Has Brex send secrets: in texts, in fields, and in the words of a refusal."""
+    told, transactions = words_with(secrets), world.collection("card_transactions")
+    transactions.edit(transactions.rows().ids[0], description=told)
+    vendors = world.collection("vendors")
+    bank = {"type": "ACH", "accountNumber": secrets["account number"]}
+    vendors.edit(vendors.rows().ids[0], company_name=told, payment_accounts=[{"details": bank}])
+    refusal = {"type": "FORBIDDEN", "message": f"Missing required scope travel.trips: {told}"}
+    body = json.dumps(refusal)
+    faults.add(Fault(Kind.STATUS, path="/v1/trips", times=None, status=403, body=body))
+
+
 @contextmanager
-def account(folder: Path, **world: Any) -> Iterator[Account]:
-    """Opens one, with secrets in `.env` that are found nowhere else in the world."""
+def account(folder: Path, **size: Any) -> Iterator[Account]:
+    """Opens one, with secrets in `.env` and in Brex's answers that are found nowhere else."""
     secrets = {
         "client secret": "cs_sentinel_5f1d0c2b",
         "alert address": "hook_sentinel_93ab77e1",
         "API key": "bxt_sentinel_c04d22f9",
+        "card number": "4242424242424242",
+        "account number": "000998877665544",
+        "link": "sig_sentinel_7d1e55aa",
+        "token in a text": "bxt_sentinel_in_a_text",
     }
     faults = Faults()
     authority = Authority(secrets["client secret"], faults)
-    app = create_brex(trimmed(World(**world)), authority, faults=faults, rate_limit=None)
+    world = trimmed(World(**size))
+    _plant(world, faults, secrets)
+    app = create_brex(world, authority, faults=faults, rate_limit=None)
     alerts: list[bytes] = []
 
     class Target(BaseHTTPRequestHandler):

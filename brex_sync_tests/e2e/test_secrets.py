@@ -13,7 +13,7 @@ import pytest
 from brex_sync.sandbox.app import Access
 from brex_sync_tests.connections.conftest import consent
 from brex_sync_tests.connections.test_commands import question
-from brex_sync_tests.e2e.account import Account, account
+from brex_sync_tests.e2e.account import Account, account, words_with
 from brex_sync_tests.e2e.conftest import Up, await_ready, stop
 from brex_sync_tests.e2e.test_up import LAUNCH, first_run
 from brex_sync_tests.waiting import HANGS
@@ -53,12 +53,30 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Up
             assert up.await_run(launch(up, "brex_sync", "users")) == "FAILURE"
             assert up.await_run(launch(up, "by_key_sync", "users")) == "FAILURE"
             up.await_run(launch(up, "brex_keepalive", "connection"))
+            knock(mine, up)
             for command in ("connections", "status", "sync"):
                 code, _ = mine.run(command)
                 assert code == 1
             yield mine, up
         finally:
             mine.printed.append(stop(process))
+
+
+def knock(mine: Account, up: Up) -> None:
+    """Sends secrets to every door of the service and the UI, as somebody does by mistake."""
+    told = words_with(mine.secrets)
+    token = (mine.home / "service-token").read_text().strip()
+    bearer = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=up.service, timeout=HANGS) as service:
+        assert service.post("/webhooks/brex", content=told).is_client_error
+        asked = service.get("/proxy/by_key/v2/users", params={"note": told}, headers=bearer)
+        assert asked.status_code >= 400
+        asking = {"inputs": {"user_id": told}, "connection": "by_key"}
+        assert service.post("/workflows/lock-card", json=asking, headers=bearer).is_client_error
+        assert service.get(f"/{told}", headers={"Authorization": told}).is_client_error
+    assert httpx.get(f"{up.url}/login", params={"token": told}, timeout=HANGS).status_code < 500
+    query = "query($x: String!){runOrError(runId: $x){__typename}}"
+    up.graphql(query, x=told)
 
 
 def launch(up: Up, job: str, asset: str) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 
-from brex_sync import up
+from brex_sync import parts, up
 from brex_sync.databases import databases, reset_password
 from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError, Server
 from brex_sync.embedded.credentials import OWNER, Credentials, read_passfile, write_passfile
@@ -163,7 +163,7 @@ def test_dagsters_role_owns_its_database_and_nothing_else(
 
 def test_the_service_is_not_given_dagsters_database(ready: Settings) -> None:
     assert ready.dagster_url
-    given = up._without_dagsters(up._environment(ready))
+    given = parts.without_dagsters(parts.environment(ready))
     assert not [name for name in given if name.startswith("DAGSTER_")]
     secret = read_passfile(ready.home / f"pgpass-{roles.STORAGE}")
     assert secret

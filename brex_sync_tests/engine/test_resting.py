@@ -67,6 +67,7 @@ def test_what_a_list_rests_after_are_moments_of_its_row() -> None:
             assert {kinds.get(name) for name in stream.per.rest.after} <= {"timestamptz"}
 
 
+@pytest.mark.whole
 def test_a_run_reads_the_lists_of_rows_that_changed_and_of_trips_that_go_on(company: Any) -> None:
     trips = company.world.collection("trips").items()
     over = {t["id"] for t in trips if ended_long_ago(t, company.now())}
@@ -85,6 +86,7 @@ def test_a_run_reads_the_lists_of_rows_that_changed_and_of_trips_that_go_on(comp
     assert_equal(company, "trips", "bookings")
 
 
+@pytest.mark.whole
 def test_what_no_row_tells_of_is_there_after_a_day(company: Any) -> None:
     company.sync(*STREAMS_THAT_REST)
     trips = company.world.collection("trips").items()

@@ -43,8 +43,9 @@ def origin(location: str) -> RemoteJobOrigin:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as opened:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster with its storage in files: one in memory locks a table that two threads write."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as opened:
         yield opened
 
 

@@ -17,7 +17,6 @@ from brex_sync.brex.allowed import Rules
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service import proxy as proxy_module
-from brex_sync.service.access import FORWARDED
 from brex_sync.serving import running
 from brex_sync.warehouse.request_loans import RequestLedger
 from brex_sync_tests.proxy import conftest as hostile
@@ -199,7 +198,8 @@ def test_an_unknown_connection_is_none(door: Door) -> None:
         {"Authorization": f"Bearer {LOCAL_TOKEN}x"},
         {"Host": "evil.example"},
         {"Host": "127.0.0.1.evil.example:80"},
-        *({name: "203.0.113.7"} for name in FORWARDED),
+        {"X-Forwarded-For": "203.0.113.7"},
+        {"CF-Connecting-IP": "203.0.113.7"},
     ],
 )
 def test_who_is_not_a_program_here_with_the_token_gets_nothing(

@@ -17,6 +17,8 @@ from brex_sync.warehouse.tables import TableMismatch, prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
 
+pytestmark = pytest.mark.whole
+
 Declare = Callable[[Stream], None]
 
 
