@@ -75,7 +75,7 @@ def knock(mine: Account, up: Up) -> None:
         assert service.post("/workflows/lock-card", json=asking, headers=bearer).is_client_error
         assert service.get(f"/{told}", headers={"Authorization": told}).is_client_error
     assert httpx.get(f"{up.url}/login", params={"token": told}, timeout=HANGS).status_code < 500
-    query = "query($x: String!){runOrError(runId: $x){__typename}}"
+    query = "query($x: ID!){runOrError(runId: $x){__typename}}"
     up.graphql(query, x=told)
 
 

@@ -12,10 +12,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from brex_sync.connections.declared import Connection
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.service import worker
+from brex_sync.service import workflows as service
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import Reception
@@ -277,3 +279,12 @@ def test_nothing_that_a_program_sends_breaks_the_service(
 
     assert all(400 <= status < 500 for status in asyncio.run(go()))
     assert not desk.rig.requests
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_leaves_no_traceback() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(service.Refusal, match="did not come to its end"):
+        asyncio.run(service._read(request))
