@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
@@ -213,10 +213,13 @@ def _answering(handler: Any) -> Any:
 
 async def _read(request: Request) -> Asking:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise Refusal(413, f"a request may have {LARGEST >> 20} MB")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST:
+                raise Refusal(413, f"a request may have {LARGEST >> 20} MB")
+    except ClientDisconnect:
+        raise Refusal(400, "the body did not come to its end") from None
     try:
         return Asking.model_validate(json.loads(bytes(body)))
     except ValidationError as error:
