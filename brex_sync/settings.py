@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as Unreadable
 
 from brex_sync import cron
-from brex_sync.brex.addresses import is_private
+from brex_sync.brex.addresses import is_mail_server, is_private
 from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import suggestion
@@ -176,6 +176,20 @@ class Settings(BaseSettings):
     def _is_private_url(cls, url: str | None) -> str | None:
         if url is not None and not is_private(url):
             raise ValueError("not https and not of this machine, so no credential goes there")
+        return url
+
+    @field_validator("alert_url")
+    @classmethod
+    def _is_private_target(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_private(url.get_secret_value()):
+            raise ValueError("not https and not of this machine, so no alert goes there")
+        return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_mail_server(url.get_secret_value()):
+            raise ValueError("expected smtps://user:password@host:465, or smtp://host:587")
         return url
 
     @field_validator("overlap_days")

@@ -18,16 +18,32 @@ def is_private(url: str) -> bool:
 
     False for what names no host, and for what is no plain URL.
     """
+    scheme, host = _parsed(url)
+    return scheme == "https" or (scheme == "http" and host in _LOOPBACK)
+
+
+def is_mail_server(url: str) -> bool:
+    """Whether the URL names a mail server, as `smtps://user:password@host:465` or `smtp://…`."""
+    return _parsed(url)[0] in ("smtp", "smtps")
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in _LOOPBACK
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """The scheme and the host of a plain URL; empty for any other."""
     if not _PLAIN.fullmatch(url):
-        return False
+        return "", ""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return False
+        return "", ""
     if port == 0 or not (_NAME.fullmatch(host) or _is_address(host)):
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+        return "", ""
+    return parts.scheme, host
 
 
 def _is_address(host: str) -> bool:

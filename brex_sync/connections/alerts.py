@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import sqlalchemy as sa
 
+from brex_sync.brex.addresses import is_here
 from brex_sync.connections.health import Health, Level
 from brex_sync.settings import Settings
 from brex_sync.warehouse import credentials as table
@@ -59,10 +60,14 @@ def _post(url: str, text: str) -> None:
 
 
 def _mail(url: str, recipient: str, text: str) -> None:
-    """Sends by `smtps://user:password@host:465`, or `smtp://…:587` with STARTTLS if offered."""
+    """Sends by `smtps://user:password@host:465`, or `smtp://…:587` with STARTTLS if offered.
+
+    A password goes to no other machine in the clear.
+    """
     parts = urlsplit(url)
     message = EmailMessage()
-    message["Subject"], message["To"] = text.partition(". ")[0][:120], recipient
+    message["Subject"] = " ".join(text.partition(". ")[0].split())[:120]
+    message["To"] = recipient
     message["From"] = unquote(parts.username or "") if "@" in (parts.username or "") else recipient
     message.set_content(text)
     trusted = ssl.create_default_context()
@@ -75,6 +80,8 @@ def _mail(url: str, recipient: str, text: str) -> None:
         server.ehlo()
         if server.has_extn("starttls"):
             server.starttls(context=trusted)
+        elif parts.username and parts.scheme == "smtp" and not is_here(host):
+            raise smtplib.SMTPException("it takes no encryption, so no password goes there")
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)

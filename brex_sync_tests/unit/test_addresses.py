@@ -2,8 +2,10 @@
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
-from brex_sync.brex.addresses import is_private
+from brex_sync.brex.addresses import is_mail_server, is_private
+from brex_sync.settings import Settings
 
 PRIVATE = [
     "https://api.brex.com",
@@ -43,3 +45,34 @@ def test_a_plain_address_is_taken_as_the_client_takes_it(url: str) -> None:
 @pytest.mark.parametrize("url", OTHERS)
 def test_what_is_no_plain_address_is_not(url: str) -> None:
     assert not is_private(url)
+
+
+MAIL = [
+    "smtps://user%40a.b:p%3Aw@mail.example.com:465",
+    "smtp://127.0.0.1:25",
+    "smtp://mail.example",
+]
+NO_MAIL = [
+    "", "smtp:", "smtp://", "smtp:mail.example", "smtp://127.0.0.1:x", "smtp://127.0.0.1:99999",
+    "smtp://[::1", "https://mail.example", "smtp://a b", "smtp://mail.example\n", "mail.example:25",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", MAIL)
+def test_a_mail_server_is_taken(url: str) -> None:
+    assert is_mail_server(url)
+    Settings(smtp_url=url, alert_email="a@b.example")
+
+
+@pytest.mark.parametrize("url", NO_MAIL)
+def test_what_is_none_is_told_without_its_value(url: str) -> None:
+    assert not is_mail_server(url)
+    if url:
+        with pytest.raises(ValidationError, match="expected smtps://user:password@host:465"):
+            Settings(smtp_url=url, alert_email="a@b.example")
+
+
+@pytest.mark.parametrize("url", [url for url in OTHERS if url])
+def test_no_alert_goes_anywhere_else(url: str) -> None:
+    with pytest.raises(ValidationError, match="so no alert goes there"):
+        Settings(alert_url=url)
