@@ -52,6 +52,8 @@ def databases(
 def reset_password(settings: Settings, role: str) -> Server:
     """Gives a role of the embedded server a new password; the server as that role reaches it.
 
+    Whoever had the last one is put out (`roles.renew_password`).
+
     Raises:
         SettingsError: the warehouse is in a Postgres of the user's own.
         EmbeddedPostgresError: the server cannot be started.
@@ -64,7 +66,7 @@ def reset_password(settings: Settings, role: str) -> Server:
     with _embedded(settings) as server, exclusive(settings.home / "roles.lock"):
         url = server.url("brex")
         roles.set_up(url)
-        return renewed(server, role, lambda password: roles.set_password(url, role, password))
+        return renewed(server, role, lambda password: roles.renew_password(url, role, password))
 
 
 def _embedded(settings: Settings) -> EmbeddedPostgres:

@@ -41,14 +41,38 @@ def prepare(server: Server) -> Server:
                 if name not in present:
                     db.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
                 db.execute(_PATH.format(_NAME, Identifier(name), SQL(path)))
-            old = db.info.server_version < 150_000
-        if old:
-            with administer(server.url("brex")) as db:
+            _close_doors(db)
+        with administer(server.url("brex")) as db:
+            if db.info.server_version < 150_000:
                 db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+            if db.execute(_ANYBODY_MAKES_LARGE_OBJECTS).fetchone() == (True,):
+                db.execute(_NOBODY_MAKES_LARGE_OBJECTS)
     return server
 
 
+def _close_doors(db: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Leaves the databases to the roles that were let into them. Who owns one cannot close or drop
+    it from within.
+
+    Changes only what isn't so yet, so that nobody's open transaction stands in a later start's way.
+    """
+    for (name,) in db.execute(_OPEN_TO_ANYBODY).fetchall():
+        db.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(Identifier(str(name))))
+
+
 _NAME = Identifier(OWNER)
+_OPEN_TO_ANYBODY = """
+    SELECT datname FROM pg_database WHERE datname IN ('brex', 'postgres', 'template1')
+        AND has_database_privilege('public', oid, 'CONNECT')
+"""
+_ANYBODY_MAKES_LARGE_OBJECTS = """
+    SELECT has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
+"""
+_NOBODY_MAKES_LARGE_OBJECTS = """
+    REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea)
+    FROM PUBLIC
+"""
+"""Who may do nothing but read could fill the disk with them, for good."""
 _PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}")
 
 

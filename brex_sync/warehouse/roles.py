@@ -42,6 +42,19 @@ ROUNDS = 4096
 connection per query, and half of its daemon's time went into them; so its role has one round. Its
 password is random and long, and rounds protect what can be guessed."""
 _OWNS = "SELECT pg_get_userbyid(datdba) = %s FROM pg_database WHERE datname = current_database()"
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s
+"""
+_RESETS = """
+    SELECT format('ALTER ROLE %%I', %(role)s::text)
+        || CASE WHEN d.oid IS NULL THEN '' ELSE format(' IN DATABASE %%I', d.datname) END
+        || ' RESET ALL'
+    FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = %(role)s)
+    UNION ALL
+    SELECT format('ALTER DATABASE %%I RESET ALL', datname) FROM pg_database
+    WHERE pg_get_userbyid(datdba) = %(role)s
+"""
 OPEN_TABLES = (
     runs,
     run_streams,
@@ -95,6 +108,22 @@ def set_password(url: str, role: str, password: str) -> None:
     """Gives a role a password, whatever it had. `url` is an administrator's."""
     with administer(url) as db:
         _set_password(db, role, password)
+
+
+def renew_password(url: str, role: str, password: str) -> None:
+    """Gives a role another password, and takes from whoever had the last what they hold by it: the
+    role's sessions end, and its settings, and those of its databases, are the server's again.
+
+    `url` is a superuser's.
+    """
+    with administer(url) as db:
+        # Their open transactions would hold the role's row.
+        db.execute(_END_SESSIONS, [role])
+        with db.transaction():
+            _set_password(db, role, password)
+            for (statement,) in db.execute(_RESETS, {"role": role}).fetchall():
+                db.execute(str(statement).encode())
+        db.execute(_END_SESSIONS, [role])
 
 
 def own_storage(url: str) -> None:

@@ -61,6 +61,18 @@ class UnfitDatabase(sa.exc.SQLAlchemyError):
     """The database cannot be the warehouse; the message says why, and what to do."""
 
 
+_ADMINISTRATORS = (
+    "search_path=pg_catalog,pg_temp",
+    "lock_timeout=30s",
+    "role=none",
+    "local_preload_libraries=",
+    "statement_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    "default_transaction_read_only=off",
+)
+"""What the owner of a database, who may be a lesser role, could set otherwise for every session."""
+
+
 def parameters(url: sa.URL) -> dict[str, Any]:
     """What psycopg is given beside the URL. Parameters of the URL's own stand, but for the
     encoding."""
@@ -84,8 +96,8 @@ def forget_environment() -> None:
 def administer(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     """A session of an administrator's, straight to a server, in which every statement commits.
 
-    It looks for names in `pg_catalog` alone from its first moment on, and waits for nobody's lock
-    longer than half a minute.
+    It looks for names in `pg_catalog` alone from its first moment on, waits for nobody's lock
+    longer than half a minute, and heeds nothing that `ALTER DATABASE … SET` could break it with.
 
     Raises:
         psycopg.Error: there is none to be had.
@@ -97,7 +109,7 @@ def administer(url: str) -> psycopg.Connection[tuple[Any, ...]]:
         client_encoding="utf8",
         application_name="brex_sync",
         connect_timeout=30,
-        options="-c search_path=pg_catalog,pg_temp -c lock_timeout=30s",
+        options=" ".join(f"-c {setting}" for setting in _ADMINISTRATORS),
     )
 
 
