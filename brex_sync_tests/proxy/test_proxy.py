@@ -19,6 +19,7 @@ from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service import proxy as proxy_module
 from brex_sync.serving import running
 from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.web.headers import PROTECTING
 from brex_sync_tests.proxy import conftest as hostile
 from brex_sync_tests.proxy.conftest import BREX_TOKEN, LOCAL_TOKEN, Door, Hostile
 from brex_sync_tests.waiting import wait_until
@@ -139,7 +140,7 @@ def test_headers_that_mean_something_elsewhere_do_not_come_back(door: Door) -> N
     assert (answer.status_code, answer.content) == (200, b"\xff\xfe")
     assert set(answer.headers) == {
         "content-type", "content-length", "date", "cache-control", "x-content-type-options",
-        "retry-after",
+        "retry-after", "content-security-policy", *map(str.lower, PROTECTING),
     }  # fmt: skip
     assert answer.headers["retry-after"] == "120"
     assert answer.headers["content-type"] == "application/octet-stream"

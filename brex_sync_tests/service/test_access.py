@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.responses import PlainTextResponse
 
-from brex_sync.service.access import FILE, OF_PROGRAMS, LocalOnly, local_token
+from brex_sync.service.access import FILE, LocalOnly, local_token
 from brex_sync.settings import Settings
 
 TOKEN = "bst_right"
@@ -64,36 +64,18 @@ def test_a_name_that_a_stranger_points_here_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        *(
-            "Forwarded",
-            "Via",
-            "X-Forwarded-For",
-            "X-Forwarded-Host",
-            "X-Forwarded-Proto",
-            "X-Real-IP",
-        ),
-        *(
-            "CF-Connecting-IP",
-            "CF-Ray",
-            "CDN-Loop",
-            "True-Client-IP",
-            "X-Client-IP",
-            "X-Original-URL",
-        ),
-        *(
-            "X-Envoy-External-Address",
-            "Fly-Client-IP",
-            "Tailscale-User-Login",
-            "Ngrok-Auth-User-Id",
-        ),
-        *("X-HTTP-Method-Override", "Proxy-Authorization", "Upgrade", "X-Anything-New"),
+        *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
+        *("X-Real-IP", "CF-Connecting-IP", "CF-Ray", "CF-Visitor", "CDN-Loop", "True-Client-IP"),
+        *("X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "Fly-Client-IP", "Client-IP"),
+        *("X-Envoy-External-Address", "Tailscale-User-Login", "Ngrok-Auth-User-Id", "X-ARR-LOG-ID"),
+        *("X-Original-Host", "X-AppEngine-User-IP", "X-Amzn-Trace-Id", "Cf-Access-Jwt-Assertion"),
     ],
 )
 def test_what_came_through_a_tunnel_is_refused(header: str) -> None:
     assert ask({**GOOD, header: "203.0.113.5"}).status_code == 403
 
 
-@pytest.mark.parametrize("header", sorted(OF_PROGRAMS - {"host", "authorization"}))
+@pytest.mark.parametrize("header", ["Accept", "Cookie", "Traceparent", "X-Request-ID", "Prefer"])
 def test_what_programs_send_is_taken(header: str) -> None:
     assert ask({**GOOD, header: "0"}).text == "in"
 
