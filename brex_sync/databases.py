@@ -52,7 +52,7 @@ def databases(
 def reset_password(settings: Settings, role: str) -> Server:
     """Gives a role of the embedded server a new password; the server as that role reaches it.
 
-    Whoever had the last one is put out (`roles.renew_password`).
+    Sessions opened with the old password are ended (`roles.renew_password`).
 
     Raises:
         SettingsError: the warehouse is in a Postgres of the user's own.

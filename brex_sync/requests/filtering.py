@@ -65,7 +65,7 @@ class Filter:
         return made.decode().split("\n")
 
     def close(self) -> None:
-        """Ends the process, and so whoever waits for its results."""
+        """Ends the process; a call that waits for its results raises FilterError."""
         self._process.kill()
         self._process.wait()
 

@@ -17,7 +17,7 @@ OK, FAILED = b"+", b"-"
 MEMORY = 1 << 30
 """Bytes of address space."""
 CPU_SECONDS = 20
-"""For one text. Whoever started the process has ended it before; this is for when he is gone."""
+"""For one text. The parent ends the process earlier; this limit is for when the parent is gone."""
 
 
 def main() -> None:
