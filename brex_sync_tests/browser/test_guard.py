@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import Up
-from brex_sync_tests.e2e.test_guard import MUTATION, runs
+from brex_sync_tests.e2e.test_up import MUTATION, runs
 
 pytestmark = pytest.mark.browser
 ATTACKS = """
