@@ -36,6 +36,7 @@ def databases(
     with _embedded(settings) as server:
         with exclusive(settings.home / "roles.lock"):
             roles.set_up(server.url("brex"))
+            roles.limit_reader(server.url("brex"))
             roles.own_storage(server.url("dagster"))
             writer, storage, reader = (
                 _login(server, role) for role in (roles.WRITER, roles.STORAGE, roles.READER)

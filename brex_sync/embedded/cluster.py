@@ -19,6 +19,7 @@ listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
 max_connections = 100
+max_locks_per_transaction = 512
 shared_buffers = 128MB
 fsync = on
 max_wal_size = 1GB

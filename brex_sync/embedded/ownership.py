@@ -42,11 +42,9 @@ def prepare(server: Server) -> Server:
                     db.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
                 db.execute(_PATH.format(_NAME, Identifier(name), SQL(path)))
             _close_doors(db)
-        with administer(server.url("brex")) as db:
-            if db.info.server_version < 150_000:
-                db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-            if db.execute(_ANYBODY_MAKES_LARGE_OBJECTS).fetchone() == (True,):
-                db.execute(_NOBODY_MAKES_LARGE_OBJECTS)
+        for name in DATABASES:
+            with administer(server.url(name)) as db:
+                _withhold(db)
     return server
 
 
@@ -60,19 +58,36 @@ def _close_doors(db: psycopg.Connection[tuple[object, ...]]) -> None:
         db.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(Identifier(str(name))))
 
 
+def _withhold(db: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Takes from PUBLIC, in one database, what a role that may only read could harm the server by:
+    Postgres grants it by default. Changes only what isn't so yet.
+    """
+    if db.info.server_version < 150_000:
+        db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    for (function,) in db.execute(_HARMFUL).fetchall():
+        db.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC".encode())
+    if db.execute(_MAKES_TEMPORARY).fetchone() == (True,):
+        database = Identifier(db.info.dbname)
+        db.execute(SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
+
+
 _NAME = Identifier(OWNER)
 _OPEN_TO_ANYBODY = """
     SELECT datname FROM pg_database WHERE datname IN ('brex', 'postgres', 'template1')
         AND has_database_privilege('public', oid, 'CONNECT')
 """
-_ANYBODY_MAKES_LARGE_OBJECTS = """
-    SELECT has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
+_HARMFUL = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace
+        AND (
+            proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
+            OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_put', 'lowrite')
+        )
+        AND has_function_privilege('public', oid, 'EXECUTE')
 """
-_NOBODY_MAKES_LARGE_OBJECTS = """
-    REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea)
-    FROM PUBLIC
-"""
-"""Who may do nothing but read could fill the disk with them, for good."""
+"""Large objects fill the disk for good. Advisory locks fill the table of locks that all sessions
+share; nobody can log in then."""
+_MAKES_TEMPORARY = "SELECT has_database_privilege('public', current_database(), 'TEMPORARY')"
 _PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}")
 
 

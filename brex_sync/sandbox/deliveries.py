@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from brex_sync.brex.cookies import no_cookies
 from brex_sync.sandbox.collection import Item
 from brex_sync.sandbox.events import Attempt, Event, Fate, is_loopback
 from brex_sync.sandbox.world import World
@@ -52,7 +53,9 @@ class Deliveries:
         self._events.wake = wake
         limits = httpx.Limits(max_connections=AT_ONCE)
         timeout = httpx.Timeout(PATIENCE, pool=None)
-        async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            limits=limits, timeout=timeout, trust_env=False, cookies=no_cookies()
+        ) as client:
             self._start(self._run(client))
             try:
                 yield

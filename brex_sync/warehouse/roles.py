@@ -55,6 +55,14 @@ _RESETS = """
     SELECT format('ALTER DATABASE %%I RESET ALL', datname) FROM pg_database
     WHERE pg_get_userbyid(datdba) = %(role)s
 """
+_UNLIMITED = """
+    SELECT EXISTS (
+        SELECT FROM pg_roles r WHERE rolname = %s AND NOT EXISTS (
+            SELECT FROM pg_db_role_setting s
+            WHERE s.setrole = r.oid AND array_to_string(s.setconfig, ' ') ~ 'temp_file_limit='
+        )
+    )
+"""
 OPEN_TABLES = (
     runs,
     run_streams,
@@ -91,6 +99,16 @@ def set_up(url: str) -> None:
             db.execute(statements())
 
 
+def limit_reader(url: str) -> None:
+    """Limits what a session of the reader sorts on disk to 1 GB; a limit that is set stays.
+
+    `url` is a superuser's: nobody else may set it, nor lift it.
+    """
+    with administer(url) as db:
+        if db.execute(_UNLIMITED, [READER]).fetchone() == (True,):
+            db.execute(f"ALTER ROLE {READER} SET temp_file_limit = '1GB'".encode())
+
+
 def lets_in(url: str, role: str, password: str) -> bool:
     """Whether a role has a password; it is given this one where it has none.
 
@@ -124,6 +142,7 @@ def renew_password(url: str, role: str, password: str) -> None:
             for (statement,) in db.execute(_RESETS, {"role": role}).fetchall():
                 db.execute(str(statement).encode())
         db.execute(_END_SESSIONS, [role])
+    limit_reader(url)
 
 
 def own_storage(url: str) -> None:

@@ -15,7 +15,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 STANDARD = {"http": 80, "https": 443}
 """The ports that an address need not name."""
 _HOST = re.compile(
-    r"(?P<name>[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?",
+    r"(?P<name>{label}(\.{label})*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{{1,5}}))?".format(
+        label="[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+    ),
     re.ASCII | re.IGNORECASE,
 )
 

@@ -74,13 +74,13 @@ class Login:
             return PlainTextResponse("sent by no page of ours\n", 403)
         typed = await _form(request)
         target = _local(typed.get("next", "/"))
-        return self._taken(typed.get(PARAMETER, "").strip(), target)
+        return self._taken(request, typed.get(PARAMETER, "").strip(), target)
 
     def _exchange(self, request: Request) -> Response:
         """A session for the token in the address, which is left behind."""
-        return self._taken(request.query_params[PARAMETER], _target(request))
+        return self._taken(request, request.query_params[PARAMETER], _target(request))
 
-    def _taken(self, shown: str, target: str) -> Response:
+    def _taken(self, request: Request, shown: str, target: str) -> Response:
         now = time.monotonic()
         if len(self._wrong) == WRONG and now - self._wrong[0] < WITHIN:
             return pages.login(target, "Too many wrong tokens: wait a minute.", status=429)
@@ -94,6 +94,7 @@ class Login:
             max_age=LASTS,
             httponly=True,
             samesite="strict",
+            secure=_is_encrypted(request),
         )
         return answer
 
@@ -127,6 +128,13 @@ async def _form(request: Request) -> dict[str, str]:
         return {}
     fields = parse_qs(body.decode("latin-1"))
     return {name: values[0] for name, values in fields.items()}
+
+
+def _is_encrypted(request: Request) -> bool:
+    """Whether the browser came by https, to a reverse proxy that ends TLS. Who lies about it keeps
+    their own browser from sending the cookie."""
+    origin = request.headers.get("origin", "")
+    return "https" in (origin.partition("://")[0], request.headers.get("x-forwarded-proto"))
 
 
 def _target(request: Request) -> str:

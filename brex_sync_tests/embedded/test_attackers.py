@@ -170,13 +170,6 @@ def test_the_service_is_not_given_dagsters_database(ready: Settings) -> None:
     assert "BREX_SYNC_DATABASE_URL" in given
 
 
-HELD = (
-    "SELECT pg_advisory_lock(hashtextextended('brex_sync.roles', 0))",
-    "SELECT pg_advisory_lock(hashtextextended('brex_sync.ddl', 0))",
-    "SELECT pg_advisory_lock(hashtextextended('brex_sync.alert.brex', 0))",
-)
-
-
 def every_connection(stack: ExitStack, url: str) -> None:
     for _ in range(99):
         stack.enter_context(psycopg.connect(url))
@@ -187,8 +180,6 @@ def test_the_reader_stands_in_nobodys_way(settings: Settings, ready: Settings) -
     with ExitStack() as stack:
         url = url_of(settings, roles.READER)
         db = stack.enter_context(psycopg.connect(url))
-        for statement in HELD:
-            db.execute(statement)  # type: ignore[arg-type]
         for name in (*STREAMS, *VIEWS):
             db.execute(f'SELECT FROM brex."{name}" LIMIT 1')  # type: ignore[arg-type]
         for table in roles.OPEN_TABLES:

@@ -1,6 +1,7 @@
 """Somebody who has a role's password can neither shut the others out nor stay after it is reset."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -48,7 +49,14 @@ def test_each_role_enters_its_own_database_only(settings: Settings, role: str) -
         "SELECT lo_create(0)",
         "SELECT lo_creat(-1)",
         "SELECT lo_from_bytea(0, 'x')",
+        "SELECT lo_put(1, 0, 'x')",
         "SELECT lo_import('/etc/hostname')",
+        "CREATE TEMP TABLE mine ()",
+        "SELECT 1 AS a INTO TEMP mine",
+        "SET temp_file_limit = -1",
+        "ALTER ROLE brex_reader SET temp_file_limit = -1",
+        "ALTER ROLE brex_reader RESET temp_file_limit",
+        "ALTER ROLE brex_reader CONNECTION LIMIT -1",
         "CREATE FUNCTION brex.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE TABLE public.mine ()",
         "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -65,6 +73,52 @@ def test_the_reader_leaves_nothing_on_the_server(settings: Settings, statement: 
     # The writer has a session, so that there is one to be ended.
     with psycopg.connect(url_of(settings, roles.WRITER)), pytest.raises(InsufficientPrivilege):
         ask(url_of(settings, roles.READER), statement)
+
+
+LOCKING = (
+    "pg_advisory_lock(1)",
+    "pg_advisory_lock_shared(1, 1)",
+    "pg_try_advisory_lock(1)",
+    "pg_advisory_xact_lock(1)",
+    "pg_try_advisory_xact_lock_shared(1)",
+)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("lock", LOCKING)
+def test_nobody_fills_the_table_of_locks(settings: Settings, role: str, lock: str) -> None:
+    """All sessions share it; where it is full, nobody can log in."""
+    with pytest.raises(InsufficientPrivilege):
+        ask(url_of(settings, role), f"SELECT {lock}")
+
+
+def test_locks_on_all_there_is_by_all_of_the_readers_sessions_leave_room(
+    settings: Settings,
+) -> None:
+    readable = (
+        "SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n "
+        "ON n.oid = relnamespace WHERE relkind IN ('r', 'v') AND has_table_privilege(c.oid, "
+        "'SELECT') AND has_schema_privilege(n.oid, 'USAGE')"
+    )
+    url = url_of(settings, roles.READER)
+    names = [name for (name,) in ask(url, readable)]
+    look = "; ".join(f"SELECT FROM {name} LIMIT 0" for name in names)
+    with ExitStack() as stack:
+        for _ in range(39):
+            stack.enter_context(psycopg.connect(url)).execute(look)  # type: ignore[arg-type]
+        ((held,),) = ask(owner(settings).url("brex"), "SELECT count(*) FROM pg_locks")
+        assert held > 39 * len(names)
+        again(settings)
+
+
+def test_what_the_reader_sorts_on_disk_is_limited(settings: Settings) -> None:
+    limit = "SHOW temp_file_limit"
+    assert ask(url_of(settings, roles.WRITER), limit) == [("-1",)]
+    reset_password(settings, roles.READER)
+    assert ask(url_of(settings, roles.READER), limit) == [("1GB",)]
+    ask(owner(settings).url("brex"), "ALTER ROLE brex_reader SET temp_file_limit = '5GB'")
+    again(settings)
+    assert ask(url_of(settings, roles.READER), limit) == [("5GB",)]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,21 @@ def test_a_stranger_is_asked_to_log_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "secure"),
+    [
+        ([("x-forwarded-proto", "https")], True),
+        ([("x-forwarded-proto", "http")], False),
+        ([], False),
+    ],
+)
+def test_a_session_got_over_tls_goes_out_over_tls_only(
+    said: list[tuple[str, str]], secure: bool
+) -> None:
+    answer = Toy().ask(target=f"/?token={TOKEN}", headers=[*PAGE, *said])
+    assert ("Secure" in answer.headers["set-cookie"].split("; ")) is secure
+
+
+@pytest.mark.parametrize(
     "shown", ["", "Bearer", "Bearer x", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer é"]
 )
 def test_nothing_but_the_token_is_a_bearer_s(shown: str) -> None:
