@@ -1,82 +1,124 @@
-"""How long an honest request takes while thousands of clients never finish their heads.
+"""How long the service takes to answer while thousands of clients never finish their heads.
 
-`python -m benchmarks.slow_clients`: with the bounds of `brex_sync.bounds`, and without them.
+`python -m benchmarks.slow_clients`: `/health` and a webhook's acknowledgement, with the bounds of
+`brex_sync.bounds` and without them, one after the other in one run.
 """
 
+import base64
 import resource
 import socket
-import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from statistics import median
+from urllib.parse import urlsplit
 
 import httpx
-import uvicorn
-from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from brex_sync import bounds
-from brex_sync.serving import bind, url_of
+from benchmarks import __main__ as common
+from benchmarks import webhooks
+from brex_sync import serving
+from brex_sync.embedded import EmbeddedPostgres
 
-CLIENTS, ASKED = 3000, 200
+CLIENTS, ASKED, PATIENCE = 3000, 200, 2.0
+FILES = 1024
+"""What the service may open, as is usual."""
 HEAD = b"POST /webhooks/brex HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 
 
-def serve(kind: str, descriptor: int) -> None:
-    """Serves /health in this process until it is killed."""
-    http = bounds.bounded() if kind == "with bounds" else HttpToolsProtocol
-    app = PlainTextResponse("up")
-    listener = socket.socket(fileno=descriptor)
-    uvicorn.Server(uvicorn.Config(app, http=http, log_level="critical")).run(sockets=[listener])
+def serve(kind: str) -> None:
+    """`brex-sync serve` in this process, with or without bounds."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most))
+    if kind == "without":
+        serving.__dict__["bounded"] = lambda: HttpToolsProtocol
+    sys.argv = ["brex-sync", "serve"]
+    from brex_sync.cli import main
+
+    main()
 
 
-def measure(kind: str) -> tuple[float, float, int]:
-    """Milliseconds of a request, the median and the worst; and how many were not answered."""
-    listener = bind(0)
-    command = [sys.executable, "-m", "benchmarks.slow_clients", kind, str(listener.fileno())]
-    server = subprocess.Popen(command, pass_fds=[listener.fileno()])
-    url, slow = url_of(listener), []
-    port = listener.getsockname()[1]
-    listener.close()
+@contextmanager
+def slow_clients(url: str) -> Iterator[None]:
+    """So many clients that have sent half a head."""
+    lines = []
     try:
-        httpx.get(url, timeout=60)
         for _ in range(CLIENTS):
             with suppress(OSError):
-                line = socket.create_connection(("127.0.0.1", port), timeout=5)
+                line = socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=5)
+                lines.append(line)
                 line.sendall(HEAD)
-                slow.append(line)
-        times, failed = [], 0
-        for _ in range(ASKED):
-            began = time.perf_counter()
-            try:
-                httpx.get(url, timeout=2, trust_env=False).raise_for_status()
-            except httpx.HTTPError:
-                failed += 1
-            times.append((time.perf_counter() - began) * 1000)
-            if failed > 10:
-                break
-        return median(times), max(times), failed
+        yield
     finally:
-        server.kill()
-        server.wait()
-        for line in slow:
+        for line in lines:
             line.close()
 
 
+def times(ask: Callable[[], object]) -> tuple[list[float], int]:
+    """Milliseconds of each request; and how many were not answered, at which it soon gives up."""
+    taken, failed = [], 0
+    for _ in range(ASKED):
+        began = time.perf_counter()
+        try:
+            ask()
+        except (httpx.HTTPError, AssertionError):
+            failed += 1
+        taken.append((time.perf_counter() - began) * 1000)
+        if failed > 10:
+            break
+    return taken, failed
+
+
+def measure(kind: str, database: str, api: str, home: Path) -> None:
+    """Prints what both kinds of requests take without slow clients, and beside them."""
+    command = [sys.executable, "-m", "benchmarks.slow_clients", kind]
+    with webhooks.service(database, api, home, command) as url:
+        token = {"Authorization": "Bearer bxt_sandbox"}
+        [first, *_] = httpx.get(f"{api}/v1/webhooks/secrets", headers=token).json()
+        secret = base64.b64decode(first["secret"].removeprefix("whsec_"))
+
+        def health() -> object:
+            return httpx.get(f"{url}/health", timeout=PATIENCE).raise_for_status()
+
+        def webhook() -> object:
+            with httpx.Client(base_url=url, timeout=PATIENCE) as client:
+                return webhooks.send(client, secret)
+
+        _tell(f"{kind} bounds, no slow clients", health, webhook)
+        with slow_clients(url):
+            _tell(f"{kind} bounds, {CLIENTS} slow clients", health, webhook)
+
+
+def _tell(when: str, *asked: Callable[[], object]) -> None:
+    for ask in asked:
+        taken, failed = times(ask)
+        print(
+            f"{when}: {ask.__name__} {median(taken):.1f} ms, at most {max(taken):.0f} ms, "
+            f"{failed} of {len(taken)} not answered",
+            flush=True,
+        )
+
+
 def main() -> None:
-    """Prints both, measured in one run; the server may open 1024 files, as is usual."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CLIENTS + 1000), hard))
-    for kind in ("without bounds", "with bounds"):
-        middle, worst, failed = measure(kind)
-        print(f"{kind}: {middle:.1f} ms, at most {worst:.0f} ms, {failed} of {ASKED} not answered")
+    """Measures both on a database, a sandbox and a service of their own."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, CLIENTS + 1000), most))
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        EmbeddedPostgres(Path(folder) / "postgres") as server,
+        common.sandbox(100, months=2) as api,
+    ):
+        for kind in ("without", "with"):
+            database = common.fresh(server, f"bench_{kind}")
+            measure(kind, database, api, Path(folder) / kind)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
-        serve(sys.argv[1], int(sys.argv[2]))
+    if len(sys.argv) == 2:
+        serve(sys.argv[1])
     else:
         main()

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, cycle, islice
@@ -26,24 +26,26 @@ from brex_sync.warehouse.database import open_warehouse
 
 ONE_BY_ONE, AT_ONCE, SENDERS = 500, 4_000, 8
 UPDATES, LOOKS = 30, 15
+COMMAND = (sys.executable, "-m", "brex_sync")
 _ids = count()
 
 
 @contextmanager
-def service(database: str, api: str, home: Path) -> Iterator[str]:
-    """`brex-sync serve` in a process of its own; yields its URL."""
+def service(
+    database: str, api: str, home: Path, serve: Sequence[str] = (*COMMAND, "serve")
+) -> Iterator[str]:
+    """`brex-sync serve` in a process of its own, known to the sandbox; yields its URL."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BREX_")}
     environment |= _settings(database, api, home) | {"BREX_SYNC_SERVICE_PORT": "8799"}
-    command = [sys.executable, "-m", "brex_sync"]
     process = subprocess.Popen(
-        [*command, "serve"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        serve, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     url = "http://127.0.0.1:8799"
     try:
         while not _is_up(url):
             assert process.poll() is None, "the service ended"
             time.sleep(0.1)
-        register = [*command, "webhooks", "register", "--url", url]
+        register = [*COMMAND, "webhooks", "register", "--url", url]
         subprocess.run(register, env=environment, check=True, stdout=subprocess.DEVNULL)
         yield url
     finally:
@@ -146,7 +148,7 @@ def _measure_service(database: str, api: str, home: Path) -> list[str]:
     ):
         [first, *_] = brex.get("/v1/webhooks/secrets").json()
         secret = base64.b64decode(first["secret"].removeprefix("whsec_"))
-        alone = sorted(_send(httpx.Client(base_url=url), secret) for _ in range(ONE_BY_ONE))
+        alone = sorted(send(httpx.Client(base_url=url), secret) for _ in range(ONE_BY_ONE))
         began = time.perf_counter()
         with ThreadPoolExecutor(SENDERS) as pool:
             busy = sorted(
@@ -174,7 +176,7 @@ def _measure_service(database: str, api: str, home: Path) -> list[str]:
     ]
 
 
-def _send(client: httpx.Client, secret: bytes) -> float:
+def send(client: httpx.Client, secret: bytes) -> float:
     """Seconds until an event of an unknown kind, of which nothing is to be fetched, is taken."""
     body = json.dumps({"event_type": "EMBEDDED_CARD_UPDATED", "card_id": "x" * 40}).encode()
     name, now = f"msg_bench_{next(_ids)}", str(int(time.time()))
@@ -193,7 +195,7 @@ def _send(client: httpx.Client, secret: bytes) -> float:
 
 def _send_many(url: str, secret: bytes) -> list[float]:
     with httpx.Client(base_url=url) as client:
-        return [_send(client, secret) for _ in range(AT_ONCE // SENDERS)]
+        return [send(client, secret) for _ in range(AT_ONCE // SENDERS)]
 
 
 def _until_row(brex: httpx.Client, database: str, department: str) -> float:
