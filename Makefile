@@ -51,8 +51,8 @@ browser-test: $(VENV)/browser.done  ## click through the UI in Chromium
 bench: $(VENV)/bench.done  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/dev.done  ## write docs/tables from the declarations
-	$(BIN)/python -m brex_sync.pages docs/tables
+docs: $(VENV)/dev.done  ## write docs/tables and docs/errors.md from the code
+	$(BIN)/python -m docs.generator
 
 lock:  ## resolve setup.py into requirements/*.lock (needs uv)
 	requirements/lock.sh

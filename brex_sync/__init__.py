@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brex_sync.brex.errors import (
+    from brex_sync.errors import (
+        ActionNeeded,
         BrexError,
         CredentialRefused,
         LoopingCursor,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Unreachable,
         UnusableAnswer,
     )
-    from brex_sync.connections.credentials import ActionNeeded
     from brex_sync.requests.clients import AsyncBrex, Brex
 
 __all__ = [
@@ -55,4 +55,4 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ELSEWHERE.get(name, "brex_sync.brex.errors")), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "brex_sync.brex.error_responses")), name)

@@ -14,22 +14,28 @@ import sqlalchemy as sa
 import tenacity
 
 from brex_sync.brex.client import BrexClient, Endpoint
-from brex_sync.brex.errors import BrexError
-from brex_sync.brex.oauth import Unavailable
 from brex_sync.connections.alerts import tell_once
 from brex_sync.connections.connect import ready_vault
-from brex_sync.connections.credentials import ActionNeeded, Credentials, Session, now_utc
+from brex_sync.connections.credentials import Credentials, Session, now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, health, with_lost
 from brex_sync.connections.limits import limiter
-from brex_sync.connections.vault import VaultError, open_vault
+from brex_sync.connections.vault import open_vault
 from brex_sync.databases import open_engine
+from brex_sync.errors import (
+    ActionNeeded,
+    BrexError,
+    PostgresError,
+    SettingsError,
+    TokenEndpointUnavailable,
+    UnknownStream,
+)
 from brex_sync.folders import make_home
 from brex_sync.sandbox import World, create_app
 from brex_sync.serving import bind, running_on
-from brex_sync.settings import Configuration, Settings, SettingsError
+from brex_sync.settings import Configuration, Settings
 from brex_sync.streams.declare import Stream
-from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.streams.selection import select
 from brex_sync.sync import turns
 from brex_sync.sync.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
@@ -117,7 +123,7 @@ def attend(settings: Settings, connection: Connection) -> Health:
     """Keeps a connection's credential alive if it is due, and alerts if a person must act.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the warehouse could not be asked.
+        PostgresError: the warehouse could not be asked.
     """
     engine = open_engine(settings)
     try:
@@ -128,7 +134,7 @@ def attend(settings: Settings, connection: Connection) -> Health:
         except BrexError as error:
             log.warning("%s: %s", connection.name, error)
             found = stand(settings, connection, engine)
-        except (SettingsError, VaultError) as error:
+        except SettingsError as error:
             found = Health(connection.name, Level.ACTION, str(error), "UNKNOWN")
         tell_once(settings, engine, found)
     finally:
@@ -178,7 +184,7 @@ async def resume_waiting(
 
     Raises:
         BrexError, SettingsError, VaultError: there is no credential; they go on waiting.
-        sqlalchemy.exc.SQLAlchemyError: the warehouse failed.
+        PostgresError: the warehouse failed.
     """
     if not await asyncio.to_thread(workflow_runs.due, engine, connection.name):
         return []
@@ -266,7 +272,7 @@ def _tell_of_faults(settings: Settings, connection: Connection, engine: sa.Engin
         found = stand(settings, connection, engine)
         if found.level is Level.ACTION:
             tell_once(settings, engine, found)
-    except sa.exc.SQLAlchemyError as error:
+    except PostgresError as error:
         log.warning("%s: its state could not be read: %s", connection.name, type(error).__name__)
 
 
@@ -277,7 +283,7 @@ async def process_events(
 
     Raises:
         BrexError, SettingsError, VaultError: there is no credential; the events go on waiting.
-        sqlalchemy.exc.SQLAlchemyError: the warehouse failed.
+        PostgresError: the warehouse failed.
     """
     if not await asyncio.to_thread(inbox.are_due, engine, connection.name):
         return 0
@@ -297,7 +303,7 @@ async def send_notifications(settings: Settings, engine: sa.Engine, seconds: flo
     """Sends what is due; what isn't taken, or can't be sent now, waits in the outbox."""
     try:
         await notify.deliver(engine, settings, seconds)
-    except sa.exc.SQLAlchemyError as error:
+    except PostgresError as error:
         log.warning("notifications were not sent: Postgres: %s", type(error).__name__)
 
 
@@ -311,7 +317,7 @@ async def _session(settings: Settings, connection: Connection, engine: sa.Engine
         log.warning("%s: not renewed: %s", connection.name, error)
     session = Session(credentials)
     async for attempt in tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(Unavailable),
+        retry=tenacity.retry_if_exception_type(TokenEndpointUnavailable),
         stop=tenacity.stop_after_attempt(REFRESHES),
         wait=tenacity.wait_random_exponential(2, 30),
         reraise=True,

@@ -9,15 +9,13 @@ from uuid import uuid4
 
 import psutil
 
+from brex_sync.errors import ChildEnded
+
 STOP_SECONDS = 20.0
 """How long a process may take to end by itself."""
 MARK = "_BREX_SYNC_STARTED_BY"
 """An environment variable that names the start. Every descendant has it, also one whose parents
 were killed, and whatever session it is in."""
-
-
-class ChildEnded(Exception):
-    """A process that was to go on has ended; the message names it and its log."""
 
 
 class Children:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError, Server, login, renewed
+from brex_sync.embedded import EmbeddedPostgres, Server, login, renewed
 from brex_sync.embedded.lock import exclusive
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.errors import EmbeddedPostgresError, SettingsError
+from brex_sync.settings import Settings
 from brex_sync.warehouse import roles, versions
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.storage import check_storage

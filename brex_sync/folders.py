@@ -5,18 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+from brex_sync.errors import FolderError
+
 PRIVATE = 0o700
 PASSABLE = 0o711
 """Root's home: the user that root runs Postgres as passes through it."""
-
-
-class FolderError(OSError):
-    """A folder cannot be made or must not be used; `strerror` says why, the message what to do."""
-
-    def __str__(self) -> str:
-        return (
-            f"cannot use {self.filename} ({self.strerror}): set BREX_SYNC_HOME to a folder of yours"
-        )
 
 
 def make_home(home: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from brex_sync import app as brex
 from brex_sync.connections.declared import declared_in
+from brex_sync.errors import NoDatabase
 from brex_sync.settings import ENV_FILE, Settings, env_file
 from brex_sync.warehouse.database import with_driver
 
@@ -22,10 +23,6 @@ PATIENCE = {
 the environment says nothing else: its own 60 s are too few for a slow machine."""
 STARTUP_TIMEOUT = 600
 """Seconds in which our code must be loaded, at the start and at every reload."""
-
-
-class NoDatabase(Exception):
-    """Neither a database is set, nor one of our own started."""
 
 
 def sandbox(settings: Settings) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from brex_sync.errors import CodeNotLoaded
+
 PATIENCE = 60
 """Seconds for one answer; who waits asks again."""
 LOADED = (
@@ -16,10 +18,6 @@ LOADED = (
 )
 _OPENER = build_opener(ProxyHandler({}))
 """Asks this machine itself, whatever proxy the environment names: the token stays here."""
-
-
-class NotLoaded(Exception):
-    """Dagster cannot load our code; the message says why."""
 
 
 def listens(path: Path) -> bool:
@@ -37,7 +35,7 @@ def has_loaded(url: str, token: str) -> bool:
     """Whether Dagster, whose UI is at `url`, has loaded our code.
 
     Raises:
-        NotLoaded: it could not.
+        CodeNotLoaded: it could not.
     """
     body = json.dumps({"query": LOADED}).encode()
     headers = {"Content-Type": "application/json"}
@@ -51,7 +49,7 @@ def has_loaded(url: str, token: str) -> bool:
 
 def _is_loaded(entry: dict[str, Any]) -> bool:
     if message := (entry["locationOrLoadError"] or {}).get("message"):
-        raise NotLoaded(f"Dagster cannot load brex_sync: {message.strip().splitlines()[-1]}")
+        raise CodeNotLoaded(f"Dagster cannot load brex_sync: {message.strip().splitlines()[-1]}")
     return bool(entry["loadStatus"] == "LOADED")
 
 

@@ -9,15 +9,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from brex_sync.bounds import bounded
+from brex_sync.errors import PortTaken
 from brex_sync.web.hosts import OneHost
 
 HOST = "127.0.0.1"
 GRACE = 1
 """Seconds that requests under way have to end, once the server is to stop, if not said."""
-
-
-class PortTaken(Exception):
-    """Someone else listens on the port asked for."""
 
 
 def bind(port: int, host: str = HOST) -> socket.socket:

@@ -20,17 +20,13 @@ from pydantic_settings import SettingsError as Unreadable
 
 from brex_sync import cron
 from brex_sync.brex.addresses import is_mail_server, is_private
+from brex_sync.errors import SettingsError
 from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import suggestion
 from brex_sync.warehouse.database import with_driver
 from brex_sync.web.auth import Auth, parse_networks
 from brex_sync.web.hosts import parse_hosts
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which and what to do."""
-
 
 SHORTEST_SECRET = 24
 """Bytes of a secret that signs, at the least (Standard Webhooks)."""

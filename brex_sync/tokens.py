@@ -4,8 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from brex_sync.errors import SettingsError
 from brex_sync.folders import make_home
-from brex_sync.settings import SettingsError
 
 SHORTEST = 16
 """Characters; what is shorter was not made here, and could be guessed."""

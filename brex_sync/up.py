@@ -17,16 +17,17 @@ from rich.console import Console
 
 from brex_sync import app as brex
 from brex_sync import parts
-from brex_sync.children import ChildEnded, Children, end_leftovers
+from brex_sync.children import Children, end_leftovers
 from brex_sync.connections.declared import Connection, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
 from brex_sync.embedded import Server
+from brex_sync.errors import ChildEnded, CodeNotLoaded, NoDatabase, PortTaken, UpError
 from brex_sync.folders import make_home, make_private
 from brex_sync.guarding import FILE as TOKEN_FILE
 from brex_sync.guarding import ui_token
-from brex_sync.readiness import NotLoaded, answers, has_loaded, listens
-from brex_sync.serving import HOST, PortTaken, bind
+from brex_sync.readiness import answers, has_loaded, listens
+from brex_sync.serving import HOST, bind
 from brex_sync.settings import Configuration, Settings
 from brex_sync.web.auth import Auth
 
@@ -35,10 +36,6 @@ HANGS = 600.0
 """Seconds in which a part that lives must be ready: a slow machine takes a minute or two."""
 TELL_EVERY = 30.0
 """Seconds after which it is said again what is waited for."""
-
-
-class UpError(Exception):
-    """Something keeps the whole from starting or running; the message says what to do."""
 
 
 class _Stopped(Exception):
@@ -78,7 +75,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
             _start(children, console, settings, environment, port, sockets / "code")
             _tell(console, port, connections, server, settings)
             _watch(children, server, settings.home)
-        except (ChildEnded, NotLoaded, parts.NoDatabase) as ended:
+        except (ChildEnded, CodeNotLoaded, NoDatabase) as ended:
             raise UpError(str(ended)) from None
         except _Stopped:
             console.print("Stopping …")

@@ -14,20 +14,20 @@ from tenacity.stop import stop_base
 
 from brex_sync.brex.allowed import refusal_anywhere
 from brex_sync.brex.cookies import no_cookies
-from brex_sync.brex.errors import (
+from brex_sync.brex.error_responses import classify
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.retry_after import LONGEST, asked_for
+from brex_sync.errors import (
     BrexError,
     CredentialRefused,
-    Fault,
+    ErrorResponse,
     NeverAsked,
     NoContent,
     Oversized,
     RateLimited,
     Transient,
     Unreachable,
-    classify,
 )
-from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.brex.retry_after import LONGEST, asked_for
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Reply:
 
     def refusal(self, call: Call) -> BrexError:
         """The exception that says why this is no good answer."""
-        fault = Fault(self.status, self.body, self.trace_id, self.retry_after)
+        fault = ErrorResponse(self.status, self.body, self.trace_id, self.retry_after)
         error = classify(fault, str(call))
         error.fault = fault
         return error

@@ -3,8 +3,8 @@
 import msgspec
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import NotAllowed, UnusableAnswer
 from brex_sync.brex.strict_json import read_item
+from brex_sync.errors import NotAllowed, UnusableAnswer
 
 
 class Company(msgspec.Struct, frozen=True):

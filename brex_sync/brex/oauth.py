@@ -23,7 +23,14 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.brex.cookies import no_cookies
-from brex_sync.brex.errors import BrexError
+from brex_sync.errors import (
+    ApplicationRefused,
+    ConsentRefused,
+    GrantRefused,
+    OAuthError,
+    RefreshUncertain,
+    TokenEndpointUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,43 +42,6 @@ REFRESH_LIFETIME = timedelta(days=90)
 PATIENCE = 15.0
 """Seconds for each step of a request: connecting, sending, waiting for the answer."""
 _REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"}
-
-
-class OAuthError(BrexError):
-    """No tokens came. `lost` says that Brex may have issued some in an answer that did not come."""
-
-    lost = False
-
-
-class ConsentRefused(OAuthError):
-    """Brex sent the person back without a code, or someone else's answer came."""
-
-
-class GrantRefused(OAuthError):
-    """`invalid_grant`: the code or refresh token is used, expired or revoked. Asking again is no
-    use; a person must consent again. `lost` if the answer to the request before it was lost."""
-
-    def __init__(self, message: str, *, lost: bool = False) -> None:
-        super().__init__(message)
-        self.lost = lost
-
-
-class ApplicationRefused(OAuthError):
-    """Brex does not take the client id, its secret, or the request as they are set here."""
-
-
-class Unavailable(OAuthError):
-    """Brex could not be reached, failed, or asked for patience: worth another try in a while."""
-
-    def __init__(self, message: str, *, lost: bool = False) -> None:
-        super().__init__(message)
-        self.lost = lost
-
-
-class Uncertain(OAuthError):
-    """The request was sent and no usable answer came: Brex may have replaced the refresh token."""
-
-    lost = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +150,12 @@ class OAuth:
         Raises:
             GrantRefused: the refresh token is not valid any more; `lost` if that was the second
                 request, so the first may have replaced it.
-            Uncertain: the second answer was lost too.
+            RefreshUncertain: the second answer was lost too.
             OAuthError: Brex could not be reached, failed, or refused.
         """
         try:
             return self._grant("refresh_token", refresh_token=refresh_token)
-        except Uncertain as lost:
+        except RefreshUncertain as lost:
             log.warning("%s; asking once more", lost)
             try:
                 return self._grant("refresh_token", refresh_token=refresh_token)
@@ -215,7 +185,7 @@ class OAuth:
         where = f"Brex's token endpoint answered {answer.status_code}"
         later = answer.status_code >= 500 or answer.status_code in (408, 425, 429)
         if later or not error:
-            raise Unavailable(f"{where}: {told}", lost=answer.status_code != 429)
+            raise TokenEndpointUnavailable(f"{where}: {told}", lost=answer.status_code != 429)
         if error == "invalid_grant":
             raise GrantRefused(f"{where}: {told}")
         if error in _REFUSED_US:
@@ -230,9 +200,9 @@ class OAuth:
         try:
             return self._http.post(url, data={**parameters, **identity})
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unavailable(f"{url} cannot be reached: {_named(error)}") from None
+            raise TokenEndpointUnavailable(f"{url} cannot be reached: {_named(error)}") from None
         except httpx.HTTPError as error:
-            raise Uncertain(f"{url} did not answer: {_named(error)}") from None
+            raise RefreshUncertain(f"{url} did not answer: {_named(error)}") from None
 
     def _endpoint(self, name: str) -> str:
         if self._endpoints is None:
@@ -251,16 +221,18 @@ class OAuth:
         try:
             answer = self._http.get(url)
         except httpx.HTTPError as error:
-            raise Unavailable(f"{url} cannot be read: {_named(error)}") from None
+            raise TokenEndpointUnavailable(f"{url} cannot be read: {_named(error)}") from None
         if answer.status_code != 200 or not (found := _object(answer)):
-            raise Unavailable(f"{url} answered {answer.status_code} and no discovery document")
+            raise TokenEndpointUnavailable(
+                f"{url} answered {answer.status_code} and no discovery document"
+            )
         return found
 
 
 def _tokens(content: Mapping[str, Any]) -> Tokens:
     access, refresh = content.get("access_token"), content.get("refresh_token")
     if not isinstance(access, str) or not access:
-        raise Uncertain("Brex's token endpoint answered 200 without an access token")
+        raise RefreshUncertain("Brex's token endpoint answered 200 without an access token")
     seconds, scope = content.get("expires_in"), content.get("scope")
     return Tokens(
         access,

@@ -12,7 +12,8 @@ from functools import partial
 from urllib.parse import quote
 
 from brex_sync.brex.client import BrexClient, Meter, Patience
-from brex_sync.brex.errors import (
+from brex_sync.brex.strict_json import Page, read_item, read_page
+from brex_sync.errors import (
     BrexError,
     CredentialRefused,
     CursorRefused,
@@ -27,7 +28,6 @@ from brex_sync.brex.errors import (
     Refused,
     Transient,
 )
-from brex_sync.brex.strict_json import Page, read_item, read_page
 from brex_sync.streams.declare import Shape, Stream
 
 LONGEST_WALK = 6 * 3600.0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import NotAllowed, NotFound
+from brex_sync.errors import NotAllowed, NotFound
 from brex_sync.streams.declare import Stream
 
 

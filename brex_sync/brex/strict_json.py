@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from brex_sync.brex.errors import UnusableAnswer
+from brex_sync.errors import UnusableAnswer
 from brex_sync.streams.declare import Shape
 
 _ESCAPE = re.compile(

@@ -8,16 +8,12 @@ import tenacity
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.brex.cookies import no_cookies
-from brex_sync.brex.errors import Refused, ServerFault, Transient, Unreachable
+from brex_sync.errors import LinkRefused, Refused, ServerFault, Transient, Unreachable
 
 LARGEST = 50 * 1024 * 1024
 """Bytes a receipt may have (Brex's expenses reference)."""
 DEADLINE = 300.0
 """Seconds for one file."""
-
-
-class LinkRefused(Refused):
-    """The link is good no more, or never was: Brex's live for 30 minutes."""
 
 
 async def put_file(

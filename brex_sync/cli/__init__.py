@@ -6,11 +6,9 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-import sqlalchemy as sa
 import typer
 from rich.logging import RichHandler
 
-from brex_sync.brex.errors import BrexError
 from brex_sync.cli import (
     books,
     connections,
@@ -21,36 +19,8 @@ from brex_sync.cli import (
     webhooks,
     workflows,
 )
-from brex_sync.connections.callback import NoReceiver
-from brex_sync.connections.connect import ConnectError
-from brex_sync.connections.vault import VaultError
-from brex_sync.embedded import EmbeddedPostgresError
-from brex_sync.folders import FolderError
-from brex_sync.requests.filtering import FilterError
-from brex_sync.serving import PortTaken
-from brex_sync.settings import SettingsError
+from brex_sync.errors import BrexSyncError
 from brex_sync.terminal import errors, show_crash
-from brex_sync.up import UpError
-from brex_sync.warehouse import faults
-from brex_sync.warehouse.leases import LeaseLost
-from brex_sync.warehouse.tables import TableMismatch
-from brex_sync.workflows.declare import WorkflowError
-
-FORESEEN = (
-    BrexError,
-    ConnectError,
-    EmbeddedPostgresError,
-    FilterError,
-    FolderError,
-    NoReceiver,
-    PortTaken,
-    SettingsError,
-    LeaseLost,
-    TableMismatch,
-    UpError,
-    VaultError,
-    WorkflowError,
-)
 
 cli = typer.Typer(
     name="brex-sync",
@@ -81,13 +51,8 @@ def main() -> NoReturn:
     sys.excepthook = show_crash
     try:
         cli()
-    except FORESEEN as error:
+    except BrexSyncError as error:
         errors.print(f"brex-sync: {error}", style="red", highlight=False, soft_wrap=True)
-    except sa.exc.SQLAlchemyError as error:
-        if not (faults.told(error) or isinstance(error, sa.exc.OperationalError)):
-            raise
-        said = faults.sentence(error)
-        errors.print(f"brex-sync: Postgres: {said}", style="red", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     raise SystemExit(1)

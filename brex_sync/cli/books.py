@@ -12,7 +12,8 @@ from brex_sync.cli.common import ConnectionName, parse_day
 from brex_sync.cli.printing import print_closes
 from brex_sync.connections.declared import find
 from brex_sync.databases import databases, open_engine
-from brex_sync.settings import SettingsError, load_settings
+from brex_sync.errors import SettingsError
+from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.terminal import console
 from brex_sync.warehouse import closes

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from brex_sync.settings import SettingsError
+from brex_sync.errors import SettingsError
 
 ConnectionName = Annotated[
     str | None, typer.Option("--connection", help="Which connection; the first by default.")

@@ -24,9 +24,10 @@ from brex_sync.connections.declared import (
 from brex_sync.connections.editing import declare, entry_of, undeclare
 from brex_sync.connections.health import Health, Level, health
 from brex_sync.databases import databases, open_engine
-from brex_sync.settings import Configuration, Settings, SettingsError, load_settings
+from brex_sync.errors import SettingsError, UnknownStream
+from brex_sync.settings import Configuration, Settings, load_settings
 from brex_sync.streams import Stream
-from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.streams.selection import select
 from brex_sync.terminal import console, say
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential

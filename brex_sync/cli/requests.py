@@ -11,14 +11,13 @@ import typer
 
 from brex_sync.brex.allowed import READS
 from brex_sync.brex.client import BrexClient, Call, Meter, Reply
-from brex_sync.brex.errors import Transient
 from brex_sync.brex.strict_json import clean
 from brex_sync.cli.common import ConnectionName
+from brex_sync.errors import SettingsError, Transient
 from brex_sync.requests.calls import Params, call_of
 from brex_sync.requests.filtering import Filter
 from brex_sync.requests.listing import pages
 from brex_sync.requests.opening import opened
-from brex_sync.settings import SettingsError
 from brex_sync.terminal import agree, errors, say, say_json
 
 

@@ -22,14 +22,14 @@ from brex_sync.cli.printing import (
 from brex_sync.connections.declared import Connection, find, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases, open_engine
-from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.errors import ConnectionBusy, SettingsError, UnknownStream
+from brex_sync.settings import Settings, load_settings
 from brex_sync.streams.declare import Stream
-from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.streams.selection import select
 from brex_sync.sync import standing
 from brex_sync.sync.asked import in_vain, partly_in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report
-from brex_sync.sync.turns import Busy
 from brex_sync.terminal import console, errors
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.run_log import RunKind
@@ -178,7 +178,7 @@ def _run(
     with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
         try:
             report = asyncio.run(_sync(ready, chosen, streams, options, kind, wait=wait))
-        except Busy as busy:
+        except ConnectionBusy as busy:
             told = f"brex-sync: {busy}; nothing was done. `--wait` begins once that has ended"
             errors.print(told, style="red", highlight=False, soft_wrap=True)
             raise typer.Exit(BUSY) from None

@@ -15,7 +15,8 @@ from brex_sync.brex.client import BrexClient
 from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, open_engine
-from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.errors import SettingsError
+from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.refetch import refetch
 from brex_sync.terminal import console

@@ -20,12 +20,13 @@ from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, warehouse
+from brex_sync.errors import BadInputs, WorkflowError
 from brex_sync.settings import Settings, load_settings
 from brex_sync.terminal import agree, console, errors, say
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows import load
-from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowError
+from brex_sync.workflows.declare import Inputs, Workflow
 from brex_sync.workflows.dry import Planned, rehearse
 from brex_sync.workflows.forms import Entry, Kind, entries
 from brex_sync.workflows.lines import read_inputs

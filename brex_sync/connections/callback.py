@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
 from brex_sync.brex.addresses import is_private
-from brex_sync.serving import PortTaken, bind, running_on
+from brex_sync.errors import NoReceiver, PortTaken
+from brex_sync.serving import bind, running_on
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>brex_sync</title>
 <body style="font-family: sans-serif; margin: 4em"><h1>{title}</h1><p>{text}</p>"""
@@ -24,10 +25,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-
-class NoReceiver(Exception):
-    """The redirect address cannot be listened on, or nobody came; the message says what to do."""
 
 
 class Receiver:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company
-from brex_sync.brex.errors import CredentialRefused, Transient, UnusableAnswer
 from brex_sync.brex.oauth import Consent, Tokens
 from brex_sync.brex.reach import reach
 from brex_sync.connections import vault as vaults
@@ -18,9 +17,10 @@ from brex_sync.connections.credentials import ask_whose, now_utc, open_oauth, st
 from brex_sync.connections.declared import Connection, find, load_connections
 from brex_sync.connections.health import digest_of
 from brex_sync.connections.limits import limiter
-from brex_sync.connections.vault import Vault, VaultError
+from brex_sync.connections.vault import Vault
 from brex_sync.databases import warehouse
 from brex_sync.embedded.lock import exclusive
+from brex_sync.errors import ConnectError, CredentialRefused, Transient, UnusableAnswer, VaultError
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
@@ -33,10 +33,6 @@ COMPANY_SCOPE = "companies.readonly"
 """Lets us ask whose account it is."""
 Answer = Callable[[Consent], str]
 """Puts a question to a person; answers with the URL they were sent back to."""
-
-
-class ConnectError(Exception):
-    """The account was not connected; the message says why. What was connected before still is."""
 
 
 @dataclass(frozen=True, slots=True)

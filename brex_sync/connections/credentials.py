@@ -17,8 +17,7 @@ import tenacity
 
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.company import Company, whose
-from brex_sync.brex.errors import BrexError, CredentialRefused
-from brex_sync.brex.oauth import GrantRefused, OAuth, OAuthError, Tokens
+from brex_sync.brex.oauth import OAuth, Tokens
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import (
     current,
@@ -32,7 +31,16 @@ from brex_sync.connections.health import (
 )
 from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import Vault
-from brex_sync.settings import Configuration, SettingsError
+from brex_sync.errors import (
+    ActionNeeded,
+    BrexError,
+    CredentialRefused,
+    GrantRefused,
+    OAuthError,
+    PostgresUnavailable,
+    SettingsError,
+)
+from brex_sync.settings import Configuration
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
 
@@ -45,13 +53,7 @@ REST = timedelta(minutes=1)
 """Between two tries to renew a token that has not ended yet."""
 STORING = 60.0
 """Seconds to go on trying to store tokens that are nowhere else, when Postgres goes away."""
-GONE = (sa.exc.OperationalError, sa.exc.InterfaceError)
-"""Postgres went away, or does not answer."""
 Clock = Callable[[], datetime]
-
-
-class ActionNeeded(BrexError):
-    """The connection cannot be used until a person acts; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class Credentials:
                     left = access.is_good(self.clock()) and access.token != refused
                     return access, self._note_failure(db, error, cut_off, left=left)
                 return self._store(db, secrets["refresh_token"], tokens), None
-        except GONE:
+        except PostgresUnavailable:
             if tokens is None:
                 raise
             return self._store_late(row, secrets["refresh_token"], tokens), None
@@ -264,7 +266,7 @@ class Credentials:
     def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> Access:
         """Stores tokens once Postgres is back, unless someone got others meanwhile."""
         for attempt in tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(GONE),
+            retry=tenacity.retry_if_exception_type(PostgresUnavailable),
             stop=tenacity.stop_after_delay(STORING),
             wait=tenacity.wait_fixed(0.5),
             reraise=True,

@@ -16,14 +16,8 @@ from brex_sync.brex.addresses import is_private
 from brex_sync.brex.allowed import Rules
 from brex_sync.brex.oauth import Application
 from brex_sync.brex.rate_limit import REQUESTS
-from brex_sync.settings import (
-    API_URLS,
-    ISSUERS,
-    Configuration,
-    Settings,
-    SettingsError,
-    env_file,
-)
+from brex_sync.errors import SettingsError
+from brex_sync.settings import API_URLS, ISSUERS, Configuration, Settings, env_file
 
 DEFAULT_NAME = "brex"
 FILE = "connections.yaml"

@@ -15,8 +15,9 @@ from brex_sync.connections.declared import (
     implied,
     read_file,
 )
+from brex_sync.errors import SettingsError
 from brex_sync.folders import make_home
-from brex_sync.settings import Configuration, Settings, SettingsError
+from brex_sync.settings import Configuration, Settings
 
 _HEADER = "# Kept by `brex-sync connect` and `disconnect`, which leave no comments standing.\n"
 

@@ -9,14 +9,11 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from brex_sync.errors import VaultError
 from brex_sync.folders import make_home
 
 VARIABLE = "BREX_SYNC_ENCRYPTION_KEY"
 FILE = "encryption.key"
-
-
-class VaultError(Exception):
-    """Secrets cannot be sealed or opened; the message says what to do, and holds no key."""
 
 
 class Vault:

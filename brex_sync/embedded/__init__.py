@@ -4,9 +4,9 @@
 ...     print(server.psql("brex"))
 """
 
-from brex_sync.embedded.errors import EmbeddedPostgresError
 from brex_sync.embedded.logins import login, renewed
 from brex_sync.embedded.postgres import EmbeddedPostgres
 from brex_sync.embedded.server import Server
+from brex_sync.errors import EmbeddedPostgresError
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "Server", "login", "renewed"]

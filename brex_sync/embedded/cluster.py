@@ -9,8 +9,9 @@ from pathlib import Path
 
 from brex_sync.embedded.binaries import INSTEAD, Binaries
 from brex_sync.embedded.credentials import HOST, OWNER
-from brex_sync.embedded.errors import DISK_FULL, OTHERWISE, EmbeddedPostgresError
 from brex_sync.embedded.privileges import Account, make_passable
+from brex_sync.embedded.system_errors import DISK_FULL, OTHERWISE
+from brex_sync.errors import EmbeddedPostgresError
 
 SETTINGS_FILE = "brex_sync.conf"
 SETTINGS = """\

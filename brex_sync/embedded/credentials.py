@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brex_sync.embedded.errors import EmbeddedPostgresError
+from brex_sync.errors import EmbeddedPostgresError
 
 HOST = "127.0.0.1"
 OWNER = "brex-sync-owner"

@@ -12,8 +12,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from brex_sync.embedded.credentials import OWNER, new_password
-from brex_sync.embedded.errors import EmbeddedPostgresError
 from brex_sync.embedded.server import Server
+from brex_sync.errors import EmbeddedPostgresError
 from brex_sync.warehouse.sessions import administer
 
 DATABASES = {"brex": "public, pg_temp", "dagster": "pg_catalog, pg_temp"}

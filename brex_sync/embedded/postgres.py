@@ -16,7 +16,6 @@ from brex_sync.embedded.credentials import (
     read_passfile,
     write_passfile,
 )
-from brex_sync.embedded.errors import EmbeddedPostgresError, explained
 from brex_sync.embedded.lock import Membership, exclusive
 from brex_sync.embedded.postmaster import (
     await_postmaster,
@@ -28,6 +27,8 @@ from brex_sync.embedded.postmaster import (
 )
 from brex_sync.embedded.privileges import choose_account
 from brex_sync.embedded.server import Server
+from brex_sync.embedded.system_errors import explained
+from brex_sync.errors import EmbeddedPostgresError
 from brex_sync.folders import make_home, make_private
 
 PREFERRED_PORT = 54329

@@ -13,7 +13,8 @@ import psutil
 
 from brex_sync.embedded.cluster import Cluster
 from brex_sync.embedded.credentials import HOST
-from brex_sync.embedded.errors import DISK_FULL, EmbeddedPostgresError
+from brex_sync.embedded.system_errors import DISK_FULL
+from brex_sync.errors import EmbeddedPostgresError
 
 WAIT = 120.0  # seconds, for a start that recovers from a crash, or for a stop
 EXIT_WAIT = 10.0  # seconds, from the end of the stop to the end of the process

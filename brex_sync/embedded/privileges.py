@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from brex_sync.embedded.errors import OTHERWISE, EmbeddedPostgresError
+from brex_sync.embedded.system_errors import OTHERWISE
+from brex_sync.errors import EmbeddedPostgresError
 
 UNPRIVILEGED = ("postgres", "nobody")
 

@@ -13,15 +13,15 @@ from pydantic import Field
 from brex_sync.app import open_sync, streams_of, turn
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine, warehouse
-from brex_sync.orchestration import checks, faults, freshness, metadata, turns
+from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
+from brex_sync.orchestration import checks, freshness, metadata, turns
 from brex_sync.orchestration.catalogue import Entry, entries
 from brex_sync.orchestration.schedules import RECONCILIATION, step_name
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.settings import Settings
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.asked import in_vain
 from brex_sync.sync.reading import Options
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.sync.turns import Busy
 from brex_sync.warehouse import postponed, run_log, runs
 from brex_sync.warehouse.run_log import RunKind
 
@@ -104,11 +104,11 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
                 e.stream.name: e.stream for n, e in tables.items() if e.stream and n in selected
             }
             report = _sync(context, settings, connection, config, streams)
-        except Busy as busy:
+        except ConnectionBusy as busy:
             _give_way(context, settings, connection, config, busy)
             return
-        except faults.EXPECTED as error:
-            raise dg.Failure(f"Nothing was synced. {faults.sentence(error)}") from None
+        except BrexSyncError as error:
+            raise dg.Failure(f"Nothing was synced. {error}") from None
         engine = open_engine(settings)
         try:
             yield from Results(engine, connection, context, report).of(tables, selected)
@@ -194,7 +194,7 @@ def _give_way(
     settings: Settings,
     connection: Connection,
     config: SyncConfig,
-    busy: Busy,
+    busy: ConnectionBusy,
 ) -> None:
     """Ends a run whose connection another one has: quietly if the clock began it.
 

@@ -12,7 +12,7 @@ from brex_sync.connections.credentials import now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, current, is_due
 from brex_sync.databases import open_engine
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError
 from brex_sync.settings import Configuration, Settings
 from brex_sync.texts import markdown
 from brex_sync.warehouse import credentials as table
@@ -61,8 +61,8 @@ def health_asset(settings: Settings, connection: Connection) -> dg.AssetsDefinit
     ) -> Iterator[dg.MaterializeResult[None]]:
         try:
             health = attend(settings, connection)
-        except faults.EXPECTED as error:
-            raise dg.Failure(faults.sentence(error)) from None
+        except BrexSyncError as error:
+            raise dg.Failure(str(error)) from None
         context.log.info(health.told)
         yield dg.MaterializeResult(
             asset_key=key_of(connection),
@@ -106,8 +106,8 @@ def keepalive_sensor(settings: Settings, connection: Connection) -> dg.SensorDef
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             health, due = _look(settings, connection)
-        except faults.EXPECTED as error:
-            return dg.SkipReason(faults.sentence(error))
+        except BrexSyncError as error:
+            return dg.SkipReason(str(error))
         seen = f"{health.level}: {health.told}"
         if due is None and seen == context.cursor:
             return dg.SkipReason(f"{connection.name}: {health.told}")

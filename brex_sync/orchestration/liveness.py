@@ -24,7 +24,7 @@ from dagster._core.storage.dagster_run import DagsterRun, RunRecord
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from brex_sync.databases import warehouse
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError
 from brex_sync.settings import Settings
 from brex_sync.warehouse import leases, run_log
 from brex_sync.warehouse.leases import TERMS, Terms
@@ -99,8 +99,8 @@ class Leased(dg.Executor):
             engine = stack.enter_context(warehouse(self._settings))
             held = leases.shared(engine, KIND, run_id, self._terms, lingers=True)
             lease = stack.enter_context(held)
-        except faults.EXPECTED as error:
-            return f"This run holds no lease: {faults.sentence(error)}"
+        except BrexSyncError as error:
+            return f"This run holds no lease: {error}"
         lease.when_lost(_interrupt)
         return None
 
@@ -135,8 +135,8 @@ def liveness_sensor(settings: Settings) -> dg.SensorDefinition:
                 syncs = run_log.dead(engine)
                 ended = end(context.instance, engine, [r for r in dead if r.run_id in suspected])
                 run_log.bury(engine, [run_id for run_id in syncs if run_id in suspected])
-        except faults.EXPECTED as error:
-            return dg.SkipReason(faults.sentence(error))
+        except BrexSyncError as error:
+            return dg.SkipReason(str(error))
         context.update_cursor(json.dumps([*(run.run_id for run in dead), *syncs]))
         return dg.SkipReason(f"ended {', '.join(ended)}" if ended else "nothing to end")
 

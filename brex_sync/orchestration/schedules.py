@@ -7,7 +7,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import warehouse
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.turns import (
     first_sync_is_coming,
@@ -71,7 +71,7 @@ def _reconciliation(
                 with warehouse(settings) as engine:
                     postponed.put(engine, connection.name, name, since)
                 return dg.SkipReason(f"{busy}; the next sync after it reconciles")
-        except faults.EXPECTED:
+        except BrexSyncError:
             pass  # the run itself will say it, where people look
         return _reconciling(connection, name, since)
 
@@ -107,7 +107,7 @@ def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinitio
                 return dg.SkipReason(reason)
             with warehouse(settings) as engine:
                 due = postponed.due(engine, connection.name)
-        except faults.EXPECTED:
+        except BrexSyncError:
             due = None  # the run itself will say it, where people look
         return _reconciling(connection, *due) if due else dg.RunRequest()
 

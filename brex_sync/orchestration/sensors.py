@@ -4,7 +4,7 @@ import dagster as dg
 
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.turns import first_sync_name, job_name, why_busy
 from brex_sync.settings import Settings
@@ -25,8 +25,8 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
         try:
             reason = why_busy(context, settings, connection) or why_not(settings, connection)
             synced = _was_begun(settings, connection)
-        except faults.EXPECTED as error:
-            return dg.SkipReason(faults.sentence(error))
+        except BrexSyncError as error:
+            return dg.SkipReason(str(error))
         if synced:
             return dg.SkipReason(f"{connection.name} has been synced before")
         if reason:

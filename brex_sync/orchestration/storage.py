@@ -6,7 +6,7 @@ import click
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 
-from brex_sync.warehouse.sessions import UnfitDatabase
+from brex_sync.errors import UnfitDatabase
 from brex_sync.warehouse.storage import check_storage
 
 

@@ -45,7 +45,7 @@ def why_busy(context: Context, settings: Settings, connection: Connection) -> st
     """Which run has the connection, or waits for it, as a sentence; None if it is free.
 
     Raises:
-        SettingsError, sqlalchemy.exc.SQLAlchemyError: the warehouse cannot be asked; nothing is
+        SettingsError, PostgresError: the warehouse cannot be asked; nothing is
             queued or under way in Dagster.
     """
     if run := _unfinished(instance_of(context), connection):

@@ -10,6 +10,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 
 from brex_sync import serving
+from brex_sync.errors import PortTaken
 from brex_sync.guarding import guarded
 from brex_sync.settings import load_settings
 
@@ -30,7 +31,7 @@ def main() -> None:
     settings = load_settings()
     try:
         listener = serving.bind(asked.port)
-    except serving.PortTaken as taken:
+    except PortTaken as taken:
         sys.exit(str(taken))
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT, RECYCLE, OVERFLOW)

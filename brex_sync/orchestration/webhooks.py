@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from brex_sync.app import process_events, send_notifications, streams_of
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.assets import OWNERS
 from brex_sync.orchestration.connection import GROUP
 from brex_sync.orchestration.metadata import column_schema
@@ -99,16 +99,16 @@ def webhook_sensor(settings: Settings, connection: Connection) -> dg.SensorDefin
         seen = msgspec.json.decode(context.cursor, type=Seen) if context.cursor else Seen()
         try:
             engine = open_engine(settings)
-        except faults.EXPECTED as error:
-            return dg.SkipReason(faults.sentence(error))
+        except BrexSyncError as error:
+            return dg.SkipReason(str(error))
         try:
             fault = _work(settings, connection, engine)
             found = _look(engine, connection, seen)
             if found.shown == seen.shown:
                 return dg.SkipReason(fault or "no events came")
             news, until = _news(engine, connection, found)
-        except faults.EXPECTED as error:
-            return dg.SkipReason(faults.sentence(error))
+        except BrexSyncError as error:
+            return dg.SkipReason(str(error))
         finally:
             engine.dispose()
         cursor = msgspec.json.encode(Seen(found.shown, until)).decode()
@@ -128,8 +128,8 @@ def _work(settings: Settings, connection: Connection, engine: sa.Engine) -> str 
     try:
         prepare_internal(engine)
         asyncio.run(work())
-    except faults.EXPECTED as error:
-        return f"{connection.name}: {faults.sentence(error)}"
+    except BrexSyncError as error:
+        return f"{connection.name}: {error}"
     except TimeoutError:
         return f"{connection.name}: Brex was not reached in time"
     return None

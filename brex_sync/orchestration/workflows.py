@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from brex_sync.app import open_client, open_performer, resume_waiting
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine, warehouse
-from brex_sync.orchestration import faults
+from brex_sync.errors import BrexSyncError, PostgresError, Unconfirmed
 from brex_sync.settings import Settings
 from brex_sync.workflows.declare import Inputs, Workflow
 from brex_sync.workflows.dry import Planned, rehearse
 from brex_sync.workflows.forms import Entry, Kind, entries
 from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome, Unconfirmed
+from brex_sync.workflows.run import Asked, Outcome
 
 WAITING = "waiting_workflows"
 """The sensor that goes on with runs that wait."""
@@ -75,7 +75,7 @@ def _job(
         except Unconfirmed as error:
             told = f"Nothing was written. {error.what} Set confirm to true if that is wanted."
             raise dg.Failure(told, allow_retries=False) from None
-        except faults.EXPECTED as error:
+        except BrexSyncError as error:
             raise dg.Failure(_sentence(error), allow_retries=False) from None
         _tell(context, outcome)
 
@@ -132,12 +132,12 @@ def _resume(
             for connection in connections:
                 try:
                     asyncio.run(look(connection, engine))
-                except faults.EXPECTED as error:
-                    told.append(f"{connection.name}: {faults.sentence(error)}")
+                except BrexSyncError as error:
+                    told.append(f"{connection.name}: {error}")
                 except TimeoutError:
                     told.append(f"{connection.name}: Brex was not reached in time")
-    except faults.EXPECTED as error:
-        told.append(faults.sentence(error))
+    except BrexSyncError as error:
+        told.append(str(error))
     return told, failed
 
 
@@ -218,9 +218,9 @@ def _rehearse(
 
 def _sentence(error: Exception) -> str:
     """Why a run did not come to an outcome."""
-    if isinstance(error, sa.exc.SQLAlchemyError):
-        return f"{faults.sentence(error)}. Re-executed from here, the run goes on."
-    return f"Nothing was written. {faults.sentence(error)}"
+    if isinstance(error, PostgresError):
+        return f"{error}. Re-executed from here, the run goes on."
+    return f"Nothing was written. {error}"
 
 
 def _log_plan(context: dg.OpExecutionContext, planned: list[Planned]) -> None:

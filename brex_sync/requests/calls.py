@@ -10,8 +10,8 @@ import msgspec
 
 from brex_sync.brex.allowed import refusal
 from brex_sync.brex.client import Call
-from brex_sync.brex.errors import NeverAsked, UnusableAnswer
 from brex_sync.brex.strict_json import clean, exact
+from brex_sync.errors import NeverAsked, UnusableAnswer
 
 WRITES_ONCE = ("POST", "PUT")
 """The methods that take an idempotency key (Brex's idempotency guide)."""

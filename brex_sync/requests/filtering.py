@@ -8,6 +8,7 @@ import time
 import weakref
 from pathlib import Path
 
+from brex_sync.errors import FilterError
 from brex_sync.requests.calls import decode
 
 CHILD = Path(__file__).with_name("jq_process.py")
@@ -16,10 +17,6 @@ DEADLINE = 10.0
 STARTING = 120.0
 """Seconds in which its process must have come up."""
 _OK = b"+"
-
-
-class FilterError(Exception):
-    """A jq program, or what it was applied to, is no good; the message is one line."""
 
 
 class Filter:

@@ -14,21 +14,23 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-import sqlalchemy as sa
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from brex_sync.brex.client import Call, Meter, Reply
-from brex_sync.brex.errors import BrexError, CredentialRefused
-from brex_sync.connections.credentials import ActionNeeded
 from brex_sync.connections.declared import Connection
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import (
+    ActionNeeded,
+    BrexError,
+    CredentialRefused,
+    PostgresError,
+    SettingsError,
+)
 from brex_sync.requests.calls import call_of
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.request_log import RequestLog
-from brex_sync.settings import SettingsError
 
 LARGEST_BODY = 10 * 2**20
 """Bytes of a request's body."""
@@ -142,11 +144,11 @@ class Proxy:
                 return await client.exchange(call, Meter())
         except TimeoutError:
             raise Refusal(502, f"{call}: no answer within {PATIENCE:g} s") from None
-        except (ActionNeeded, CredentialRefused, SettingsError, VaultError) as error:
+        except (ActionNeeded, CredentialRefused, SettingsError) as error:
             raise Refusal(503, str(error)) from None
         except BrexError as error:
             raise Refusal(502, str(error)) from None
-        except sa.exc.SQLAlchemyError:
+        except PostgresError:
             raise Refusal(503, "the warehouse, which keeps the credential, is away") from None
 
 

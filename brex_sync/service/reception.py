@@ -7,15 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from brex_sync.brex.errors import BrexError
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import BrexError, DeliveryRejected, SettingsError, WrongSignature
 from brex_sync.service.accounts import Accounts
-from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials, inbox
 from brex_sync.webhooks.events import company_of, storable
 from brex_sync.webhooks.notify import forwarded
 from brex_sync.webhooks.secrets import KEPT, Secrets
-from brex_sync.webhooks.verify import Refused, WrongSignature, read_event, verify
+from brex_sync.webhooks.verify import read_event, verify
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +47,8 @@ class Reception:
         """Stores a delivery for good; whether it tells of something new.
 
         Raises:
-            Refused: it is not Brex's, or not of the form Brex promises.
-            sqlalchemy.exc.SQLAlchemyError, VaultError: it is not stored; the sender should repeat.
+            DeliveryRejected: it is not Brex's, or not of the form Brex promises.
+            PostgresError, VaultError: it is not stored; the sender should repeat.
         """
         event = read_event(await self._verified(connection, headers, body), body)
         event = replace(event, body=storable(event.body))
@@ -61,7 +59,7 @@ class Reception:
             self.arrived[owner].set()
         return new
 
-    def refuse(self, connection: str, refused: Refused) -> None:
+    def refuse(self, connection: str, refused: DeliveryRejected) -> None:
         """Counts a delivery that was not taken."""
         self.refused[connection, refused.reason] += 1
 
@@ -101,6 +99,6 @@ class Reception:
         try:
             async with asyncio.timeout(REFRESH_SECONDS):
                 return await secrets.refresh(await self.accounts.client(name))
-        except (BrexError, SettingsError, VaultError, TimeoutError) as error:
+        except (BrexError, SettingsError, TimeoutError) as error:
             log.warning("%s: webhook secrets were not refreshed: %s", name, error)
             return stored

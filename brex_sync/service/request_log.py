@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from brex_sync.errors import PostgresError
 from brex_sync.warehouse import proxied
 
 log = logging.getLogger(__name__)
@@ -43,5 +44,5 @@ class RequestLog:
             rows, self._waiting = self._waiting, []
             try:
                 await asyncio.to_thread(proxied.store, self._engine, rows)
-            except sa.exc.SQLAlchemyError as error:
+            except PostgresError as error:
                 log.warning("%d proxied requests were not noted: %s", len(rows), type(error))

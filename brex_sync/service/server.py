@@ -20,7 +20,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     Raises:
         SettingsError: a connection is declared wrongly, or no warehouse is set.
-        TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
+        TableMismatch, PostgresError: the warehouse could not be prepared.
     """
     connections = {c.name: c for c in load_connections(settings)}
     engine = open_engine(settings)

@@ -3,15 +3,13 @@
 import asyncio
 import logging
 
-import sqlalchemy as sa
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import BrexSyncError, DeliveryRejected
 from brex_sync.service.reception import Reception
-from brex_sync.warehouse import faults
-from brex_sync.webhooks.verify import LARGEST, Refused
+from brex_sync.webhooks.verify import LARGEST
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +31,11 @@ def routes(reception: Reception) -> list[BaseRoute]:
             headers = {key.lower(): value for key, value in request.headers.items()}
             async with asyncio.timeout(STORING):
                 await reception.take(name, headers, body)
-        except Refused as refused:
+        except DeliveryRejected as refused:
             reception.refuse(name, refused)
             return JSONResponse({"message": refused.reason}, refused.status)
-        except (sa.exc.SQLAlchemyError, TimeoutError, VaultError) as error:
-            log.error("%s: a webhook was not stored: %s", name, _first_line(error))
+        except (BrexSyncError, TimeoutError) as error:
+            log.error("%s: a webhook was not stored: %s", name, str(error) or "not in time")
             return JSONResponse({"message": "not stored; send it again"}, 503)
         return JSONResponse({"message": "stored"})
 
@@ -52,14 +50,9 @@ async def _read(request: Request) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > LARGEST:
-                    raise Refused(413, "the body is too large")
+                    raise DeliveryRejected(413, "the body is too large")
     except TimeoutError:
-        raise Refused(408, "the body did not come") from None
+        raise DeliveryRejected(408, "the body did not come") from None
     except ClientDisconnect:
-        raise Refused(400, "the sender went away") from None
+        raise DeliveryRejected(400, "the sender went away") from None
     return bytes(body)
-
-
-def _first_line(error: Exception) -> str:
-    said = faults.sentence(error) if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
-    return said or type(error).__name__

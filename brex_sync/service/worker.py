@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-import sqlalchemy as sa
-
 from brex_sync.app import desk_of, send_notifications
-from brex_sync.brex.errors import BrexError
 from brex_sync.connections.connect import ready_vault
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import BrexSyncError, PostgresError
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
-from brex_sync.settings import SettingsError
-from brex_sync.warehouse import faults, inbox, workflow_runs
+from brex_sync.warehouse import inbox, workflow_runs
 from brex_sync.webhooks.processing import process
 from brex_sync.workflows.declare import Workflow
 from brex_sync.workflows.run import Performer
@@ -27,7 +23,6 @@ LOOK_EVERY = 5.0
 """Seconds between two looks, where nothing arrives: for what waits to be tried again."""
 GATHERING = 0.05
 """Seconds in which what arrives at once is gathered into one batch."""
-FORESEEN = (BrexError, SettingsError, VaultError, sa.exc.SQLAlchemyError)
 
 
 @asynccontextmanager
@@ -60,8 +55,8 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except FORESEEN as error:
-            log.warning("%s", _first_line(error))
+        except BrexSyncError as error:
+            log.warning("%s", error.sentence)
             await asyncio.sleep(LOOK_EVERY)
         except Exception:
             log.exception("unforeseen")
@@ -139,13 +134,8 @@ async def _note_refusals(reception: Reception) -> None:
         return
     try:
         await asyncio.to_thread(inbox.note_refusals, reception.accounts.engine, counted)
-    except sa.exc.SQLAlchemyError as error:
-        log.warning("refusals were not noted: %s", _first_line(error))
+    except PostgresError as error:
+        log.warning("refusals were not noted: %s", error.sentence)
     else:
         reception.refused.subtract(counted)
         reception.refused += Counter()
-
-
-def _first_line(error: Exception) -> str:
-    said = faults.sentence(error) if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
-    return said or type(error).__name__

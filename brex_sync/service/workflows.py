@@ -9,31 +9,28 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
-import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from brex_sync.brex.errors import BrexError
 from brex_sync.connections.connect import ready_vault
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import (
+    BadInputs,
+    BrexError,
+    OtherInputs,
+    PostgresError,
+    RunBusy,
+    SettingsError,
+    Unconfirmed,
+)
 from brex_sync.service.accounts import Accounts
-from brex_sync.settings import SettingsError
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
-from brex_sync.workflows.declare import BadInputs, Workflow
+from brex_sync.workflows.declare import Workflow
 from brex_sync.workflows.dry import rehearse
 from brex_sync.workflows.lines import faults_of, read_inputs
-from brex_sync.workflows.run import (
-    Asked,
-    Busy,
-    OtherInputs,
-    Outcome,
-    Performer,
-    Unconfirmed,
-    unconfirmed,
-)
+from brex_sync.workflows.run import Asked, Outcome, Performer, unconfirmed
 
 log = logging.getLogger(__name__)
 
@@ -198,13 +195,13 @@ def _answering(handler: Any) -> Any:
         except Unconfirmed as error:
             told = f'{error.what} Send "confirm": true if that is wanted'
             return JSONResponse({"message": told}, 422)
-        except (Busy, OtherInputs) as error:
+        except (RunBusy, OtherInputs) as error:
             return JSONResponse({"message": str(error)}, 409)
         except BrexError as error:
             return JSONResponse({"message": str(error)}, 502)
-        except (SettingsError, VaultError) as error:
+        except SettingsError as error:
             return JSONResponse({"message": str(error)}, 503)
-        except sa.exc.SQLAlchemyError:
+        except PostgresError:
             told = "the warehouse does not answer: ask again with the same Idempotency-Key"
             return JSONResponse({"message": told}, 503)
 

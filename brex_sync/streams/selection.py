@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from brex_sync.errors import UnknownStream
 from brex_sync.streams import STREAMS, VIEWS, Stream
-
-
-class UnknownStream(Exception):
-    """A name is no stream's and no child table's."""
 
 
 def select(names: Iterable[str]) -> list[Stream]:

@@ -19,7 +19,7 @@ async def sync_list(reading: Reading) -> Listed:
     An unfinished backfill is put aside, for `backfill` to resume.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
+        BrexError, Fenced, PostgresError: it could not be read to its end; what
             was committed stays and is gone on from.
     """
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
@@ -83,7 +83,7 @@ async def backfill(reading: Reading, lease: Lease) -> None:
     A list that was read whole for the first time needs none.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
+        BrexError, Fenced, PostgresError: as `sync_list`.
     """
     stream, options = reading.slice.stream, reading.options
     if stream.window is None or lease.state.full_at is None:
@@ -106,7 +106,7 @@ async def compare_list(reading: Reading) -> Listed:
     are missing from it are noted, for `settle` to judge.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `sync_list`.
+        BrexError, Fenced, PostgresError: as `sync_list`.
     """
     began, stream = reading.clock(), reading.slice.stream
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import NotFound
 from brex_sync.brex.paging import fetch_item, first_page, listing_of
 from brex_sync.brex.strict_json import Page
+from brex_sync.errors import Fenced, NotFound
 from brex_sync.streams.declare import Shape, Stream
 from brex_sync.sync.walking import prepare
 from brex_sync.warehouse import checkpoints, deletions, load
-from brex_sync.warehouse.checkpoints import Counts, Fenced, Slice
+from brex_sync.warehouse.checkpoints import Counts, Slice
 
 TRIES = 5
 """How often a row is stored anew because a sync took its list over in between."""

@@ -31,7 +31,7 @@ def refill(engine: sa.Engine, connection: str) -> None:
     A value that does not fit is left null; it is quarantined when Brex sends its row again.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: Postgres refused.
+        PostgresError: Postgres refused.
     """
     for schema in (connection, f"{connection}{SUFFIX}"):
         for task in unfilled.pending(engine, schema):

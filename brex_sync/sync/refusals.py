@@ -2,20 +2,12 @@
 
 import asyncio
 
-from brex_sync.brex.errors import BrexError, NotAllowed, NotFound
 from brex_sync.brex.paging import fetch_item
+from brex_sync.errors import BrexError, ListLost, ListUnavailable, NotAllowed, NotFound
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Per
 from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints
-
-
-class ListUnavailable(Exception):
-    """The credential does not reach a list, or the company does not have what it is of."""
-
-
-class ListLost(Exception):
-    """Brex has no list where there should be one: a fault, of which nothing is concluded."""
 
 
 async def meaning(reading: Reading, error: NotAllowed | NotFound) -> ListUnavailable | ListLost:

@@ -12,28 +12,33 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import BrexError
+from brex_sync.errors import (
+    BrexSyncError,
+    LeaseLost,
+    ListUnavailable,
+    ParentFailed,
+    PostgresError,
+    StreamUnavailable,
+)
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.reading import Clock, Options, Progress, Reading
 from brex_sync.sync.refill import refill
-from brex_sync.sync.refusals import ListLost, ListUnavailable
 from brex_sync.sync.report import Report, StreamReport, through
 from brex_sync.sync.together import read_lists
 from brex_sync.sync.vanished import Listed
 from brex_sync.warehouse import (
     deletions,
-    faults,
     leases,
     reconciliations,
     run_log,
     unavailable,
 )
-from brex_sync.warehouse.checkpoints import Fenced, Slice
+from brex_sync.warehouse.checkpoints import Slice
 from brex_sync.warehouse.database import clock as stamp
-from brex_sync.warehouse.leases import TERMS, Lease, LeaseLost, Terms
+from brex_sync.warehouse.leases import TERMS, Lease, Terms
 from brex_sync.warehouse.lists import KnownList, known_lists
 from brex_sync.warehouse.outbox import Notice
 from brex_sync.warehouse.run_log import RunKind
@@ -47,14 +52,6 @@ _TAKEN_FOR_DEAD = (
     "{}: run {} was suspended, or cut off from Postgres, for so long that it was taken for dead; "
     "what it had committed stands, and the next run goes on from there"
 )
-
-
-class ParentFailed(Exception):
-    """A stream that exists once per row of another cannot be read: the other one failed."""
-
-
-class StreamUnavailable(Exception):
-    """No list of a stream may be read, or none is known as the stream of their rows may not be."""
 
 
 def _now() -> datetime:
@@ -90,7 +87,7 @@ class Sync:
         The run is in the log of runs from its beginning.
 
         Raises:
-            TableMismatch, sqlalchemy.exc.SQLAlchemyError: the warehouse could not be prepared.
+            TableMismatch, PostgresError: the warehouse could not be prepared.
             LeaseLost: the run was taken for dead by another process; it has stopped.
         """
         await asyncio.to_thread(
@@ -152,10 +149,10 @@ class Sync:
         try:
             since = await asyncio.to_thread(stamp, self.engine) if self.tell else None
             await self._read(stream, parent, report)
-        except (BrexError, Fenced, ParentFailed, ListLost) as error:
+        except PostgresError as error:
+            report.error = f"the warehouse refused: {error.said}"
+        except BrexSyncError as error:
             report.error = str(error)
-        except sa.exc.SQLAlchemyError as error:
-            report.error = f"the warehouse refused: {faults.sentence(error)}"
         except Exception as error:
             log.exception("%s.%s", self.connection, stream.name)
             report.error = f"an unforeseen fault, {type(error).__name__}; the log tells where"
@@ -301,5 +298,5 @@ class Sync:
         }
         try:
             run_log.finish_stream(self.engine, self.run_id, row, news)
-        except sa.exc.SQLAlchemyError as error:
-            report.error = report.error or f"the log of runs: {faults.sentence(error)}"
+        except PostgresError as error:
+            report.error = report.error or f"the log of runs: {error.said}"

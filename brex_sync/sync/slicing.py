@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from brex_sync.brex.errors import PageTooHeavy, PageTooLarge
 from brex_sync.brex.paging import first_page, listing_of
+from brex_sync.errors import PageTooHeavy, PageTooLarge
 from brex_sync.sync import plan
 from brex_sync.sync.reading import Reading
 from brex_sync.sync.walking import span, walk_window
@@ -50,7 +50,7 @@ async def read_in_slices(
     Returns None where that is not worth slicing.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: a slice could not be read to its end;
+        BrexError, Fenced, PostgresError: a slice could not be read to its end;
             what was committed stays and is gone on from.
     """
     cut = await _cut(reading, lease, asked, anew)
@@ -70,7 +70,7 @@ async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | N
     there is none, or none worth slicing.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: as `read_in_slices`.
+        BrexError, Fenced, PostgresError: as `read_in_slices`.
     """
     if not plan.can_be_sliced(reading.slice.stream):
         return False

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from brex_sync.brex.errors import NotAllowed, NotFound
+from brex_sync.errors import NotAllowed, NotFound
 from brex_sync.sync.listing import backfill, compare_list, sync_list
 from brex_sync.sync.reading import Options, Reading
 from brex_sync.sync.refusals import meaning

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from brex_sync import processes
+from brex_sync.errors import ConnectionBusy
 from brex_sync.warehouse import leases
 from brex_sync.warehouse.leases import TERMS, Holder, Terms
 
@@ -19,10 +20,6 @@ CONNECTION = "connection"
 """Leases by the names of connections."""
 LOOK_EVERY = 0.5
 """Seconds between two looks at who has a connection."""
-
-
-class Busy(Exception):
-    """Another run has the connection; the message says which, since when, and what started it."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -52,8 +49,8 @@ class Turn:
         waited for if `wait` is given, which is told who it is.
 
         Raises:
-            Busy: a run that is alive has it, and `wait` is None.
-            sqlalchemy.exc.SQLAlchemyError: Postgres cannot be reached.
+            ConnectionBusy: a run that is alive has it, and `wait` is None.
+            PostgresError: Postgres cannot be reached.
         """
         async with AsyncExitStack() as stack:
             first: Holder | None = None
@@ -66,7 +63,7 @@ class Turn:
                 if wait is not None and is_new:
                     wait(told_of(self.connection, holder))
                 if wait is None and _lives(holder, first):
-                    raise Busy(told_of(self.connection, holder))
+                    raise ConnectionBusy(told_of(self.connection, holder))
                 await asyncio.sleep(LOOK_EVERY)
             yield
 

@@ -7,8 +7,8 @@ this run and earlier ones have seen.
 import asyncio
 from dataclasses import dataclass
 
-from brex_sync.brex.errors import CredentialRefused, NotFound, Refused
 from brex_sync.brex.paging import fetch_item
+from brex_sync.errors import CredentialRefused, NotFound, Refused
 from brex_sync.sync import plan
 from brex_sync.sync.reading import Reading
 from brex_sync.sync.walking import begin_window, prepare, walk_window
@@ -66,7 +66,7 @@ async def settle(reading: Reading, listed: Listed) -> Listed:
     """Marks those of a list's missing rows that are gone for certain; says why the others are not.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: the proof could not be had.
+        BrexError, Fenced, PostgresError: the proof could not be had.
     """
     verdict = await _judge(reading, listed)
     judged_at = listed.full.opened_at if listed.full and verdict.final else None

@@ -9,7 +9,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from brex_sync.brex.errors import (
+from brex_sync.brex.paging import SMALL_PAGE, first_page, listing_of, walk
+from brex_sync.brex.strict_json import Page
+from brex_sync.errors import (
     BrexError,
     CursorRefused,
     LoopingCursor,
@@ -18,8 +20,6 @@ from brex_sync.brex.errors import (
     RateLimited,
     Transient,
 )
-from brex_sync.brex.paging import SMALL_PAGE, first_page, listing_of, walk
-from brex_sync.brex.strict_json import Page
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import plan
@@ -86,7 +86,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
     where a page is too heavy, and where rows moved on in the list.
 
     Raises:
-        BrexError, Fenced, sqlalchemy.exc.SQLAlchemyError: it could not be read to its end; what
+        BrexError, Fenced, PostgresError: it could not be read to its end; what
             was committed stays and is resumed from.
     """
     window = await _sized(reading, window)

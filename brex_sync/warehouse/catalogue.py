@@ -7,10 +7,6 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 
-class TableMismatch(Exception):
-    """A table in the warehouse is not what the declaration says, in a way that no run may mend."""
-
-
 @dataclass(frozen=True, slots=True)
 class FoundColumn:
     """A column there is: its type as Postgres writes it, whether it is NOT NULL, whether Postgres

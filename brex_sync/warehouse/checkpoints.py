@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.errors import Fenced
 from brex_sync.streams.declare import Stream
 from brex_sync.warehouse import lists
 from brex_sync.warehouse.internal import (
@@ -18,10 +19,6 @@ from brex_sync.warehouse.internal import (
     parked_windows,
     quarantine,
 )
-
-
-class Fenced(Exception):
-    """Another run has taken over this list; what this one still had in hand is dropped."""
 
 
 class Scope(StrEnum):

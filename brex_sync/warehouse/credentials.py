@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg.errors import UndefinedTable
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.errors import PostgresError
 from brex_sync.warehouse.internal import credentials, refreshes, webhook_secrets
 
 
@@ -129,7 +130,7 @@ def _select(engine: sa.Engine, condition: sa.ColumnElement[bool]) -> list[Creden
                 sa.select(credentials).where(condition).order_by(credentials.c.connection)
             )
             return [_credential(row) for row in rows]
-    except sa.exc.ProgrammingError as error:
+    except PostgresError as error:
         if isinstance(error.orig, UndefinedTable):
             return []
         raise

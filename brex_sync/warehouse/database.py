@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 import sqlalchemy as sa
 
-from brex_sync.warehouse import sessions
+from brex_sync.errors import PostgresUnavailable
+from brex_sync.warehouse import faults, sessions
 from brex_sync.warehouse.moments import tolerate
 
 INTERNAL = "brex_sync"
@@ -39,6 +40,7 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
     parsed = with_driver(url, "psycopg")
     engine = sa.create_engine(
         parsed,
+        poolclass=_Pool,
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,
@@ -46,8 +48,22 @@ def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
         connect_args=sessions.parameters(parsed),
     )
     sessions.check_first(engine)
-    sessions.begin_alike(engine)
-    return tolerate(engine)
+    return _as_ours(tolerate(engine))
+
+
+class _Pool(sa.QueuePool):
+    """A pool whose want of a free connection is an error of ours too."""
+
+    def connect(self) -> sa.PoolProxiedConnection:
+        """A connection of the pool's.
+
+        Raises:
+            PostgresUnavailable: none became free in time.
+        """
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError as error:
+            raise PostgresUnavailable("all connections of this process are in use") from error
 
 
 def apart(engine: sa.Engine) -> sa.Engine:
@@ -56,8 +72,13 @@ def apart(engine: sa.Engine) -> sa.Engine:
     The caller disposes of it.
     """
     other = sa.Engine(engine.pool.recreate(), engine.dialect, engine.url)
-    sessions.begin_alike(other)
-    return other
+    return _as_ours(other)
+
+
+def _as_ours(engine: sa.Engine) -> sa.Engine:
+    sessions.begin_alike(engine)
+    faults.translate(engine)
+    return engine
 
 
 def clock(engine: sa.Engine) -> datetime:
@@ -71,7 +92,7 @@ def driver_cursor(db: sa.Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]
     """A cursor of the psycopg connection below SQLAlchemy's, for COPY.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the driver's errors, as SQLAlchemy raises them.
+        PostgresError: the driver refused.
     """
     driver = db.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
@@ -82,6 +103,4 @@ def driver_cursor(db: sa.Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]
     except psycopg.Error as error:
         if driver.broken:
             db.invalidate(error)
-        raise sa.exc.DBAPIError.instance(
-            None, None, error, psycopg.Error, connection_invalidated=driver.broken
-        ) from error
+        raise faults.of_statement(error, lost=driver.broken) from error

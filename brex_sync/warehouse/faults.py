@@ -5,7 +5,7 @@ import re
 import psycopg
 import sqlalchemy as sa
 
-from brex_sync.warehouse.sessions import UnfitDatabase
+from brex_sync.errors import PostgresError, PostgresUnavailable
 
 _URL = "BREX_SYNC_DATABASE_URL"
 _BY_STATE = {
@@ -43,19 +43,23 @@ _BY_WORDS = (
 """What to do where no session came about, by what was said: libpq keeps no SQLSTATE of it."""
 
 
-def told(error: sa.exc.SQLAlchemyError) -> str | None:
-    """A fault that can be foreseen, in one sentence with what to do; None for any other."""
-    if isinstance(error, UnfitDatabase):
-        return str(error)
-    if not isinstance(error, sa.exc.DBAPIError):
-        return None
-    cure = _cure(error.orig)
-    return f"{first_line(error)}: {cure}" if cure else None
+def translate(engine: sa.Engine) -> None:
+    """Lets an engine raise the driver's exceptions as PostgresError."""
+
+    @sa.event.listens_for(engine, "handle_error")
+    def raise_ours(context: sa.engine.ExceptionContext) -> PostgresError | None:
+        if context.is_pre_ping or not isinstance(context.original_exception, psycopg.Error):
+            return None
+        return of_statement(context.original_exception, context.is_disconnect)
 
 
-def sentence(error: sa.exc.SQLAlchemyError) -> str:
-    """Any fault in one line, without the statement that met it."""
-    return told(error) or first_line(error)
+def of_statement(error: psycopg.Error, lost: bool) -> PostgresError:
+    """An exception of the driver as ours; `lost` says that the session has ended."""
+    cure = _cure(error)
+    said = f"{first_line(error)}: {cure}" if cure else first_line(error)
+    passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    kind = PostgresUnavailable if passing else PostgresError
+    return kind(said, error, connection_lost=lost)
 
 
 def of_driver(error: psycopg.Error, setting: str) -> str:
@@ -66,7 +70,7 @@ def of_driver(error: psycopg.Error, setting: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """What Postgres or the driver said first."""
-    said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    said = str(error).strip().partition("\n")[0]
     return said.rpartition("FATAL:")[2].strip().rstrip(".:")
 
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.schema import CreateColumn, CreateIndex, SetColumnComment, SetTableComment
 
-from brex_sync.warehouse.catalogue import Catalogue, FoundColumn, Relation, TableMismatch, name_of
+from brex_sync.errors import PostgresError, TableMismatch
+from brex_sync.warehouse.catalogue import Catalogue, FoundColumn, Relation, name_of
 
 _REFUSALS = ("0A", "22", "23", "2B", "42", "55000")
 """SQLSTATEs, or classes of them, by which Postgres refuses a change for what is in the way."""
@@ -80,7 +81,7 @@ def type_of(db: sa.Connection, column: sa.Column[Any]) -> str:
     return str(column.type.compile(dialect=db.dialect)).lower()
 
 
-def refusal(error: sa.exc.DBAPIError) -> str | None:
+def refusal(error: PostgresError) -> str | None:
     """What is in the way, where Postgres refuses a change for that."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if not state.startswith(_REFUSALS):
@@ -95,7 +96,7 @@ def _told(table: sa.Table) -> Iterator[None]:
     """What Postgres refuses is one sentence."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except PostgresError as error:
         reason = refusal(error)
         if reason is None:
             raise

@@ -85,7 +85,7 @@ def take(engine: sa.Engine, connection: str, event: Event, notices: Sequence[Not
     """Stores an event for good; whether it is new. `notices` are for who is to hear of new ones.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: it is not stored.
+        PostgresError: it is not stored.
     """
     row = {"connection": connection, "id": event.id, "type": event.type, "body": event.body}
     with engine.begin() as db:

@@ -21,6 +21,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.errors import LeaseLost, PostgresError
 from brex_sync.warehouse.database import INTERNAL, apart
 from brex_sync.warehouse.internal import leases
 from brex_sync.warehouse.retrying import attempts
@@ -50,10 +51,6 @@ class Terms:
 TERMS = Terms()
 
 
-class LeaseLost(Exception):
-    """Another process found a lease ended, and acted on that; its holder must not go on."""
-
-
 @dataclass(slots=True)
 class Lease:
     """A lease that this process has taken, kept by a thread until it is released or lost."""
@@ -81,7 +78,7 @@ class Lease:
 
         Raises:
             LeaseLost: another process acted on its end.
-            sqlalchemy.exc.SQLAlchemyError: Postgres cannot be asked.
+            PostgresError: Postgres cannot be asked.
         """
         if not (self._beat() or self._over.is_set()):
             self._lose()
@@ -119,7 +116,7 @@ class Lease:
                     return
             except Exception as error:
                 pause = self.terms.beat / 5
-                log.warning("the lease of %s %s: %s", self.kind, self.name, _first_line(error))
+                log.warning("the lease of %s %s: %s", self.kind, self.name, error)
 
     def _lose(self) -> None:
         with self._guard:
@@ -141,8 +138,8 @@ class Lease:
         try:
             with self.engine.begin() as db:
                 db.execute(sa.delete(leases).where(mine))
-        except sa.exc.SQLAlchemyError as error:
-            log.warning("the lease of %s %s: %s", self.kind, self.name, _first_line(error))
+        except PostgresError as error:
+            log.warning("the lease of %s %s: %s", self.kind, self.name, error.said)
 
 
 @contextmanager
@@ -155,7 +152,7 @@ def held(
     exist (`tables.prepare_internal`).
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: Postgres cannot be reached.
+        PostgresError: Postgres cannot be reached.
     """
     holder = str(uuid4())
     with _kept(Lease(engine, kind, name, "", holder, terms, note=note)) as lease:
@@ -172,7 +169,7 @@ def shared(
     has to tell of its end elsewhere.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: Postgres cannot be reached.
+        PostgresError: Postgres cannot be reached.
     """
     holder = str(uuid4())
     with _kept(Lease(engine, kind, name, holder, holder, terms, lingers)) as lease:
@@ -294,7 +291,3 @@ def _at(kind: str, name: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
 
 def _after(seconds: float) -> sa.ColumnElement[Any]:
     return _NOW + timedelta(seconds=seconds)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

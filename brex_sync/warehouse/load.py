@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
+from brex_sync.errors import PostgresError
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Counts, Lease, Window
 from brex_sync.warehouse.internal import quarantine
@@ -32,12 +33,12 @@ def commit_pages(
 
     Raises:
         Fenced: another run has taken the list over; nothing was written.
-        sqlalchemy.exc.DBAPIError: Postgres refused, again and again.
+        PostgresError: Postgres refused, again and again.
     """
     for way in _ways(lease):
         try:
             return _commit(engine, lease, window, staged, finish, way)
-        except sa.exc.DBAPIError as error:
+        except PostgresError as error:
             if not refuses_a_row(error):
                 raise
             refusal = error

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
+from brex_sync.errors import PostgresError, TableMismatch
 from brex_sync.streams.columns import Column, Field, json
 from brex_sync.streams.declare import Child, EventTable, Stream, Table, View
 from brex_sync.warehouse import (
@@ -17,7 +18,7 @@ from brex_sync.warehouse import (
     stream_requests,
     unfilled,
 )
-from brex_sync.warehouse.catalogue import TableMismatch, name_of
+from brex_sync.warehouse.catalogue import name_of
 from brex_sync.warehouse.declared import statement, table_of
 from brex_sync.warehouse.fitting import Fit, fit, has_other_types, refusal
 
@@ -196,7 +197,7 @@ class Mending:
                         self._db.exec_driver_sql(
                             f'DROP VIEW IF EXISTS "{self._schema}"."{view.name}"'
                         )
-                except sa.exc.DBAPIError as error:
+                except PostgresError as error:
                     if refusal(error) is None:
                         raise
 
@@ -210,7 +211,7 @@ class Mending:
         try:
             with self._db.begin_nested():
                 self._db.exec_driver_sql(f"CREATE OR REPLACE {made}")
-        except sa.exc.DBAPIError as error:
+        except PostgresError as error:
             if refusal(error) is None:
                 raise
             self._make_again(name, made)
@@ -224,7 +225,7 @@ class Mending:
             with self._db.begin_nested():
                 self._db.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
                 self._db.exec_driver_sql(f"CREATE {made}")
-        except sa.exc.DBAPIError as error:
+        except PostgresError as error:
             reason = refusal(error)
             if reason is None:
                 raise

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from brex_sync.errors import PostgresError
 from brex_sync.streams.declare import KEY_SEPARATOR, Stream, Table
 from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
@@ -23,7 +24,7 @@ def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, lis
     """Copies pages straight into a table that has none of their rows.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, it has some, and they are to be
+        PostgresError: where `refuses_a_row` says so, it has some, and they are to be
             merged.
     """
     sql = _statements(lease.slice.stream, lease.slice.connection)
@@ -42,7 +43,7 @@ def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list
     """Merges pages as a whole.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: where `refuses_a_row` says so, `merge_sound` finds which.
+        PostgresError: where `refuses_a_row` says so, `merge_sound` finds which.
     """
     return _merge(db, lease, staged, staged.lines(), range(len(staged.keys))), []
 
@@ -60,7 +61,7 @@ def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts
         try:
             with db.begin_nested():
                 counts += _merge(db, lease, staged, lines, part)
-        except sa.exc.DBAPIError as error:
+        except PostgresError as error:
             if not refuses_a_row(error):
                 raise
             if len(part) <= 1:
@@ -71,12 +72,12 @@ def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts
     return counts, rejects
 
 
-def refuses_a_row(error: sa.exc.DBAPIError) -> bool:
+def refuses_a_row(error: PostgresError) -> bool:
     """Whether Postgres found fault with what a row holds, and not with anything else."""
     return (getattr(error.orig, "sqlstate", None) or "")[:2] in _ROWS_FAULT
 
 
-def _rejected(stream: Stream, line: str, error: sa.exc.DBAPIError) -> Reject:
+def _rejected(stream: Stream, line: str, error: PostgresError) -> Reject:
     names = [f.name for f in stream.fields()]
     values = dict(zip([*names, "_raw"], fields(line), strict=True))
     key = KEY_SEPARATOR.join(values[name] or "" for name in stream.own_key)

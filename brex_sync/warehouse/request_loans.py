@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.errors import PostgresError
 from brex_sync.warehouse.internal import request_limits, request_loans
 from brex_sync.warehouse.retrying import attempts
 
@@ -96,13 +97,12 @@ class RequestLedger:
         """
         try:
             self._repay(loan, used)
-        except sa.exc.SQLAlchemyError as error:
-            told = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        except PostgresError as error:
             log.warning(
                 "%s: requests that were lent and not made count for %g s: %s",
                 self.connection,
                 self.lost_after,
-                told,
+                error.said,
             )
 
     def _repay(self, loan: Loan, used: int) -> None:

@@ -1,8 +1,9 @@
 """Which failures of Postgres pass by themselves, and how long to try."""
 
 import psycopg
-import sqlalchemy as sa
 import tenacity
+
+from brex_sync.errors import PostgresError
 
 _PASSING = ("40001", "40P01", "57P01", "57P02", "57P03")
 """Serialization failure, deadlock, and a server that is going down or coming up."""
@@ -20,10 +21,10 @@ def attempts() -> tenacity.Retrying:
 
 def _may_pass(error: BaseException) -> bool:
     """Whether a transaction that failed so is worth repeating."""
-    if not isinstance(error, sa.exc.DBAPIError):
+    if not isinstance(error, PostgresError):
         return False
-    state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or state in _PASSING:
+    state = error.sqlstate
+    if error.connection_lost or state in _PASSING:
         return True
     return isinstance(error.orig, psycopg.OperationalError) and (
         state is None or state.startswith("08")

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from brex_sync.errors import UnfitDatabase
+
 OLDEST = 14
 """The oldest major version of PostgreSQL that will do."""
 
@@ -55,10 +57,6 @@ ENVIRONMENT = (
 )
 """Variables that libpq would heed. Those that hold a password, or say how TLS is to be spoken
 (PGPASSFILE, PGPASSWORD, PGSSLMODE and the like), are left to it."""
-
-
-class UnfitDatabase(sa.exc.SQLAlchemyError):
-    """The database cannot be the warehouse; the message says why, and what to do."""
 
 
 _ADMINISTRATORS = (

@@ -4,9 +4,10 @@ from typing import Any
 
 import psycopg
 
+from brex_sync.errors import UnfitDatabase
 from brex_sync.warehouse import faults
 from brex_sync.warehouse.database import with_driver
-from brex_sync.warehouse.sessions import UnfitDatabase, forget_environment
+from brex_sync.warehouse.sessions import forget_environment
 
 SETTING = "DAGSTER_POSTGRES_URL"
 

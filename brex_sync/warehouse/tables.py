@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from brex_sync.errors import PostgresError
+from brex_sync.errors import TableMismatch as TableMismatch
 from brex_sync.streams import EVENT_TABLES
 from brex_sync.streams.declare import Stream, View
 from brex_sync.warehouse import catalogue, checkpoints, history, known_tables, versions
 from brex_sync.warehouse.catalogue import Catalogue
-from brex_sync.warehouse.catalogue import TableMismatch as TableMismatch
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.declared import statement, table_of
 from brex_sync.warehouse.fitting import fit
@@ -102,12 +104,22 @@ def _mend_internal_triggers(db: sa.Connection, found: Catalogue) -> None:
 
 
 @contextmanager
+def _made_once() -> Iterator[None]:
+    """Lets another process make the same at the same moment."""
+    try:
+        yield
+    except PostgresError as error:
+        if not isinstance(error.orig, psycopg.IntegrityError):
+            raise
+
+
+@contextmanager
 def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that no other which makes or alters tables runs beside.
 
     It locks a table that nobody but the owner can lock: people's roles cannot stand in its way.
     """
-    with suppress(sa.exc.IntegrityError), engine.begin() as db:  # made at the same moment
+    with _made_once(), engine.begin() as db:
         if not sa.inspect(db).has_table(_PREPARING, schema=INTERNAL):
             db.execute(sa.schema.CreateSchema(INTERNAL, if_not_exists=True))
             db.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {INTERNAL}.{_PREPARING} ()")

@@ -5,16 +5,12 @@ from importlib.metadata import PackageNotFoundError, version
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from brex_sync.warehouse.catalogue import TableMismatch
+from brex_sync.errors import WarehouseIsNewer
 from brex_sync.warehouse.internal import schema_versions
 
 VERSION = 1
 """Of the tables as this code makes and understands them. To be raised with any change after which
 older code would misread a warehouse, or undo what newer code keeps in it."""
-
-
-class WarehouseIsNewer(TableMismatch):
-    """A later version of brex_sync has made the warehouse its own."""
 
 
 def refuse_newer(db: sa.Connection) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from brex_sync.errors import LeaseLost
 from brex_sync.warehouse import leases
 from brex_sync.warehouse.internal import workflow_inputs, workflow_runs, workflow_steps, writes
-from brex_sync.warehouse.leases import Lease, LeaseLost
+from brex_sync.warehouse.leases import Lease
 from brex_sync.warehouse.retrying import attempts
 
 SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=1)

@@ -7,15 +7,12 @@ from typing import Any
 import msgspec
 
 from brex_sync.brex.strict_json import exact
+from brex_sync.errors import MalformedEvent
 from brex_sync.sensitive import purge
 from brex_sync.streams import EVENT_TABLES, STREAMS, EventTable, Stream
 from brex_sync.sync.values import encode
 
 _decode = msgspec.json.Decoder(float_hook=exact).decode
-
-
-class Malformed(Exception):
-    """An event does not say what its type promises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +32,12 @@ class EventType:
         """The ids of the rows an event concerns, each once.
 
         Raises:
-            Malformed: the first field holds none, or a field holds something else.
+            MalformedEvent: the first field holds none, or a field holds something else.
         """
         content = _object(body)
         found = list(dict.fromkeys(self._keys(content)))
         if not found:
-            raise Malformed(f"{self.name} without {self.fields[0]}")
+            raise MalformedEvent(f"{self.name} without {self.fields[0]}")
         return found
 
     def _keys(self, content: dict[str, Any]) -> Iterator[str]:
@@ -50,7 +47,7 @@ class EventType:
                 continue
             values: list[Any] = value if isinstance(value, list) else [value]
             if not all(isinstance(one, str) and one for one in values):
-                raise Malformed(f"{self.name}: {field} is no id and no list of ids")
+                raise MalformedEvent(f"{self.name}: {field} is no id and no list of ids")
             yield from values
 
 
@@ -74,7 +71,7 @@ def storable(body: str) -> str:
 def _object(body: str) -> dict[str, Any]:
     content: Any = msgspec.json.decode(body)
     if not isinstance(content, dict):
-        raise Malformed("the body is no object")
+        raise MalformedEvent("the body is no object")
     return content
 
 

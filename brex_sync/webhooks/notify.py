@@ -15,7 +15,8 @@ from standardwebhooks import Webhook
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.brex.cookies import no_cookies
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.errors import SettingsError
+from brex_sync.settings import Settings
 from brex_sync.sync.notices import notices
 from brex_sync.warehouse import outbox
 from brex_sync.warehouse.inbox import Event
@@ -56,7 +57,7 @@ async def deliver(engine: sa.Engine, settings: Settings, seconds: float) -> int:
     processes may do this at once: each notice is sent by one of them.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the outbox could not be read, or noted in.
+        PostgresError: the outbox could not be read, or noted in.
     """
     urls = targets(settings)
     if settings.notify_secret is None or not urls:

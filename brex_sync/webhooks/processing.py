@@ -14,26 +14,29 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient
-from brex_sync.brex.errors import (
+from brex_sync.brex.strict_json import read_item
+from brex_sync.errors import (
     BrexError,
     CredentialRefused,
+    Fenced,
+    MalformedEvent,
     NotAllowed,
+    PostgresUnavailable,
     RateLimited,
     Unreachable,
     UnusableAnswer,
 )
-from brex_sync.brex.strict_json import read_item
 from brex_sync.streams.declare import EventTable, Stream
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.refetch import refetch
 from brex_sync.sync.walking import prepare
 from brex_sync.warehouse import checkpoints, inbox, load, unavailable, workflow_runs
-from brex_sync.warehouse.checkpoints import Counts, Fenced, Slice
+from brex_sync.warehouse.checkpoints import Counts, Slice
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.inbox import Event, Fate, Outcome
 from brex_sync.warehouse.outbox import Notice
 from brex_sync.warehouse.staging import Staged, together
-from brex_sync.webhooks.events import EVENT_TYPES, EventType, Malformed
+from brex_sync.webhooks.events import EVENT_TYPES, EventType
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ async def process(desk: Desk, seconds: float = 30.0) -> int:
     """Works off what is due, batch after batch, for about so many seconds; answers how much it was.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the warehouse failed; what was taken up waits for others.
+        PostgresError: the warehouse failed; what was taken up waits for others.
     """
     end, count = asyncio.get_running_loop().time() + seconds, 0
     while (left := end - asyncio.get_running_loop().time()) > 0:
@@ -145,7 +148,7 @@ def _look(desk: Desk, batch: Batch, event: Event, closed: dict[str, str]) -> Non
     try:
         keys = kind.keys(event.body)
         row = _row_told(kind, event) if kind.stream.name in desk.streams else None
-    except (Malformed, UnusableAnswer) as error:
+    except (MalformedEvent, UnusableAnswer) as error:
         batch.settled[event.id] = Outcome(event.id, Fate.PARKED, str(error))
         return
     if kind.table is not None and row is not None:
@@ -162,7 +165,7 @@ def _row_told(kind: EventType, event: Event) -> Staged | None:
         return None
     _, staged = prepare(kind.table, read_item(event.body.encode()), None)
     if staged.rejects:
-        raise Malformed(f"no row of {kind.table.name}: {staged.rejects[0].reason}")
+        raise MalformedEvent(f"no row of {kind.table.name}: {staged.rejects[0].reason}")
     return staged
 
 
@@ -197,7 +200,7 @@ async def _fetch(desk: Desk, batch: Batch, row: Row, places: asyncio.Semaphore) 
         batch.faults[row] = Outcome("", Fate.LATER, str(error))
     except (BrexError, Fenced) as error:
         batch.faults[row] = Outcome("", Fate.AGAIN, str(error))
-    except sa.exc.OperationalError:
+    except PostgresUnavailable:
         batch.faults[row] = Outcome("", Fate.LATER, "the warehouse was out of reach")
     except Exception as error:
         log.exception("%s: row %s of %s", desk.connection, key, name)

@@ -12,8 +12,8 @@ import msgspec
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
-from brex_sync.brex.errors import UnusableAnswer
 from brex_sync.connections.connect import ready_vault, vault_of
+from brex_sync.errors import UnusableAnswer
 from brex_sync.settings import Settings
 from brex_sync.warehouse import webhook_secrets as table
 
@@ -67,7 +67,7 @@ class Secrets:
 
         Raises:
             VaultError: they cannot be opened.
-            sqlalchemy.exc.SQLAlchemyError: they cannot be read.
+            PostgresError: they cannot be read.
         """
         if time.monotonic() >= self._until:
             await self.look()

@@ -10,15 +10,15 @@ import msgspec
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.brex.client import BrexClient, Call, Meter
-from brex_sync.brex.errors import (
+from brex_sync.brex.paging import listing_of, walk
+from brex_sync.errors import (
     CredentialRefused,
     NotAllowed,
     NotFound,
     Refused,
+    SettingsError,
     UnusableAnswer,
 )
-from brex_sync.brex.paging import listing_of, walk
-from brex_sync.settings import SettingsError
 from brex_sync.streams import STREAMS
 
 PATH = "/v1/webhooks"

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from brex_sync.brex.errors import UnusableAnswer
 from brex_sync.brex.strict_json import clean
+from brex_sync.errors import DeliveryRejected, UnusableAnswer, WrongSignature
 from brex_sync.warehouse.inbox import Event
 
 LARGEST = 256 * 1024
@@ -24,22 +24,6 @@ _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=", re.ASCII)
 _TYPE = re.compile(r"[\x21-\x7e]{1,100}", re.ASCII)
 
 
-class Refused(Exception):
-    """A delivery that is not taken. `status` is the answer's, `reason` a few words to count by."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-class WrongSignature(Refused):
-    """No secret known makes any of its signatures: it is forged, or there are new secrets."""
-
-    def __init__(self) -> None:
-        super().__init__(401, "wrong signature")
-
-
 def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str:
     """The Webhook-Id of a delivery that one of the secrets signed within the last five minutes.
 
@@ -47,14 +31,14 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> s
 
     Raises:
         WrongSignature: no secret did.
-        Refused: a header is missing, malformed, or tells of another time.
+        DeliveryRejected: a header is missing, malformed, or tells of another time.
     """
     webhook_id = _header(headers, "webhook-id", _ID)
     seconds = _header(headers, "webhook-timestamp", _SECONDS)
     signatures = headers.get("webhook-signature", "")
     sound = [one for one in signatures.split(" ") if _SIGNATURE.fullmatch(one)]
     if not sound or len(signatures) > LONGEST_HEADER:
-        raise Refused(400, "no webhook-signature of the form v1,…")
+        raise DeliveryRejected(400, "no webhook-signature of the form v1,…")
     signed = {
         "webhook-id": webhook_id,
         "webhook-timestamp": seconds,
@@ -70,23 +54,23 @@ def read_event(webhook_id: str, body: bytes) -> Event:
     """What a verified delivery tells of, without characters that Postgres cannot hold.
 
     Raises:
-        Refused: its body is no JSON object with an event_type.
+        DeliveryRejected: its body is no JSON object with an event_type.
     """
     try:
         text, _ = clean(body)
         content: Any = msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnusableAnswer):
-        raise Refused(400, "the body is no JSON") from None
+        raise DeliveryRejected(400, "the body is no JSON") from None
     kind = content.get("event_type") if isinstance(content, dict) else None
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-        raise Refused(400, "the body has no event_type")
+        raise DeliveryRejected(400, "the body has no event_type")
     return Event(webhook_id, kind, text.decode())
 
 
 def _header(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:
     value = headers.get(name, "")
     if not form.fullmatch(value):
-        raise Refused(400, f"{name} is {'malformed' if value else 'missing'}")
+        raise DeliveryRejected(400, f"{name} is {'malformed' if value else 'missing'}")
     return value
 
 
@@ -94,7 +78,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise Refused(400, "the body is not UTF-8") from None
+        raise DeliveryRejected(400, "the body is not UTF-8") from None
 
 
 def _is_signed_by(secret: str, text: str, headers: dict[str, str]) -> bool:
@@ -106,6 +90,6 @@ def _is_signed_by(secret: str, text: str, headers: dict[str, str]) -> bool:
         webhook.verify(text, headers, json_parse=False)
     except WebhookVerificationError as error:
         if "timestamp" in str(error):
-            raise Refused(400, "webhook-timestamp is not of these five minutes") from None
+            raise DeliveryRejected(400, "webhook-timestamp is not of these five minutes") from None
         return False
     return True

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from brex_sync.brex.client import Params
 from brex_sync.brex.oauth import NEVER
+from brex_sync.errors import BadInputs, WorkflowError
 from brex_sync.streams import STREAMS
 
 Body = Mapping[str, Any]
@@ -41,18 +42,6 @@ class Inputs(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class WorkflowError(Exception):
-    """A workflow cannot be performed; the message says why, for people."""
-
-
-class BadInputs(WorkflowError):
-    """What a workflow was given cannot be used; nothing was written. `faults` has all of them."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)

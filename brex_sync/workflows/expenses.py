@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
 
 from brex_sync.brex.uploads import LARGEST
+from brex_sync.errors import BadInputs, UnfitFile
 from brex_sync.workflows.declare import (
-    BadInputs,
     Call,
     File,
     Inputs,
@@ -21,7 +21,7 @@ from brex_sync.workflows.declare import (
     write,
 )
 from brex_sync.workflows.fields import Text
-from brex_sync.workflows.files import Unfit, read_inside
+from brex_sync.workflows.files import read_inside
 from brex_sync.workflows.lines import distinct, from_csv, is_stored, read_csv, refuse_files
 from brex_sync.workflows.sending import digest_of
 
@@ -132,7 +132,7 @@ def _receipts(folder: Path, named: Iterable[tuple[str, str]]) -> list[dict[str, 
     for name, expense_id in named:
         try:
             digest = digest_of(_content(folder, name))
-        except Unfit as unfit:
+        except UnfitFile as unfit:
             faults.append(f"{name}: {unfit}")
         else:
             read.append({"file": File(folder / name, digest), "expense_id": expense_id})
@@ -142,11 +142,11 @@ def _receipts(folder: Path, named: Iterable[tuple[str, str]]) -> list[dict[str, 
 
 
 def _content(folder: Path, name: str) -> bytes:
-    """What would be sent. Raises Unfit."""
+    """What would be sent. Raises UnfitFile."""
     if Path(name).suffix.lower() not in KINDS and (folder / name).is_file():
-        raise Unfit(f"Brex takes {', '.join(sorted(kind[1:] for kind in KINDS))}, by its name")
+        raise UnfitFile(f"Brex takes {', '.join(sorted(kind[1:] for kind in KINDS))}, by its name")
     if not name.isascii():
-        raise Unfit("Brex takes only plain (ASCII) characters in its name")
+        raise UnfitFile("Brex takes only plain (ASCII) characters in its name")
     return read_inside(folder, name, LARGEST)
 
 

@@ -5,9 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-
-class Unfit(Exception):
-    """A file is not read; the message says why, and goes after its name."""
+from brex_sync.errors import UnfitFile
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes:
@@ -16,7 +14,7 @@ def read_inside(folder: Path, name: str, most: int) -> bytes:
     The file that is looked at is the file that is read, whatever is put in its place meanwhile.
 
     Raises:
-        Unfit: there is none, it is a link or no regular file, or it has no byte or more than
+        UnfitFile: there is none, it is a link or no regular file, or it has no byte or more than
             `most`.
     """
     asked = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,11 +29,11 @@ def read_inside(folder: Path, name: str, most: int) -> bytes:
             content = opened.read(most + 1) if regular else b""
     except OSError as error:
         said = f"it cannot be read: {error.strerror}"
-        raise Unfit(_REASONS.get(error.errno or 0, said)) from None
+        raise UnfitFile(_REASONS.get(error.errno or 0, said)) from None
     if not regular:
-        raise Unfit("it is no regular file")
+        raise UnfitFile("it is no regular file")
     if not content or len(content) > most:
-        raise Unfit(f"it is empty, or has more than the {most >> 20} MB that Brex takes")
+        raise UnfitFile(f"it is empty, or has more than the {most >> 20} MB that Brex takes")
     return content
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError, ValidationInfo
 
-from brex_sync.workflows.declare import BadInputs, Inputs, Workflow, WorkflowError
+from brex_sync.errors import BadInputs, WorkflowError
+from brex_sync.workflows.declare import Inputs, Workflow
 
 FILES = {"files": True}
 """The validation context of those who may name files."""

@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from brex_sync.errors import BadInputs
 from brex_sync.workflows.cards import ISSUE, LOCK, TERMINATE, Reason, card_body
 from brex_sync.workflows.declare import (
-    BadInputs,
     Call,
     Inputs,
     Steps,

@@ -16,30 +16,31 @@ import httpx
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient
-from brex_sync.brex.errors import BrexError, Refused
-from brex_sync.brex.uploads import LinkRefused, put_file
+from brex_sync.brex.uploads import put_file
 from brex_sync.connections.vault import Vault
+from brex_sync.errors import (
+    BadInputs,
+    BrexError,
+    Fenced,
+    LeaseLost,
+    LinkRefused,
+    OtherInputs,
+    PostgresError,
+    Refused,
+    RunBusy,
+    StepFailed,
+    Unconfirmed,
+    WorkflowError,
+)
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.refetch import refetch
 from brex_sync.warehouse import leases
 from brex_sync.warehouse import workflow_runs as table
-from brex_sync.warehouse.checkpoints import Fenced
-from brex_sync.warehouse.leases import TERMS, Lease, LeaseLost, Terms
+from brex_sync.warehouse.leases import TERMS, Lease, Terms
 from brex_sync.warehouse.tables import prepare
 from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
 from brex_sync.workflows import sending
-from brex_sync.workflows.declare import (
-    BadInputs,
-    Inputs,
-    Kept,
-    Step,
-    Steps,
-    Taken,
-    Until,
-    Workflow,
-    WorkflowError,
-    each_once,
-)
+from brex_sync.workflows.declare import Inputs, Kept, Step, Steps, Taken, Until, Workflow, each_once
 from brex_sync.workflows.lines import read_back
 from brex_sync.workflows.masking import cut_in, masked
 
@@ -48,30 +49,6 @@ LOOKS_AT_ONCE = 8
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether a run that another process holds is free."""
 UNKNOWN = "; whether Brex did it is not known: resumed, it is asked again with the same key"
-
-
-class Busy(WorkflowError):
-    """Another process performs the run right now."""
-
-
-class OtherInputs(WorkflowError):
-    """The run was begun with something else."""
-
-
-class Unconfirmed(WorkflowError):
-    """The run spends money or ends something, and nobody has agreed to that: `what` it is."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} That needs a confirmation; nothing was done")
-        self.what = what
-
-
-class StepFailed(WorkflowError):
-    """A step, or several that do not depend on one another, did not succeed."""
-
-    def __init__(self, message: str, refused: bool) -> None:
-        super().__init__(message)
-        self.refused = refused
 
 
 class _Waits(Exception):
@@ -143,9 +120,9 @@ class Performer:
         A run that another process held is taken over once that process's lease has ended.
 
         Raises:
-            Busy, OtherInputs, Unconfirmed: it was not begun, or another process took it over.
+            RunBusy, OtherInputs, Unconfirmed: it was not begun, or another process took it over.
             VaultError: what it was given cannot be sealed or compared.
-            sqlalchemy.exc.SQLAlchemyError: the warehouse went away; to be resumed.
+            PostgresError: the warehouse went away; to be resumed.
         """
         await asyncio.to_thread(
             prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
@@ -157,7 +134,7 @@ class Performer:
                     return await asyncio.to_thread(self._outcome, asked)
                 return await self._perform(asked, lease, waited=before is RunState.WAITING)
             except LeaseLost as lost:
-                raise Busy(str(lost)) from None
+                raise RunBusy(str(lost)) from None
 
     async def _perform(self, asked: Asked, lease: Lease, *, waited: bool) -> Outcome:
         known = await asyncio.to_thread(table.steps_of, self.engine, asked.run_id)
@@ -173,7 +150,7 @@ class Performer:
             failure = StepFailed(f"{wait.told}: that is {wait.until.patience.days} days", False)
         except (WorkflowError, BrexError) as error:
             failure = error
-        except (sa.exc.SQLAlchemyError, LeaseLost):
+        except (PostgresError, LeaseLost):
             raise
         except Exception as error:
             told = f"the workflow itself has a fault: {type(error).__name__}"
@@ -188,7 +165,7 @@ class Performer:
         """Holds the run's lease, once its holder has let go of it or is known to be dead.
 
         Raises:
-            Busy: a heartbeat shows that the holder lives.
+            RunBusy: a heartbeat shows that the holder lives.
         """
         first = None
         while True:
@@ -200,7 +177,7 @@ class Performer:
             ends = await asyncio.to_thread(leases.ends_at, self.engine, leases.WORKFLOW, run_id)
             first = first or ends
             if ends is not None and ends != first:
-                raise Busy(f"run {run_id} is being performed by another process")
+                raise RunBusy(f"run {run_id} is being performed by another process")
             await asyncio.sleep(LOOK_EVERY)
 
     def _open(self, asked: Asked, lease: Lease) -> RunState | None:
@@ -373,7 +350,7 @@ class Performer:
         for name, keys in touched.items():
             try:
                 await refetch(self.client, self.engine, self.connection, STREAMS[name], keys)
-            except (BrexError, Fenced, sa.exc.SQLAlchemyError) as error:
+            except (BrexError, Fenced, PostgresError) as error:
                 first = str(error).partition("\n")[0]
                 stale.append(f"{name} will be brought up to date by the next sync: {first}")
         return tuple(stale)

@@ -11,15 +11,15 @@ from urllib.parse import quote
 import msgspec
 
 from brex_sync.brex.client import BrexClient, Call, Meter, Reply
-from brex_sync.brex.errors import BrexError, Refused, UnusableAnswer
 from brex_sync.brex.paging import Listing, walk
 from brex_sync.brex.strict_json import read_item
 from brex_sync.brex.uploads import LARGEST
+from brex_sync.errors import BrexError, Refused, UnfitFile, UnusableAnswer
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Shape
 from brex_sync.warehouse.workflow_runs import Answer
 from brex_sync.workflows.declare import Kept, Step
-from brex_sync.workflows.files import Unfit, read_inside
+from brex_sync.workflows.files import read_inside
 
 EXPENSE = "/v1/expenses/{id}"
 READINGS = 5
@@ -133,7 +133,7 @@ def read_file(step: Step) -> bytes:
         raise ValueError(f"step {step.name!r} has no file")
     try:
         content = read_inside(step.file.path.parent, step.file.path.name, LARGEST)
-    except Unfit as unfit:
+    except UnfitFile as unfit:
         raise Refused(f"{step.file.path}: {unfit}") from None
     if digest_of(content) != step.file.digest:
         raise Refused(f"{step.file.path} was changed since the workflow was asked for")

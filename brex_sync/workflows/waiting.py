@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from brex_sync.connections.vault import VaultError
+from brex_sync.errors import RunBusy, VaultError, WorkflowError
 from brex_sync.warehouse import workflow_runs
-from brex_sync.workflows.declare import Workflow, WorkflowError
-from brex_sync.workflows.run import Busy, Outcome, Performer, recall
+from brex_sync.workflows.declare import Workflow
+from brex_sync.workflows.run import Outcome, Performer, recall
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ async def go_on(
     that another process is at is left to that.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the warehouse failed; the runs go on waiting.
+        PostgresError: the warehouse failed; the runs go on waiting.
     """
     engine, went = performer.engine, list[tuple[str, Outcome | str]]()
     for run_id in await asyncio.to_thread(workflow_runs.due, engine, performer.connection):
@@ -32,7 +32,7 @@ async def go_on(
                 recall, engine, performer.vault, workflows, run_id, by
             )
             outcome = await performer.perform(asked)
-        except Busy:
+        except RunBusy:
             continue
         except (WorkflowError, VaultError) as error:
             await asyncio.to_thread(workflow_runs.give_up_waiting, engine, run_id, str(error))

@@ -11,9 +11,9 @@ import pytest
 
 from brex_sync.app import stand
 from brex_sync.connections.alerts import tell_once
-from brex_sync.connections.credentials import ActionNeeded
 from brex_sync.connections.health import Level
-from brex_sync.settings import Settings, SettingsError, load_settings
+from brex_sync.errors import ActionNeeded, SettingsError
+from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse import checkpoints
 from brex_sync.warehouse.checkpoints import Slice

@@ -6,7 +6,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from brex_sync.connections.callback import NoReceiver, Receiver, listening
+from brex_sync.connections.callback import Receiver, listening
+from brex_sync.errors import NoReceiver
 from brex_sync_tests.e2e.conftest import free_port
 
 STATE = "s3cret-state"

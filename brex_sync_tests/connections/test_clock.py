@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from brex_sync.brex.errors import BrexError
-from brex_sync.connections.credentials import ActionNeeded
 from brex_sync.connections.health import Level, is_due
+from brex_sync.errors import ActionNeeded, BrexError
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.connections.conftest import Desk

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from brex_sync.connections.credentials import ActionNeeded
+from brex_sync.errors import ActionNeeded
 from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.faults import Fault, Kind

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from brex_sync.connections.credentials import ActionNeeded
+from brex_sync.errors import ActionNeeded
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.connections.conftest import Desk
 from brex_sync_tests.waiting import HANGS

@@ -8,14 +8,20 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter
-from brex_sync.brex.errors import CredentialRefused, UnusableAnswer
-from brex_sync.brex.oauth import OAuthError, Uncertain
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
-from brex_sync.connections.credentials import ActionNeeded, Session
+from brex_sync.connections.credentials import Session
 from brex_sync.connections.health import Level, health
+from brex_sync.errors import (
+    ActionNeeded,
+    CredentialRefused,
+    OAuthError,
+    PostgresUnavailable,
+    RefreshUncertain,
+    SettingsError,
+    UnusableAnswer,
+)
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.settings import SettingsError
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import State
 from brex_sync_tests.conftest import SHORT
@@ -217,7 +223,7 @@ def test_two_lost_answers_are_not_followed_by_a_third_question(desk: Desk) -> No
     credentials = desk.oauth()
     desk.pass_time(hours=2)
     desk.authority.rotate = lambda form: {}  # type: ignore[method-assign]
-    with pytest.raises(Uncertain):
+    with pytest.raises(RefreshUncertain):
         asyncio.run(ask(desk, Session(credentials), 4))
     assert desk.refreshes == ["", ""]
     assert desk.row().state is State.CONNECTED
@@ -256,7 +262,7 @@ def test_tokens_outlive_a_moment_without_postgres(
 
     def change(db: sa.Connection, name: str, **values: object) -> None:
         if "issued_at" in values and next(failing):
-            raise sa.exc.OperationalError("UPDATE", {}, Exception("server closed the connection"))
+            raise PostgresUnavailable("server closed the connection")
         plain(db, name, **values)
 
     monkeypatch.setattr(table, "change", change)

@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
-from brex_sync.brex.errors import BrexError, Unreachable, UnusableAnswer
-from brex_sync.brex.oauth import Application, OAuth, OAuthError
+from brex_sync.brex.oauth import Application, OAuth
 from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.connections.declared import load_connections
-from brex_sync.settings import SettingsError, load_settings
+from brex_sync.errors import BrexError, OAuthError, SettingsError, Unreachable, UnusableAnswer
+from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS
 
 ONCE = Patience(deadline=5, attempts=1)

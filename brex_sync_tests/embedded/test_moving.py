@@ -11,7 +11,8 @@ import pytest
 
 from brex_sync.connections.vault import make_key
 from brex_sync.embedded import EmbeddedPostgres
-from brex_sync.settings import SettingsError, load_settings
+from brex_sync.errors import SettingsError
+from brex_sync.settings import load_settings
 from brex_sync_tests.embedded.conftest import open_folder, put_away, query
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "shared")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.embedded.postmaster import find_postmaster
+from brex_sync.errors import EmbeddedPostgresError
 
 from .conftest import Owner, is_alive, query, server_pid
 

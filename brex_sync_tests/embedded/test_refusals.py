@@ -10,8 +10,9 @@ from typing import Never
 
 import pytest
 
-from brex_sync.embedded import EmbeddedPostgres, EmbeddedPostgresError, binaries
-from brex_sync.embedded.errors import explained
+from brex_sync.embedded import EmbeddedPostgres, binaries
+from brex_sync.embedded.system_errors import explained
+from brex_sync.errors import EmbeddedPostgresError
 
 from .conftest import as_root
 

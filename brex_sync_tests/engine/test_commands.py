@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from brex_sync.cli import cli
+from brex_sync.errors import ConnectionBusy, SettingsError
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.serving import running
-from brex_sync.settings import SettingsError, load_settings
-from brex_sync.sync.turns import CONNECTION, Busy, Note, Turn
+from brex_sync.settings import load_settings
+from brex_sync.sync.turns import CONNECTION, Note, Turn
 from brex_sync.warehouse import leases
 from brex_sync.warehouse.leases import Terms
 from brex_sync_tests.conftest import Rig
@@ -183,7 +184,7 @@ def test_of_two_that_begin_at_once_one_has_the_connection(rig: Rig) -> None:
         try:
             async with Turn("brex", f"run-{number}", "a test").taken(rig.engine):
                 await asyncio.sleep(0.5)
-        except Busy:
+        except ConnectionBusy:
             return False
         return True
 
@@ -202,7 +203,7 @@ def test_a_holder_elsewhere_is_alive_while_its_heart_beats(rig: Rig) -> None:
             pass
 
     beating = leases.held(rig.engine, CONNECTION, "brex", Terms(600, 0.5), note=text)
-    with beating, pytest.raises(Busy, match="run far"):
+    with beating, pytest.raises(ConnectionBusy, match="run far"):
         asyncio.run(take())
     with leases.held(rig.engine, CONNECTION, "brex", Terms(2, 60), note=text):
         asyncio.run(take())

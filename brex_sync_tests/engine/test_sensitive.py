@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from brex_sync.brex.errors import Fault, classify
+from brex_sync.brex.error_responses import classify
+from brex_sync.errors import ErrorResponse
 from brex_sync.sensitive import scrubbed
 from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import Kind
@@ -142,7 +143,7 @@ def test_values_are_recognised_within_texts(text: str, clean: str) -> None:
 
 def test_brex_words_are_scrubbed_before_they_are_logged() -> None:
     body = json.dumps({"type": "BAD", "message": f"no card {CARD}"}).encode()
-    assert CARD not in str(classify(Fault(400, body, None, None), "GET /v2/cards"))
+    assert CARD not in str(classify(ErrorResponse(400, body, None, None), "GET /v2/cards"))
 
 
 def test_an_events_body_is_stored_without_secrets_and_with_its_ids() -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from brex_sync.connections.credentials import now_utc
+from brex_sync.errors import PostgresUnavailable
 from brex_sync.orchestration.connection import CHECK
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER
 from brex_sync_tests.connections.conftest import Desk, desk, new_desk
@@ -168,9 +169,7 @@ def test_a_warehouse_that_is_away_is_said_and_does_not_stop_the_schedule(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: Any) -> None:
-        import sqlalchemy as sa
-
-        raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
+        raise PostgresUnavailable("connection refused")
 
     monkeypatch.setattr("brex_sync.orchestration.connection.open_engine", away)
     assert isinstance(tick(repository), dg.RunRequest)

@@ -110,7 +110,7 @@ def test_an_unreachable_warehouse_is_told_in_a_sentence(
 
 
 def _refuses(message: str) -> Any:
-    from brex_sync.settings import SettingsError
+    from brex_sync.errors import SettingsError
 
     def open_sync(*_: Any, **__: Any) -> Any:
         raise SettingsError(message)

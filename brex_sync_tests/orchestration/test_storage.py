@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from dagster._cli import create_dagster_cli
 
-from brex_sync.warehouse.sessions import UnfitDatabase
+from brex_sync.errors import UnfitDatabase
 from brex_sync.warehouse.storage import check_storage
 
 CHECKOUT = Path(__file__).parents[2]

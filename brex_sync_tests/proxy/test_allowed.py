@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from brex_sync.brex.allowed import METHODS, Rules, refusal
 from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience
-from brex_sync.brex.errors import NeverAsked
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.declared import connection_of
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.errors import NeverAsked, SettingsError
+from brex_sync.settings import Settings
 
 GOOD = [
     "/v2/users",

@@ -8,11 +8,11 @@ import pytest
 from starlette.responses import Response
 
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
-from brex_sync.brex.errors import ServerFault
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.cli.requests import _sent
+from brex_sync.errors import FilterError, ServerFault
 from brex_sync.requests.calls import call_of
-from brex_sync.requests.filtering import Filter, FilterError
+from brex_sync.requests.filtering import Filter
 from brex_sync.sandbox import World
 from brex_sync.serving import running
 from brex_sync_tests.connections.conftest import Commands, Desk, commands, consent, desk, new_desk

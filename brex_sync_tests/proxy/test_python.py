@@ -26,9 +26,10 @@ from brex_sync import (
 )
 from brex_sync.app import open_sync
 from brex_sync.connections.declared import find
+from brex_sync.errors import SettingsError
 from brex_sync.orchestration.resource import BrexResource
 from brex_sync.serving import running
-from brex_sync.settings import SettingsError, load_settings
+from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.proxy.conftest import Hostile

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brex_sync.brex import errors
-from brex_sync.brex.errors import Fault, UnusableAnswer, classify
+from brex_sync import errors
+from brex_sync.brex.error_responses import classify
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.retry_after import asked_for
 from brex_sync.brex.strict_json import clean, read_item, read_page
+from brex_sync.errors import ErrorResponse, UnusableAnswer
 from brex_sync.streams.declare import Shape
 from brex_sync.sync.plan import smaller_page
 
@@ -123,7 +124,7 @@ def test_what_brex_says_is_told_apart_by_its_words(
     status: int, message: str, kind: type[Exception], form: str
 ) -> None:
     body = json.dumps({form: "SOME_KIND", "message": message}).encode()
-    error = classify(Fault(status, body, "trace-1", 3.0), "GET /x")
+    error = classify(ErrorResponse(status, body, "trace-1", 3.0), "GET /x")
     assert type(error) is kind
     assert f"GET /x answered {status}" in str(error)
     assert "trace-1" in str(error)
@@ -134,7 +135,9 @@ def test_what_brex_says_is_told_apart_by_its_words(
 @pytest.mark.parametrize("kind", ["TOKEN_EXPIRED", "INVALID_TOKEN", "REVOKED_API_KEY"])
 def test_the_kind_of_an_error_tells_of_the_token_too(kind: str) -> None:
     body = json.dumps({"type": kind, "message": "Forbidden"}).encode()
-    assert type(classify(Fault(403, body, None, None), "GET /x")) is errors.CredentialRefused
+    assert (
+        type(classify(ErrorResponse(403, body, None, None), "GET /x")) is errors.CredentialRefused
+    )
 
 
 @pytest.mark.parametrize("status", [302, 304, 400, 401, 403, 404, 405, 410, 413, 414, 422, 451])
@@ -162,7 +165,7 @@ def test_the_kind_of_an_error_tells_of_the_token_too(kind: str) -> None:
     ],
 )  # fmt: skip
 def test_a_refusal_that_is_not_in_brexs_form_is_no_word_of_brex(status: int, body: bytes) -> None:
-    error = classify(Fault(status, body, None, None), "GET /v2/users/x")
+    error = classify(ErrorResponse(status, body, None, None), "GET /v2/users/x")
     assert type(error) is errors.UnusableAnswer
     assert "not Brex's form" in str(error)
     assert len(str(error)) < 600
@@ -170,7 +173,7 @@ def test_a_refusal_that_is_not_in_brexs_form_is_no_word_of_brex(status: int, bod
 
 def test_a_byte_order_mark_hides_no_word_of_brex() -> None:
     body = b'\xef\xbb\xbf{"type":"NOT_FOUND","message":"no such row"}'
-    error = classify(Fault(404, body, None, None), "GET /x")
+    error = classify(ErrorResponse(404, body, None, None), "GET /x")
     assert (type(error), str(error)) == (errors.NotFound, "GET /x answered 404: no such row")
 
 
@@ -194,14 +197,14 @@ def test_the_largest_smaller_number_is_taken_for_the_page_limit(
     asked: int, told: str, then: int | None
 ) -> None:
     body = json.dumps({"type": "BAD_REQUEST", "message": told}).encode()
-    error = classify(Fault(400, body, None, None), "GET /x")
+    error = classify(ErrorResponse(400, body, None, None), "GET /x")
     assert isinstance(error, errors.PageTooLarge)
     assert smaller_page(asked, error.numbers) == then
 
 
 def test_the_accounting_apis_own_form_is_brexs() -> None:
     body = b'{"error_code":"NOT_FOUND","message":"no such record"}'
-    assert type(classify(Fault(404, body, None, None), "GET /x")) is errors.NotFound
+    assert type(classify(ErrorResponse(404, body, None, None), "GET /x")) is errors.NotFound
 
 
 async def _through(limiter: RateLimiter, clock: list[float], times: list[float]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from brex_sync.folders import PASSABLE, PRIVATE, FolderError, make_home, make_private
+from brex_sync.errors import FolderError
+from brex_sync.folders import PASSABLE, PRIVATE, make_home, make_private
 
 HOME_MODE = PASSABLE if os.geteuid() == 0 else PRIVATE
 

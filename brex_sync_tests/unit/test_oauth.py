@@ -8,8 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from brex_sync.brex import oauth
 from brex_sync.brex.oauth import Application, OAuth
+from brex_sync.errors import (
+    ApplicationRefused,
+    ConsentRefused,
+    GrantRefused,
+    OAuthError,
+    RefreshUncertain,
+    TokenEndpointUnavailable,
+)
 
 ISSUER = "https://accounts.brex.test/oauth2/default"
 SECRET = "client_very_secret"
@@ -97,7 +104,7 @@ def test_a_code_becomes_tokens_with_the_secret_in_the_form() -> None:
 def test_redirects_that_answer_something_else_are_refused(redirect: str, said: str) -> None:
     client, seen = brex(granted())
     consent = client.ask([])
-    with pytest.raises(oauth.ConsentRefused, match=said):
+    with pytest.raises(ConsentRefused, match=said):
         client.exchange(consent, APP.redirect_uri + redirect.format(state=consent.state))
     assert seen == []
 
@@ -142,35 +149,39 @@ def error(status: int, **body: str) -> httpx.Response:
 @pytest.mark.parametrize(
     ("answer", "kind", "requests"),
     [
-        (error(400, error="invalid_grant"), oauth.GrantRefused, 1),
-        (error(401, error="invalid_grant", error_description="gone"), oauth.GrantRefused, 1),
+        (error(400, error="invalid_grant"), GrantRefused, 1),
+        (error(401, error="invalid_grant", error_description="gone"), GrantRefused, 1),
         (
             error(400, error="invalid_grant", error_description=f"rt_very_secret, {SECRET}: spent"),
-            oauth.GrantRefused,
+            GrantRefused,
             1,
         ),
-        (error(401, error="invalid_client"), oauth.ApplicationRefused, 1),
-        (error(400, error="unauthorized_client"), oauth.ApplicationRefused, 1),
-        (error(400, error="slow_down"), oauth.OAuthError, 1),
-        (error(429), oauth.Unavailable, 1),
-        (error(500), oauth.Unavailable, 1),
-        (httpx.Response(503, content=b"<html>"), oauth.Unavailable, 1),
-        (httpx.Response(302, headers={"Location": "https://evil.test/"}), oauth.Unavailable, 1),
-        (httpx.Response(403, content=b"<html>invalid_grant"), oauth.Unavailable, 1),
-        (httpx.Response(400), oauth.Unavailable, 1),
-        (error(503, error="invalid_grant"), oauth.Unavailable, 1),
-        (httpx.Response(400, json=[{"error": "invalid_grant"}]), oauth.Unavailable, 1),
-        (httpx.Response(400, json={"error": ["invalid_grant"]}), oauth.Unavailable, 1),
-        (httpx.Response(200, content=b""), oauth.Uncertain, 2),
-        (httpx.Response(200, content=b"[]"), oauth.Uncertain, 2),
-        (httpx.Response(200, json={"token_type": "bearer"}), oauth.Uncertain, 2),
+        (error(401, error="invalid_client"), ApplicationRefused, 1),
+        (error(400, error="unauthorized_client"), ApplicationRefused, 1),
+        (error(400, error="slow_down"), OAuthError, 1),
+        (error(429), TokenEndpointUnavailable, 1),
+        (error(500), TokenEndpointUnavailable, 1),
+        (httpx.Response(503, content=b"<html>"), TokenEndpointUnavailable, 1),
+        (
+            httpx.Response(302, headers={"Location": "https://evil.test/"}),
+            TokenEndpointUnavailable,
+            1,
+        ),
+        (httpx.Response(403, content=b"<html>invalid_grant"), TokenEndpointUnavailable, 1),
+        (httpx.Response(400), TokenEndpointUnavailable, 1),
+        (error(503, error="invalid_grant"), TokenEndpointUnavailable, 1),
+        (httpx.Response(400, json=[{"error": "invalid_grant"}]), TokenEndpointUnavailable, 1),
+        (httpx.Response(400, json={"error": ["invalid_grant"]}), TokenEndpointUnavailable, 1),
+        (httpx.Response(200, content=b""), RefreshUncertain, 2),
+        (httpx.Response(200, content=b"[]"), RefreshUncertain, 2),
+        (httpx.Response(200, json={"token_type": "bearer"}), RefreshUncertain, 2),
     ],
 )
 def test_answers_are_told_apart(
     answer: httpx.Response, kind: type[Exception], requests: int
 ) -> None:
     client, seen = brex(answer)
-    with pytest.raises(oauth.OAuthError) as refused:
+    with pytest.raises(OAuthError) as refused:
         client.refresh("rt_very_secret")
     assert type(refused.value) is kind
     assert len(seen) == requests
@@ -182,10 +193,10 @@ def test_answers_are_told_apart(
 @pytest.mark.parametrize(
     ("fault", "kind", "requests"),
     [
-        (httpx.ReadTimeout("read"), oauth.Uncertain, 2),
-        (httpx.RemoteProtocolError("closed"), oauth.Uncertain, 2),
-        (httpx.ConnectError("refused"), oauth.Unavailable, 1),
-        (httpx.ConnectTimeout("slow"), oauth.Unavailable, 1),
+        (httpx.ReadTimeout("read"), RefreshUncertain, 2),
+        (httpx.RemoteProtocolError("closed"), RefreshUncertain, 2),
+        (httpx.ConnectError("refused"), TokenEndpointUnavailable, 1),
+        (httpx.ConnectTimeout("slow"), TokenEndpointUnavailable, 1),
     ],
 )
 def test_only_what_may_have_arrived_is_uncertain(
@@ -195,7 +206,7 @@ def test_only_what_may_have_arrived_is_uncertain(
         raise fault
 
     client, seen = brex(fail)
-    with pytest.raises(oauth.OAuthError) as refused:
+    with pytest.raises(OAuthError) as refused:
         client.refresh("rt_1")
     assert type(refused.value) is kind
     assert len(seen) == requests
@@ -211,14 +222,14 @@ def test_an_answer_lost_once_is_asked_for_once_more() -> None:
 @pytest.mark.parametrize("url", ["http://accounts.brex.test/token", "ftp://x/", ""])
 def test_no_secret_goes_to_an_endpoint_without_https(url: str) -> None:
     client, seen = brex(granted(), token_endpoint=url)
-    with pytest.raises(oauth.OAuthError, match="https"):
+    with pytest.raises(OAuthError, match="https"):
         client.refresh("rt_1")
     assert seen == []
 
 
 def test_an_issuer_without_https_is_not_even_asked() -> None:
     app = Application("http://accounts.brex.test", "c", SECRET, APP.redirect_uri)
-    with pytest.raises(oauth.OAuthError, match="not https"):
+    with pytest.raises(OAuthError, match="not https"):
         OAuth(app, httpx.MockTransport(lambda request: granted())).refresh("rt_1")
 
 
@@ -228,5 +239,5 @@ def test_revoking_is_form_encoded() -> None:
     assert seen[0].url == ENDPOINTS["revocation_endpoint"]
     assert form(seen[0]) == {"token": "rt_1", "client_id": "client_1", "client_secret": SECRET}
     client, _ = brex(httpx.Response(400))
-    with pytest.raises(oauth.OAuthError, match="400"):
+    with pytest.raises(OAuthError, match="400"):
         client.revoke("rt_1")

@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience
-from brex_sync.brex.errors import (
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.brex.strict_json import read_item
+from brex_sync.errors import (
     BrexError,
     NoContent,
     RateLimited,
@@ -16,8 +18,6 @@ from brex_sync.brex.errors import (
     Transient,
     UnusableAnswer,
 )
-from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.brex.strict_json import read_item
 
 PATIENCE = Patience(deadline=5, attempts=4, total=5, first=0.001, longest=0.002)
 PARAMS = {"cursor": "c1", "expand[]": ["a", "b"]}

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from brex_sync.pages import pages, write
+import brex_sync.errors
+from brex_sync.errors import BrexSyncError
 from brex_sync.streams import STREAMS, VIEWS
+from docs.generator import errors
+from docs.generator.tables import pages, write
 
 FOLDER = Path(__file__).parents[2] / "docs" / "tables"
 
@@ -14,6 +17,15 @@ FOLDER = Path(__file__).parents[2] / "docs" / "tables"
 def test_the_pages_are_as_the_declarations_say() -> None:
     written = {path.name: path.read_text() for path in FOLDER.iterdir()}
     assert written == pages(), "run `make docs` and commit what it writes"
+
+
+def test_the_page_of_errors_tells_the_tree_as_it_is() -> None:
+    assert (FOLDER.parent / "errors.md").read_text() == errors.page(), "run `make docs`"
+    tree = [one for one in vars(brex_sync.errors).values() if isinstance(one, type)]
+    for error in (one for one in tree if issubclass(one, Exception)):
+        assert issubclass(error, BrexSyncError)
+        assert f"`{error.__name__}` | {error.__doc__.split()[0]}" in errors.page()
+        assert error.remedy.endswith(".")
 
 
 def test_writing_removes_the_pages_of_tables_that_are_no_more(tmp_path: Path) -> None:

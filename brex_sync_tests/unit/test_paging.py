@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
-from brex_sync.brex.errors import LoopingCursor
 from brex_sync.brex.paging import LONGEST_EMPTY, LONGEST_WALK, Listing, walk
 from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.errors import LoopingCursor
 from brex_sync.streams.declare import Shape
 
 NEVER = object()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from brex_sync.errors import UnknownStream
 from brex_sync.streams import STREAMS
-from brex_sync.streams.selection import UnknownStream, select
+from brex_sync.streams.selection import select
 
 
 def names(*chosen: str) -> set[str]:

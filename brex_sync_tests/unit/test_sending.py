@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience, Reply
-from brex_sync.brex.errors import Refused, ServerFault, Unreachable, UnusableAnswer
 from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.errors import Refused, ServerFault, Unreachable, UnusableAnswer
 
 PATIENCE = Patience(deadline=1, attempts=3, total=5, first=0.001, longest=0.002)
 KEYED = Call("POST", "/v2/users", body=b'{"first_name":"Zo\xc3\xab"}', idempotency_key="k1")

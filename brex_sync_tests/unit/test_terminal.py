@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 import brex_sync
-from brex_sync.brex.errors import Fault, classify
+from brex_sync.brex.error_responses import classify
+from brex_sync.errors import ErrorResponse
 from brex_sync.terminal import Terminal, say, say_json, show_crash
 from brex_sync.texts import markdown, visible, visible_json
 
@@ -123,7 +124,7 @@ def test_a_crash_shows_what_it_holds(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("body", [b'{"type":"X","message":"\\u001b[31mno"}', b"<h1>\x1b[31mno"])
 def test_an_error_of_brex_holds_nothing_that_works(body: bytes) -> None:
-    assert "\\x1b[31mno" in str(classify(Fault(400, body, None, None), "GET /v2/users"))
+    assert "\\x1b[31mno" in str(classify(ErrorResponse(400, body, None, None), "GET /v2/users"))
 
 
 INERT = [

@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from brex_sync.connections import vault
-from brex_sync.connections.vault import Vault, VaultError, make_key, new_key, open_vault
+from brex_sync.connections.vault import Vault, make_key, new_key, open_vault
+from brex_sync.errors import VaultError
 
 SECRET = {"refresh_token": "rt_very_secret"}
 

@@ -10,13 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from brex_sync.databases import open_engine
+from brex_sync.errors import TableMismatch, WarehouseIsNewer
 from brex_sync.sandbox import World
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse import versions
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.runs import status
-from brex_sync.warehouse.tables import TableMismatch, prepare, prepare_internal
+from brex_sync.warehouse.tables import prepare, prepare_internal
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
 from brex_sync_tests.worlds import trimmed
@@ -339,11 +340,11 @@ def test_code_older_than_the_warehouse_is_refused(rig: Rig, clean_environment: N
         lambda: prepare_internal(rig.engine),
         lambda: rig.sync("vendors"),
     ):
-        with pytest.raises(versions.WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
+        with pytest.raises(WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
             prepared()
     url = SecretStr(rig.engine.url.render_as_string(hide_password=False))
     opened = open_engine(load_settings().model_copy(update={"database_url": url}))
-    with pytest.raises(versions.WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
+    with pytest.raises(WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
         status(opened, "brex", STREAMS["vendors"])
     opened.dispose()
     assert rig.one("SELECT to_regclass('brex.vendors')") is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brex_sync.settings import SettingsError
+from brex_sync.errors import SettingsError
 from brex_sync.tokens import kept_token
 from brex_sync.web import sessions
 from brex_sync.web.auth import Auth, Vouching

@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from brex_sync.app import open_sync
 from brex_sync.connections.connect import rotate_key
+from brex_sync.errors import SettingsError
 from brex_sync.serving import running
-from brex_sync.settings import Settings, SettingsError
+from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS
 from brex_sync.sync.report import Report
 from brex_sync.warehouse import outbox

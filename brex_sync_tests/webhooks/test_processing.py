@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from brex_sync.app import process_events
 from brex_sync.brex.client import Patience
+from brex_sync.errors import MalformedEvent
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.warehouse import inbox, workflow_runs
 from brex_sync.warehouse.inbox import TRIES
-from brex_sync.webhooks.events import EVENT_TYPES, Malformed
+from brex_sync.webhooks.events import EVENT_TYPES
 from brex_sync.webhooks.processing import BATCH_SECONDS
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.engine.truth import assert_equal
@@ -314,7 +315,7 @@ def test_ids_are_each_told_once() -> None:
     assert kind.keys(body) == ["a", "b"]
     again = told("TRANSFER_FAILED", transfer_id="a", return_for_id="a").decode()
     assert kind.keys(again) == ["a"]
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedEvent):
         kind.keys("[]")
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brex_sync.brex.strict_json import clean
-from brex_sync.webhooks.verify import Refused, WrongSignature, read_event, verify
+from brex_sync.errors import DeliveryRejected, WrongSignature
+from brex_sync.webhooks.verify import read_event, verify
 from brex_sync_tests.webhooks.conftest import SECRET, signature, signed, told
 
 BODY = told("USER_UPDATED", user_id="cuuser_00001")
@@ -20,8 +21,8 @@ def low(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def refusal(headers: dict[str, str], body: bytes = BODY, *secrets: str) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refusal(headers: dict[str, str], body: bytes = BODY, *secrets: str) -> DeliveryRejected:
+    with pytest.raises(DeliveryRejected) as caught:
         verify(low(headers), body, secrets or (SECRET,))
     return caught.value
 
@@ -81,7 +82,7 @@ def test_any_of_several_signatures_will_do_whatever_stands_beside_it() -> None:
 @pytest.mark.parametrize("age", [301, 3600, -301, 10**9])
 def test_what_is_not_of_these_five_minutes_is_refused_though_rightly_signed(age: float) -> None:
     refused = refusal(signed(BODY, age=age))
-    assert (refused.status, type(refused)) == (400, Refused)
+    assert (refused.status, type(refused)) == (400, DeliveryRejected)
 
 
 @pytest.mark.parametrize("age", [0, 290, -290])
@@ -126,7 +127,7 @@ PARTS = st.lists(
 def test_nothing_that_anyone_may_send_is_let_in_or_breaks_it(
     headers: dict[str, str], body: bytes, secrets: list[str]
 ) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(DeliveryRejected) as caught:
         verify(headers, body, [SECRET, *secrets])
     assert caught.value.status in (400, 401)
 
@@ -141,7 +142,7 @@ JSON = st.recursive(
 def test_a_body_is_read_or_refused(body: bytes) -> None:
     try:
         kept = read_event("msg_1", body).body.encode()
-    except Refused:
+    except DeliveryRejected:
         return
     assert kept == clean(body)[0]
 
@@ -153,7 +154,7 @@ def test_a_body_is_read_or_refused(body: bytes) -> None:
      b'{"event_type": "' + b"A" * 200 + b'"}', b'{"a": 1}', b'{"event_type": "X", "a": NaN}'],
 )  # fmt: skip
 def test_a_body_that_is_no_event_is_refused(body: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(DeliveryRejected):
         read_event("msg_1", body)
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from brex_sync.errors import Unconfirmed
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows.declare import Steps, workflow, write
-from brex_sync.workflows.run import Asked, Outcome, Unconfirmed, recall, unconfirmed
+from brex_sync.workflows.run import Asked, Outcome, recall, unconfirmed
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing

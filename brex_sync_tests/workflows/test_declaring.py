@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from brex_sync.workflows.declare import BadInputs, Call, Inputs, Step, Steps, read, workflow, write
+from brex_sync.errors import BadInputs
+from brex_sync.workflows.declare import Call, Inputs, Step, Steps, read, workflow, write
 from brex_sync.workflows.fields import Amount, minor
 from brex_sync.workflows.forms import Kind, entries
 from brex_sync.workflows.run import Asked

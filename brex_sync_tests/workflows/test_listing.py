@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.workflows.declare import BadInputs
+from brex_sync.errors import BadInputs
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "0d9d1c1e-6f0c-4f5e-9c53-0d3a4bb4a001"

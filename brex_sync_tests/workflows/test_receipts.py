@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from brex_sync.brex import uploads
-from brex_sync.brex.errors import Refused, ServerFault
-from brex_sync.brex.uploads import LinkRefused, put_file
+from brex_sync.brex.uploads import put_file
+from brex_sync.errors import BadInputs, LinkRefused, Refused, ServerFault
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.workflows.declare import BadInputs
 from brex_sync.workflows.run import key_of
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk

@@ -7,13 +7,13 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.connections.vault import Vault, new_key
+from brex_sync.errors import OtherInputs, PostgresError, RunBusy, WorkflowError
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.leases import Terms
 from brex_sync.warehouse.roles import let_people_read
 from brex_sync.warehouse.workflow_runs import RunState
-from brex_sync.workflows.declare import WorkflowError
-from brex_sync.workflows.run import Busy, OtherInputs, key_of, recall
+from brex_sync.workflows.run import key_of, recall
 from brex_sync_tests.conftest import FOR_HUNG, REFUSED, end_leases
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -208,7 +208,7 @@ def test_the_record_of_writes_is_complete(desk: Desk, leaver: str) -> None:
 )
 def test_the_record_of_writes_cannot_be_changed(desk: Desk, leaver: str, statement: str) -> None:
     desk.perform("lock-card", card_id="c1")
-    refused = pytest.raises(sa.exc.DBAPIError, match="neither changed nor removed")
+    refused = pytest.raises(PostgresError, match="neither changed nor removed")
     with refused, desk.rig.engine.begin() as db:
         db.exec_driver_sql(statement)
 
@@ -225,7 +225,7 @@ def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -
         )
 
     results = asyncio.run(both())
-    (busy,) = [result for result in results if isinstance(result, Busy)]
+    (busy,) = [result for result in results if isinstance(result, RunBusy)]
     assert str(busy) == f"run {RUN} is being performed by another process"
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
     assert workflow_runs.find(desk.rig.engine, RUN).state is RunState.FINISHED
@@ -257,7 +257,7 @@ def test_a_process_that_wakes_up_after_a_takeover_writes_nothing_more(
         return answer
 
     desk.rig.wrap = taken
-    with pytest.raises(Busy, match=f"run {RUN} was taken over by another process"):
+    with pytest.raises(RunBusy, match=f"run {RUN} was taken over by another process"):
         desk.perform("offboard-user", RUN, user_id=leaver)
     assert len(desk.did()) == (1 if path.endswith("lock") else 0)
     sent = len(desk.did())

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from brex_sync.errors import BadInputs
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.workflows.declare import BadInputs
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "5b0e6f4e-4b4f-4d53-9e02-3a1f4e1c7d22"

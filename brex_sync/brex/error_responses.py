@@ -1,14 +1,22 @@
-"""What can go wrong between us and Brex, as one tree.
-
-Every message says what happened in words for people and carries no credential.
-"""
+"""Which error a response without success is."""
 
 import codecs
 import re
-from dataclasses import dataclass
 
 import msgspec
 
+from brex_sync.errors import (
+    BrexError,
+    CredentialRefused,
+    ErrorResponse,
+    NotAllowed,
+    NotFound,
+    PageTooLarge,
+    RateLimited,
+    Refused,
+    ServerFault,
+    UnusableAnswer,
+)
 from brex_sync.sensitive import scrubbed
 from brex_sync.texts import visible
 
@@ -31,98 +39,7 @@ _LATER = (408, 425)
 _NOT_BREXS = "that is not Brex's form of an error, so something on the way to it may have said so"
 
 
-class BrexError(Exception):
-    """Anything that kept Brex from giving a usable answer. `fault` is the answer, if one came."""
-
-    fault: "Fault | None" = None
-
-
-class Transient(BrexError):
-    """May pass by itself: worth asking again. `retry_after` is in seconds, if Brex said so."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class Unreachable(Transient):
-    """No answer came: no connection, a broken one, or none within the deadline."""
-
-
-class RateLimited(Transient):
-    """HTTP 429, or another refusal in which Brex says that there were too many requests."""
-
-
-class ServerFault(Transient):
-    """HTTP 5xx, 408 or 425."""
-
-
-class UnusableAnswer(Transient):
-    """A body that is not the JSON the endpoint promises, or a refusal that is not in Brex's form.
-
-    It proves nothing: no end of data, no missing row or permission, no dead credential.
-    """
-
-
-class NoContent(UnusableAnswer):
-    """HTTP 204 or 205 where a list or a row is promised."""
-
-
-class NeverAsked(BrexError):
-    """The request was not made, and never will be: the message says why."""
-
-
-class Oversized(BrexError):
-    """The answer is larger than is taken."""
-
-
-class PageTooHeavy(BrexError):
-    """A page of this size fails again and again, and a small one at the same place does not."""
-
-
-class LoopingCursor(BrexError):
-    """The pages of a list do not end: a cursor came twice, or the clock ran out."""
-
-
-class Refused(BrexError):
-    """HTTP 4xx in Brex's form: asking again the same way would change nothing."""
-
-
-class CursorRefused(Refused):
-    """HTTP 4xx on a page cursor: it expired, or belongs to another list."""
-
-
-class PageTooLarge(Refused):
-    """HTTP 400 about the page limit. `numbers` are those in Brex's words: a limit may be one."""
-
-    def __init__(self, message: str, numbers: tuple[int, ...]) -> None:
-        super().__init__(message)
-        self.numbers = numbers
-
-
-class NotFound(Refused):
-    """HTTP 404, from Brex itself."""
-
-
-class CredentialRefused(Refused):
-    """Brex says that the token is invalid, expired or revoked: all streams are concerned."""
-
-
-class NotAllowed(Refused):
-    """Brex refuses this endpoint (a role, a scope, a product); others may still be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The parts of an error answer that decide what it means."""
-
-    status: int
-    body: bytes
-    trace_id: str | None
-    retry_after: float | None
-
-
-def classify(fault: Fault, request: str) -> BrexError:
+def classify(fault: ErrorResponse, request: str) -> BrexError:
     """The exception for an answer without success. `request` is the method and path, for people.
 
     A refusal counts only in Brex's form: proxies, firewalls and load balancers answer with the same

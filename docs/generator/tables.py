@@ -1,9 +1,8 @@
 """The catalogue as pages for people: one per table, an index, and a diagram of what refers to what.
 
-`python -m brex_sync.pages FOLDER` writes them; they follow from the declarations alone.
+They follow from the declarations alone.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import groupby
@@ -215,7 +214,3 @@ def _cell(text: str) -> str:
 
 def _page(parts: Iterable[str]) -> str:
     return "\n\n".join([NOTE, *parts]) + "\n"
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

@@ -1,19 +1,14 @@
-"""The one exception of this package, and how failures of the system become it."""
+"""Failures of the system as an EmbeddedPostgresError."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from brex_sync.errors import EmbeddedPostgresError
+
 OTHERWISE = "set BREX_SYNC_DATABASE_URL to a Postgres of yours"
 DISK_FULL = "No space left on device"
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded server cannot be used; one line says what happened and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
 
 
 @contextmanager
