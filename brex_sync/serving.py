@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from brex_sync.bounds import bounded
 from brex_sync.errors import PortTaken
-from brex_sync.web.hosts import OneHost
+from brex_sync.web.one_host import OneHost
 
 HOST = "127.0.0.1"
 GRACE = 1

@@ -24,7 +24,6 @@ from brex_sync.errors import SettingsError
 from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
 from brex_sync.streams.selection import suggestion
-from brex_sync.warehouse.database import with_driver
 from brex_sync.web.auth import Auth, parse_networks
 from brex_sync.web.hosts import parse_hosts
 
@@ -136,6 +135,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
+            from brex_sync.warehouse.database import with_driver  # SQLAlchemy is not always needed
+
             with_driver(url.get_secret_value(), "psycopg")
         return url
 

@@ -22,6 +22,7 @@ from authlib.oauth2.rfc6749.parameters import parse_authorization_code_response,
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from brex_sync.brex.addresses import is_private
+from brex_sync.brex.application import BASE_SCOPES, NEVER, Application
 from brex_sync.brex.cookies import no_cookies
 from brex_sync.errors import (
     ApplicationRefused,
@@ -34,24 +35,11 @@ from brex_sync.errors import (
 
 log = logging.getLogger(__name__)
 
-BASE_SCOPES = ("openid", "offline_access")
-NEVER = frozenset({"cards.pan"})
 LIFETIME = timedelta(hours=1)
 """Of an access token whose answer does not say."""
-REFRESH_LIFETIME = timedelta(days=90)
 PATIENCE = 15.0
 """Seconds for each step of a request: connecting, sending, waiting for the answer."""
 _REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"}
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """An application registered with Brex, and the issuer it is registered with."""
-
-    issuer: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    redirect_uri: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,24 @@
 """The commands by which a finance team closes its months."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import sqlalchemy as sa
 import typer
 
 from brex_sync.cli.common import ConnectionName, parse_day
 from brex_sync.cli.printing import print_closes
 from brex_sync.connections.declared import find
-from brex_sync.databases import databases, open_engine
 from brex_sync.errors import SettingsError
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.terminal import console
-from brex_sync.warehouse import closes
-from brex_sync.warehouse.tables import prepare
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 def register(cli: typer.Typer) -> None:
@@ -35,6 +36,8 @@ def close(
     connection: ConnectionName = None,
 ) -> None:
     """Say that a month's books are closed: what changes in it later is in late_changes."""
+    from brex_sync.warehouse import closes
+
     first, day = _month(month), parse_day(on) or datetime.now(UTC).date()
     if day < (first + timedelta(days=32)).replace(day=1):
         raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
@@ -48,6 +51,8 @@ def reopen(
     connection: ConnectionName = None,
 ) -> None:
     """Open a closed month again: nothing that changes in it is late."""
+    from brex_sync.warehouse import closes
+
     with _books(connection) as (engine, name):
         if not closes.reopen(engine, name, _month(month)):
             raise SettingsError(f"{month} is not closed in {name}")
@@ -56,6 +61,8 @@ def reopen(
 
 def list_closes(connection: ConnectionName = None) -> None:
     """Show the closed months, and how much changed in each since."""
+    from brex_sync.warehouse import closes
+
     with _books(connection) as (engine, name):
         print_closes(console, name, closes.closed(engine, name))
 
@@ -63,6 +70,9 @@ def list_closes(connection: ConnectionName = None) -> None:
 @contextmanager
 def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
     """The warehouse, made ready, and the connection's name."""
+    from brex_sync.databases import databases, open_engine
+    from brex_sync.warehouse.tables import prepare
+
     settings = load_settings()
     name = find(settings, connection).name
     with databases(settings) as (ready, _):

@@ -1,18 +1,13 @@
 """The commands that connect Brex accounts, list them, and take them back."""
 
+from __future__ import annotations
+
 import sys
 import webbrowser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from brex_sync import app as brex
-from brex_sync.brex.oauth import Consent, Tokens
-from brex_sync.connections import connect as connecting
-from brex_sync.connections.callback import listening
-from brex_sync.connections.connect import Connected, Left, wanted_scopes
-from brex_sync.connections.credentials import now_utc
 from brex_sync.connections.declared import (
     DEFAULT_NAME,
     Connection,
@@ -22,21 +17,23 @@ from brex_sync.connections.declared import (
     overrides,
 )
 from brex_sync.connections.editing import declare, entry_of, undeclare
-from brex_sync.connections.health import Health, Level, health
-from brex_sync.databases import databases, open_engine
 from brex_sync.errors import SettingsError, UnknownStream
 from brex_sync.settings import Configuration, Settings, load_settings
 from brex_sync.streams import Stream
 from brex_sync.streams.selection import select
 from brex_sync.terminal import console, say
-from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse.credentials import Credential
-from brex_sync.workflows import load
-from brex_sync.workflows.declare import scopes_of
+
+if TYPE_CHECKING:
+    from brex_sync.brex.oauth import Consent
+    from brex_sync.connections import connect as connecting
+    from brex_sync.connections.connect import Connected
+    from brex_sync.connections.health import Health
+    from brex_sync.warehouse.credentials import Credential
 
 MINUTES = 10
 """How long a person may take to consent."""
-STYLES = {Level.WELL: "green", Level.WARNING: "yellow", Level.ACTION: "red"}
+STYLES = {"WELL": "green", "WARNING": "yellow", "ACTION": "red"}
+"""By a Level's name."""
 
 
 connections = typer.Typer(
@@ -90,10 +87,18 @@ def connect(
     For brex and brex-staging a browser opens at Brex. For brex-api-key the user token is read from
     a prompt without echo, or from standard input.
     """
+    from brex_sync.brex.oauth import Tokens
+    from brex_sync.connections import connect as connecting
+    from brex_sync.connections.connect import wanted_scopes
+    from brex_sync.databases import databases
+    from brex_sync.runtime.streams import streams_of
+    from brex_sync.workflows import load
+    from brex_sync.workflows.declare import scopes_of
+
     settings = load_settings()
     entry = _entry(settings, name, configuration, api_key_env)
     connection = connection_of(settings, name, entry)
-    streams = _streams(stream) if stream else brex.streams_of(settings, connection)
+    streams = _streams(stream) if stream else streams_of(settings, connection)
     needed = scopes_of(load(settings.workflow_modules).values()) if workflows else ()
     scopes = wanted_scopes(streams, needed)
 
@@ -114,6 +119,11 @@ def connect(
 @connections.callback()
 def list_connections(context: typer.Context) -> None:
     """List the connections and how each stands; exits with 0 only if none needs a person."""
+    from brex_sync.connections.credentials import now_utc
+    from brex_sync.connections.health import Level, health
+    from brex_sync.databases import databases, open_engine
+    from brex_sync.warehouse import credentials as table
+
     if context.invoked_subcommand is not None:
         return
     settings = load_settings()
@@ -130,6 +140,9 @@ def list_connections(context: typer.Context) -> None:
 @connections.command("rotate-key")
 def rotate_key() -> None:
     """Seal the stored secrets with a new key, while syncs run."""
+    from brex_sync.connections import connect as connecting
+    from brex_sync.databases import databases
+
     settings = load_settings()
     with databases(settings) as (ready, _):
         count = connecting.rotate_key(ready)
@@ -143,6 +156,10 @@ def disconnect(
     ] = False,
 ) -> None:
     """Revoke a connection's tokens at Brex and forget them. The tables stay."""
+    from brex_sync.connections import connect as connecting
+    from brex_sync.connections.connect import Left
+    from brex_sync.databases import databases
+
     settings = load_settings()
     with databases(settings) as (ready, _):
         left = connecting.disconnect(ready, name, revoke=not forget)
@@ -157,7 +174,10 @@ def disconnect(
 def print_health(one: Health) -> None:
     """One line on how a connection stands."""
     console.print(
-        f"{one.connection}: {one.told}", style=STYLES[one.level], highlight=False, soft_wrap=True
+        f"{one.connection}: {one.told}",
+        style=STYLES[one.level.name],
+        highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -198,6 +218,7 @@ def _secret(what: str) -> str:
 
 def _browsed(connection: Connection) -> connecting.Answer:
     """Opens the page in a browser and waits for it to come back."""
+    from brex_sync.connections.callback import listening
 
     def ask(consent: Consent) -> str:
         redirect = connection.application.redirect_uri if connection.application else ""
@@ -235,6 +256,8 @@ def _print_connected(connection: Connection, done: Connected) -> None:
 
 
 def _print_connection(connection: Connection, row: Credential | None, one: Health) -> None:
+    from rich.table import Table
+
     facts = Table(box=None, show_header=False, title=connection.name, title_justify="left")
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")

@@ -1,20 +1,24 @@
 """What the command line shows: progress while it goes, tables at the end."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from brex_sync.sync import reading
-from brex_sync.sync.report import Report, StreamReport
-from brex_sync.sync.standing import told
 from brex_sync.terminal import Terminal
-from brex_sync.warehouse.closes import Close
-from brex_sync.warehouse.runs import LastRun, StreamStatus
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from brex_sync.sync import reading
+    from brex_sync.sync.report import Report, StreamReport
+    from brex_sync.warehouse.closes import Close
+    from brex_sync.warehouse.runs import LastRun, StreamStatus
 
 LINES_EVERY = 1.0
 """Seconds between two lines about a stream, at least."""
@@ -26,6 +30,8 @@ COLUMNS = ("fetched", "inserted", "updated", "unchanged", "deleted", "quarantine
 @contextmanager
 def progress(console: Console, streams: Iterable[str]) -> Iterator[reading.Progress]:
     """A bar per stream on a terminal, a line per page otherwise; yields what to tell it by."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     if not console.is_terminal:
         yield _lines(console)
         return
@@ -113,6 +119,8 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
 
 def print_standing(console: Console, run: LastRun | None, faults: Iterable[str]) -> None:
     """The last run, and what needs a person's eye."""
+    from brex_sync.sync.standing import told
+
     last = told(run) if run else "No run is known"
     console.print(last, highlight=False, soft_wrap=True)
     for fault in faults:
@@ -155,6 +163,8 @@ def _lines(console: Console) -> reading.Progress:
 
 def _table(connection: str, first: str = "stream") -> Table:
     """A table with its first column, as wide as it needs, whatever the terminal."""
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"Connection {connection}")
     table.title_justify = "left"
     table.add_column(first, no_wrap=True)

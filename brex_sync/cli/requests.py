@@ -1,24 +1,26 @@
 """The command that asks Brex anything, with the stored credential."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from brex_sync.brex.allowed import READS
-from brex_sync.brex.client import BrexClient, Call, Meter, Reply
 from brex_sync.brex.strict_json import clean
 from brex_sync.cli.common import ConnectionName
 from brex_sync.errors import SettingsError, Transient
-from brex_sync.requests.calls import Params, call_of
-from brex_sync.requests.filtering import Filter
-from brex_sync.requests.listing import pages
-from brex_sync.requests.opening import opened
 from brex_sync.terminal import agree, errors, say, say_json
+
+if TYPE_CHECKING:
+    from brex_sync.brex.client import BrexClient, Call, Reply
+    from brex_sync.requests.calls import Params
+    from brex_sync.requests.filtering import Filter
 
 
 def register(cli: typer.Typer) -> None:
@@ -61,6 +63,9 @@ def request(
     Numbers are printed as Brex wrote them. What Brex refuses is told in one line, with its trace
     id, and ends with 1. Whatever is not a GET asks first.
     """
+    from brex_sync.requests.calls import call_of
+    from brex_sync.requests.filtering import Filter
+
     call = call_of(method, path, _params(query or []), _data(data), idempotency_key)
     chosen = Filter(jq) if jq is not None else None
     if paginate and call.method not in READS:
@@ -71,6 +76,8 @@ def request(
 
 
 async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> None:
+    from brex_sync.requests.opening import opened
+
     async with opened(connection) as client:
         reply = await _sent(client, call)
     body, _ = clean(reply.body)
@@ -86,6 +93,8 @@ async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> Non
 
 
 async def _sent(client: BrexClient, call: Call) -> Reply:
+    from brex_sync.brex.client import Meter
+
     try:
         return await client.send(call, Meter())
     except Transient:
@@ -100,6 +109,9 @@ async def _sent(client: BrexClient, call: Call) -> Reply:
 
 
 async def _list(call: Call, chosen: Filter | None, connection: str | None) -> None:
+    from brex_sync.requests.listing import pages
+    from brex_sync.requests.opening import opened
+
     async with (
         opened(connection) as client,
         aclosing(pages(client, call.path, call.params)) as walked,

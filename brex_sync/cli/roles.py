@@ -4,10 +4,8 @@ from enum import StrEnum
 
 import typer
 
-from brex_sync.databases import reset_password
 from brex_sync.settings import load_settings
 from brex_sync.terminal import console, say
-from brex_sync.warehouse.roles import statements
 
 commands = typer.Typer()
 
@@ -32,6 +30,8 @@ def roles(context: typer.Context) -> None:
     The embedded server has them already. Give them passwords (\\password in psql), and put the
     writer into BREX_SYNC_DATABASE_URL.
     """
+    from brex_sync.warehouse.roles import statements
+
     if context.invoked_subcommand is None:
         say(statements())
 
@@ -39,6 +39,8 @@ def roles(context: typer.Context) -> None:
 @commands.command("reset-password")
 def reset(role: Role) -> None:
     """Give a role of the embedded server a new password, and write it to its passfile."""
+    from brex_sync.databases import reset_password
+
     server = reset_password(load_settings(), f"brex_{role}")
     console.print(
         f"{server.user} has a new password, in {server.passfile}. Restart what is running with the "

@@ -5,16 +5,9 @@ from typing import Annotated
 
 import typer
 
-from brex_sync import serving
 from brex_sync.cli.common import parse_day
-from brex_sync.databases import databases
-from brex_sync.sandbox import World
-from brex_sync.sandbox.oauth import create_brex
-from brex_sync.service import server as service
-from brex_sync.serving import bind, url_of
 from brex_sync.settings import load_settings
 from brex_sync.terminal import console, say
-from brex_sync.up import run_everything
 
 
 def register(cli: typer.Typer) -> None:
@@ -34,6 +27,8 @@ def up(
 
     Runs until Ctrl-C, which stops all of it; the data stays, and the next start goes on.
     """
+    from brex_sync.runtime.supervisor import run_everything
+
     run_everything(load_settings(), port, console)
 
 
@@ -48,6 +43,10 @@ def serve(
     Only /webhooks is meant for the internet: point a reverse proxy or a tunnel at it alone. All
     else asks for the token in BREX_SYNC_HOME/service-token. `brex-sync up` runs it too.
     """
+    from brex_sync.databases import databases
+    from brex_sync.service import server as service
+    from brex_sync.serving import bind, url_of
+
     settings = load_settings()
     listener = bind(port or settings.service_port)
     with databases(settings) as (ready, _):
@@ -82,6 +81,11 @@ def sandbox(
     Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
     brex_sync_sandbox and secret sandbox_secret.
     """
+    from brex_sync import serving
+    from brex_sync.sandbox import World
+    from brex_sync.sandbox.oauth import create_brex
+    from brex_sync.serving import bind, url_of
+
     day = parse_day(today) or datetime.now(UTC).date()
     listener = bind(port)
     world = World(seed, day, months, card_transactions, live, expenses=expenses)

@@ -1,14 +1,14 @@
 """The commands that bring a connection's tables up to date, and tell how they stand."""
 
+from __future__ import annotations
+
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
-import sqlalchemy as sa
 import typer
 
-from brex_sync import app as brex
 from brex_sync import cron, processes
 from brex_sync.cli.common import ConnectionName, parse_day
 from brex_sync.cli.connections import print_health
@@ -20,20 +20,18 @@ from brex_sync.cli.printing import (
     progress,
 )
 from brex_sync.connections.declared import Connection, find, load_connections
-from brex_sync.connections.health import Level
-from brex_sync.databases import databases, open_engine
 from brex_sync.errors import ConnectionBusy, SettingsError, UnknownStream
 from brex_sync.settings import Settings, load_settings
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import select
-from brex_sync.sync import standing
-from brex_sync.sync.asked import in_vain, partly_in_vain
-from brex_sync.sync.reading import Options
-from brex_sync.sync.report import Report
 from brex_sync.terminal import console, errors
-from brex_sync.warehouse.database import clock
-from brex_sync.warehouse.run_log import RunKind
-from brex_sync.warehouse.runs import status as stream_status
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from brex_sync.sync.reading import Options
+    from brex_sync.sync.report import Report
+    from brex_sync.warehouse.run_log import RunKind
 
 StreamNames = Annotated[
     list[str] | None,
@@ -75,6 +73,9 @@ def sync(
     Exits with 0 if every stream was read to its end, with 3 if another run has the connection,
     else with 1.
     """
+    from brex_sync.sync.reading import Options
+    from brex_sync.warehouse.run_log import RunKind
+
     options = Options(full=full, accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.MANUAL, wait=wait)
     raise typer.Exit(0 if report.finished else 1)
@@ -95,6 +96,9 @@ def reconcile(
     every stream was compared to its end, whatever differed, and with 3 if another run has the
     connection.
     """
+    from brex_sync.sync.reading import Options
+    from brex_sync.warehouse.run_log import RunKind
+
     options = Options(compare=True, since=parse_day(since), accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.RECONCILE, wait=wait)
     print_differences(console, report)
@@ -117,6 +121,9 @@ def backfill(
     the date is in the future or no stream named is read by date; with 3 if another run has the
     connection.
     """
+    from brex_sync.sync.reading import Options
+    from brex_sync.warehouse.run_log import RunKind
+
     options = Options(backfill=True, since=parse_day(since))
     report = _run(stream, connection, options, RunKind.BACKFILL, wait=wait)
     raise typer.Exit(0 if report.finished else 1)
@@ -129,6 +136,8 @@ def status(connection: ConnectionName = None) -> None:
     was never synced or not within two intervals of its schedule, if the last run failed or was
     interrupted, if rows are in quarantine or may be gone, or if someone must act.
     """
+    from brex_sync.databases import databases, open_engine
+
     settings = load_settings()
     chosen = [find(settings, connection)] if connection else load_connections(settings)
     with databases(settings) as (ready, _):
@@ -140,16 +149,23 @@ def status(connection: ConnectionName = None) -> None:
 
 def _print_stand(settings: Settings, connection: Connection, engine: sa.Engine) -> bool:
     """Prints how a connection stands; whether nothing needs a person's eye."""
-    streams = brex.streams_of(settings, connection)
+    from brex_sync.connections.health import Level
+    from brex_sync.runtime.health import check_health, last_run
+    from brex_sync.runtime.streams import streams_of
+    from brex_sync.sync import standing
+    from brex_sync.warehouse.database import clock
+    from brex_sync.warehouse.runs import status as stream_status
+
+    streams = streams_of(settings, connection)
     rows = [stream_status(engine, connection.name, stream) for stream in streams]
-    run = brex.last_run(engine, connection)
+    run = last_run(engine, connection)
     pairs = zip(streams, rows, strict=True)
     faults = standing.faults(pairs, run, cron.longest_gap(settings.schedule), clock(engine))
     print_status(console, connection.name, rows)
     reached = f"Reached by {connection.configuration} at {connection.api_url}"
     console.print(reached, highlight=False)
     print_standing(console, run, faults)
-    stands = brex.stand(settings, connection, engine)
+    stands = check_health(settings, connection, engine)
     print_health(stands)
     return not faults and stands.level is not Level.ACTION
 
@@ -167,15 +183,20 @@ def _run(
     Raises:
         typer.Exit: another run has the connection; which, was printed.
     """
+    from brex_sync.databases import databases
+    from brex_sync.runtime.simulator import sandbox_if_needed
+    from brex_sync.runtime.streams import streams_of
+    from brex_sync.sync.asked import in_vain, partly_in_vain
+
     settings = load_settings()
     chosen = find(settings, connection)
-    streams = _streams(names) if names else brex.streams_of(settings, chosen)
+    streams = _streams(names) if names else streams_of(settings, chosen)
     if told := in_vain(options, streams, datetime.now(UTC).date()):
         raise SettingsError(told)
     named = [stream for stream in streams if stream.name in (names or ())]
     if told := partly_in_vain(options, named):
         console.print(told, style="yellow", highlight=False, soft_wrap=True)
-    with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, chosen):
+    with databases(settings) as (ready, _), sandbox_if_needed(ready, chosen):
         try:
             report = asyncio.run(_sync(ready, chosen, streams, options, kind, wait=wait))
         except ConnectionBusy as busy:
@@ -195,13 +216,16 @@ async def _sync(
     *,
     wait: bool,
 ) -> Report:
+    from brex_sync.runtime.syncing import open_sync, turn
+    from brex_sync.warehouse.run_log import RunKind
+
     run_id = str(uuid4())
     command = "sync" if kind is RunKind.MANUAL else kind
     started_by = f"`brex-sync {command}` ({processes.told()})"
     waiting = _print_wait if wait else None
-    async with brex.turn(settings, connection, run_id, started_by, waiting):
+    async with turn(settings, connection, run_id, started_by, waiting):
         with progress(console, [s.name for s in streams]) as show:
-            async with brex.open_sync(
+            async with open_sync(
                 settings, connection, progress=show, run_id=run_id, kind=kind, options=options
             ) as run:
                 return await run.run(streams)

@@ -1,31 +1,29 @@
 """The commands about webhooks: Brex's endpoint and secrets, and what came of the events."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import sqlalchemy as sa
 import typer
-from rich.table import Table
 
-from brex_sync import app as brex
-from brex_sync.brex.client import BrexClient
 from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import Connection, find
-from brex_sync.databases import databases, open_engine
 from brex_sync.errors import SettingsError
 from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.sync.refetch import refetch
 from brex_sync.terminal import console
-from brex_sync.warehouse import inbox, outbox, unavailable, webhook_secrets
-from brex_sync.warehouse.tables import prepare
-from brex_sync.webhooks import subscriptions
 from brex_sync.webhooks.events import EVENT_TYPES
-from brex_sync.webhooks.secrets import Secrets
-from brex_sync.webhooks.subscriptions import Subscription
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from brex_sync.brex.client import BrexClient
+    from brex_sync.webhooks.secrets import Secrets
+    from brex_sync.webhooks.subscriptions import Subscription
 
 Result = TypeVar("Result")
 PARTNERS = "REFERRAL"
@@ -61,6 +59,9 @@ def register_endpoint(
 
     Another URL takes the place of the one that was registered from here before, and of no other.
     """
+    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.webhooks import subscriptions
+
     with _opened(connection) as place:
         where = subscriptions.address(url, place.connection.name)
         events = event or _wanted(place)
@@ -85,6 +86,11 @@ def register_endpoint(
 @webhooks.command("list")
 def list_endpoints(connection: ConnectionName = None) -> None:
     """Show where Brex sends which events."""
+    from rich.table import Table
+
+    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.webhooks import subscriptions
+
     with _opened(connection) as place:
         found = place.ask(subscriptions.listed)
         here = webhook_secrets.endpoint(place.engine, place.connection.name)
@@ -103,6 +109,9 @@ def unregister(
     connection: ConnectionName = None,
 ) -> None:
     """Have Brex send no more events to an endpoint. What came is processed all the same."""
+    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.webhooks import subscriptions
+
     with _opened(connection) as place:
 
         async def work(client: BrexClient) -> str | None:
@@ -126,6 +135,8 @@ def unregister(
 
 def _whose(one: Subscription, here: str | None) -> str:
     """Who an endpoint is for, as far as that is known here."""
+    from brex_sync.webhooks import subscriptions
+
     if one.group_id is not None:
         return f"group {one.group_id}"
     return "this service" if subscriptions.is_ours(one, here) else "somebody else"
@@ -145,6 +156,8 @@ def replay(
     connection: ConnectionName = None,
 ) -> None:
     """Let an event wait to be worked off again, a parked one for example."""
+    from brex_sync.warehouse import inbox
+
     with _opened(connection) as place:
         if not inbox.replay(place.engine, place.connection.name, event):
             raise SettingsError(f"{place.connection.name} got no event {event}")
@@ -154,11 +167,14 @@ def replay(
 @webhooks.command()
 def process(connection: ConnectionName = None) -> None:
     """Work off, once, the events that are due, without Dagster and the service."""
+    from brex_sync.runtime.events import process_events, send_notifications
+    from brex_sync.warehouse import inbox
+
     with _opened(connection) as place:
         count = asyncio.run(
-            brex.process_events(place.settings, place.connection, place.engine, seconds=3600)
+            process_events(place.settings, place.connection, place.engine, seconds=3600)
         )
-        asyncio.run(brex.send_notifications(place.settings, place.engine))
+        asyncio.run(send_notifications(place.settings, place.engine))
         parked = inbox.standing(place.engine, place.connection.name).parked
     console.print(f"{count} events were taken up; {parked} are parked.", highlight=False)
 
@@ -166,6 +182,10 @@ def process(connection: ConnectionName = None) -> None:
 @webhooks.command()
 def status(connection: ConnectionName = None) -> None:
     """Show how many events came and what became of them. Exits with 1 if any was given up."""
+    from rich.table import Table
+
+    from brex_sync.warehouse import inbox, outbox, webhook_secrets
+
     with _opened(connection) as place:
         name = place.connection.name
         stands = inbox.standing(place.engine, name)
@@ -196,9 +216,10 @@ class _Place:
 
     def ask(self, work: Callable[[BrexClient], Awaitable[Result]]) -> Result:
         """Does something with the connection's client."""
+        from brex_sync.runtime.clients import open_client
 
         async def go() -> Result:
-            async with brex.open_client(self.settings, self.connection, self.engine) as client:
+            async with open_client(self.settings, self.connection, self.engine) as client:
                 return await work(client)
 
         return asyncio.run(go())
@@ -207,9 +228,13 @@ class _Place:
 @contextmanager
 def _opened(name: str | None) -> Iterator[_Place]:
     """The connection and its warehouse, made ready; with the sandbox, where that is Brex."""
+    from brex_sync.databases import databases, open_engine
+    from brex_sync.runtime.simulator import sandbox_if_needed
+    from brex_sync.warehouse.tables import prepare
+
     settings = load_settings()
     connection = find(settings, name)
-    with databases(settings) as (ready, _), brex.sandbox_if_needed(ready, connection):
+    with databases(settings) as (ready, _), sandbox_if_needed(ready, connection):
         engine = open_engine(ready)
         try:
             prepare(engine, connection.name, STREAMS.values(), VIEWS.values())
@@ -219,12 +244,17 @@ def _opened(name: str | None) -> Iterator[_Place]:
 
 
 def _secrets(place: _Place) -> Secrets:
+    from brex_sync.webhooks.secrets import Secrets
+
     return Secrets(place.settings, place.engine, place.connection.name)
 
 
 def _wanted(place: _Place) -> list[str]:
     """The types of event that concern what is synced and may be read."""
-    synced = {stream.name for stream in brex.streams_of(place.settings, place.connection)}
+    from brex_sync.runtime.streams import streams_of
+    from brex_sync.warehouse import unavailable
+
+    synced = {stream.name for stream in streams_of(place.settings, place.connection)}
     return [
         one.name
         for one in EVENT_TYPES.values()
@@ -236,5 +266,7 @@ def _wanted(place: _Place) -> list[str]:
 
 async def _show_in_table(place: _Place, client: BrexClient, key: str) -> None:
     """Lets webhook_subscriptions show what was done."""
+    from brex_sync.sync.refetch import refetch
+
     stream = STREAMS["webhook_subscriptions"]
     await refetch(client, place.engine, place.connection.name, stream, [key])

@@ -1,5 +1,7 @@
 """The commands that perform workflows, and show what they did."""
 
+from __future__ import annotations
+
 import asyncio
 import getpass
 import inspect
@@ -7,43 +9,42 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
-import sqlalchemy as sa
 import typer
-from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from brex_sync import app as brex
 from brex_sync.cli.common import ConnectionName
-from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection, find
-from brex_sync.databases import databases, warehouse
 from brex_sync.errors import BadInputs, WorkflowError
 from brex_sync.settings import Settings, load_settings
 from brex_sync.terminal import agree, console, errors, say
-from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.workflow_runs import RunState
-from brex_sync.workflows import load
-from brex_sync.workflows.declare import Inputs, Workflow
-from brex_sync.workflows.dry import Planned, rehearse
-from brex_sync.workflows.forms import Entry, Kind, entries
-from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome, recall, unconfirmed
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from brex_sync.workflows.declare import Inputs, Workflow
+    from brex_sync.workflows.forms import Entry
+    from brex_sync.workflows.run import Asked, Outcome
 
 MOST = 50
 """Runs that are listed."""
-TYPES: dict[Kind, Any] = {Kind.FLAG: bool, Kind.TEXTS: list[str], Kind.CHOICES: list[str]}
+TYPES: dict[str, Any] = {"FLAG": bool, "TEXTS": list[str], "CHOICES": list[str]}
+"""By a Kind's name."""
 
 
 class Workflows(TyperGroup):
     """A command per workflow, with an option per input."""
 
     def list_commands(self, ctx: Any) -> list[str]:
+        from brex_sync.workflows import load
+
         return sorted(load(load_settings().workflow_modules))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        from brex_sync.workflows import load
+
         found = load(load_settings().workflow_modules).get(cmd_name)
         return None if found is None else _command(found)
 
@@ -66,6 +67,8 @@ def register(cli: typer.Typer) -> None:
 @workflow.command("list")
 def list_workflows() -> None:
     """List the workflows there are."""
+    from brex_sync.workflows import load
+
     for name, one in sorted(load(load_settings().workflow_modules).items()):
         told = one.description.partition("\n")[0]
         console.print(f"{name:20} {told}", highlight=False, soft_wrap=True)
@@ -79,6 +82,11 @@ def resume(
     ] = False,
 ) -> None:
     """Continue a run that failed, was cut off or waits: what is done is not done again."""
+    from brex_sync.connections.connect import ready_vault
+    from brex_sync.databases import databases, warehouse
+    from brex_sync.workflows import load
+    from brex_sync.workflows.run import recall
+
     settings = load_settings()
     with databases(settings) as (ready, _), warehouse(ready) as engine:
         workflows = load(settings.workflow_modules)
@@ -92,6 +100,12 @@ def resume(
 @workflow.command()
 def runs(connection: ConnectionName = None) -> None:
     """List the latest runs, and how each stands."""
+    from rich.table import Table
+
+    from brex_sync.databases import databases, warehouse
+    from brex_sync.warehouse import workflow_runs
+    from brex_sync.warehouse.workflow_runs import RunState
+
     with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
         found = workflow_runs.latest(engine, connection, MOST)
     table = Table(*("run", "workflow", "connection", "state", "asked at (UTC)", "by"))
@@ -105,6 +119,9 @@ def runs(connection: ConnectionName = None) -> None:
 @workflow.command()
 def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
     """Show what a run has done, and what Brex answered."""
+    from brex_sync.databases import databases, warehouse
+    from brex_sync.warehouse import workflow_runs
+
     with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
         found = workflow_runs.find(engine, run)
         sent = workflow_runs.writes_of(engine, run)
@@ -134,6 +151,9 @@ def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
 
 def _command(workflow: Workflow) -> TyperCommand:
     """The command of a workflow, made of its inputs."""
+    from brex_sync.workflows.forms import entries
+    from brex_sync.workflows.lines import read_inputs
+
     asked = list(entries(workflow.inputs))
 
     def perform(
@@ -163,6 +183,8 @@ def _command(workflow: Workflow) -> TyperCommand:
 
 
 def _is_option(entry: Entry) -> bool:
+    from brex_sync.workflows.forms import Kind
+
     return entry.kind is not Kind.NESTED and not entry.private
 
 
@@ -172,7 +194,11 @@ def _by_json(asked: list[Entry]) -> str:
 
 
 def _option(entry: Entry) -> inspect.Parameter:
-    kind: Any = Literal[entry.choices] if entry.kind is Kind.CHOICE else TYPES.get(entry.kind, str)
+    from brex_sync.workflows.forms import Kind
+
+    kind: Any = (
+        Literal[entry.choices] if entry.kind is Kind.CHOICE else TYPES.get(entry.kind.name, str)
+    )
     told = entry.description
     if entry.kind is Kind.CHOICES:
         told += f" Of {', '.join(entry.choices)}; several may be given."
@@ -226,16 +252,21 @@ def _json(text: str | None) -> dict[str, Any]:
 
 
 def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> None:
+    from brex_sync.databases import databases, warehouse
+    from brex_sync.runtime.clients import open_client
+    from brex_sync.runtime.simulator import sandbox_if_needed
+    from brex_sync.workflows.dry import Planned, rehearse
+
     settings = load_settings()
     chosen = find(settings, connection)
 
     async def go() -> list[Planned]:
-        async with brex.open_client(ready, chosen, engine) as client:
+        async with open_client(ready, chosen, engine) as client:
             return await rehearse(client, workflow, inputs)
 
     with (
         databases(settings) as (ready, _),
-        brex.sandbox_if_needed(ready, chosen),
+        sandbox_if_needed(ready, chosen),
         warehouse(ready) as engine,
     ):
         planned = asyncio.run(go())
@@ -248,6 +279,9 @@ def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> Non
 def _run(
     workflow: Workflow, inputs: Inputs, connection: str | None, yes: bool, run_id: str
 ) -> None:
+    from brex_sync.databases import databases, warehouse
+    from brex_sync.workflows.run import Asked
+
     settings = load_settings()
     chosen = find(settings, connection)
     asked = Asked(workflow, inputs, run_id, _me(), confirmed=yes)
@@ -262,6 +296,8 @@ def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
     Raises:
         WorkflowError: there is, and nobody can be asked.
     """
+    from brex_sync.workflows.run import unconfirmed
+
     what = unconfirmed(engine, asked)
     if what is None:
         return asked
@@ -274,11 +310,14 @@ def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
 def _perform(
     settings: Settings, connection: Connection, engine: sa.Engine, asked: Asked
 ) -> Outcome:
+    from brex_sync.runtime.simulator import sandbox_if_needed
+    from brex_sync.runtime.workflows import open_performer
+
     async def go() -> Outcome:
-        async with brex.open_performer(settings, connection, engine) as performer:
+        async with open_performer(settings, connection, engine) as performer:
             return await performer.perform(asked)
 
-    with brex.sandbox_if_needed(settings, connection):
+    with sandbox_if_needed(settings, connection):
         console.print(f"Run {asked.run_id}", highlight=False)
         return asyncio.run(go())
 

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.brex.allowed import Rules
-from brex_sync.brex.oauth import Application
+from brex_sync.brex.application import Application
 from brex_sync.brex.rate_limit import REQUESTS
 from brex_sync.errors import SettingsError
 from brex_sync.settings import API_URLS, ISSUERS, Configuration, Settings, env_file

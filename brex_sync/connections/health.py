@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from brex_sync.brex.oauth import BASE_SCOPES, REFRESH_LIFETIME
+from brex_sync.brex.application import BASE_SCOPES, REFRESH_LIFETIME
 from brex_sync.connections.declared import Connection
 from brex_sync.settings import Configuration
 from brex_sync.warehouse.credentials import Credential, State

@@ -10,13 +10,14 @@ import dagster as dg
 import sqlalchemy as sa
 from pydantic import Field
 
-from brex_sync.app import open_sync, streams_of, turn
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine, warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
 from brex_sync.orchestration import checks, freshness, metadata, turns
 from brex_sync.orchestration.catalogue import Entry, entries
 from brex_sync.orchestration.schedules import RECONCILIATION, step_name
+from brex_sync.runtime.streams import streams_of
+from brex_sync.runtime.syncing import open_sync, turn
 from brex_sync.settings import Settings
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.asked import in_vain

@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from brex_sync.app import attend, stand
 from brex_sync.connections.credentials import now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, current, is_due
 from brex_sync.databases import open_engine
 from brex_sync.errors import BrexSyncError
+from brex_sync.runtime.health import check_health, keep_connection_alive
 from brex_sync.settings import Configuration, Settings
 from brex_sync.texts import markdown
 from brex_sync.warehouse import credentials as table
@@ -60,7 +60,7 @@ def health_asset(settings: Settings, connection: Connection) -> dg.AssetsDefinit
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[None]]:
         try:
-            health = attend(settings, connection)
+            health = keep_connection_alive(settings, connection)
         except BrexSyncError as error:
             raise dg.Failure(str(error)) from None
         context.log.info(health.told)
@@ -122,7 +122,7 @@ def why_not(settings: Settings, connection: Connection) -> str | None:
         return None
     engine = open_engine(settings)
     try:
-        health = stand(settings, connection, engine)
+        health = check_health(settings, connection, engine)
     finally:
         engine.dispose()
     return None if health.usable else f"{connection.name}: {health.told}"
@@ -134,7 +134,7 @@ def _look(settings: Settings, connection: Connection) -> tuple[Health, str | Non
     now = now_utc()
     engine = open_engine(settings)
     try:
-        health = stand(settings, connection, engine)
+        health = check_health(settings, connection, engine)
         row = current(connection, table.read(engine, connection.name))
     finally:
         engine.dispose()

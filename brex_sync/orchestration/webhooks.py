@@ -12,13 +12,14 @@ import dagster as dg
 import msgspec
 import sqlalchemy as sa
 
-from brex_sync.app import process_events, send_notifications, streams_of
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine
 from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.assets import OWNERS
 from brex_sync.orchestration.connection import GROUP
 from brex_sync.orchestration.metadata import column_schema
+from brex_sync.runtime.events import process_events, send_notifications
+from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.streams import EventTable
 from brex_sync.warehouse import inbox, outbox, runs

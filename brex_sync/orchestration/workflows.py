@@ -9,10 +9,11 @@ import dagster as dg
 import pydantic
 import sqlalchemy as sa
 
-from brex_sync.app import open_client, open_performer, resume_waiting
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine, warehouse
 from brex_sync.errors import BrexSyncError, PostgresError, Unconfirmed
+from brex_sync.runtime.clients import open_client
+from brex_sync.runtime.workflows import open_performer, resume_waiting
 from brex_sync.settings import Settings
 from brex_sync.workflows.declare import Inputs, Workflow
 from brex_sync.workflows.dry import Planned, rehearse

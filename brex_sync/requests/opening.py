@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-from brex_sync.app import open_client, sandbox_if_needed
 from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection, find
 from brex_sync.databases import databases, open_engine
+from brex_sync.runtime.clients import open_client
+from brex_sync.runtime.simulator import sandbox_if_needed
 from brex_sync.settings import Settings, load_settings
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brex_sync.settings import Settings
 from brex_sync.tokens import kept_token
-from brex_sync.web.hosts import named_host
+from brex_sync.web.one_host import named_host
 
 FILE = "service-token"
 _FROM_ELSEWHERE = re.compile(

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
-from brex_sync.app import open_client
 from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection
+from brex_sync.runtime.clients import open_client
 from brex_sync.settings import Settings
 
 Result = TypeVar("Result")

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from brex_sync.app import desk_of, send_notifications
 from brex_sync.connections.connect import ready_vault
 from brex_sync.errors import BrexSyncError, PostgresError
+from brex_sync.runtime.events import desk_of, send_notifications
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
 from brex_sync.warehouse import inbox, workflow_runs

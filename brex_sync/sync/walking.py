@@ -29,7 +29,8 @@ from brex_sync.sync.reading import Reading
 from brex_sync.warehouse import checkpoints, deletions, load, page_sizes, snapshots
 from brex_sync.warehouse.checkpoints import Lease, Scope, Window
 from brex_sync.warehouse.deletions import Comparison
-from brex_sync.warehouse.staging import Reject, Staged, plain, stage, stage_child, together
+from brex_sync.warehouse.staged import Reject, Staged, together
+from brex_sync.warehouse.staging import plain, stage, stage_child
 
 log = logging.getLogger(__name__)
 

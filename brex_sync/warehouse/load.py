@@ -14,7 +14,7 @@ from brex_sync.warehouse.checkpoints import Counts, Lease, Window
 from brex_sync.warehouse.internal import quarantine
 from brex_sync.warehouse.merge import insert, merge, merge_sound, refuses_a_row
 from brex_sync.warehouse.retrying import attempts
-from brex_sync.warehouse.staging import Reject, Staged
+from brex_sync.warehouse.staged import Reject, Staged
 
 _encode = msgspec.json.Encoder().encode
 Finish = Callable[[sa.Connection, Window], None]

@@ -14,7 +14,7 @@ from brex_sync.warehouse import reconciliations
 from brex_sync.warehouse.checkpoints import Counts, Lease
 from brex_sync.warehouse.columns import listed
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staging import Reject, Staged, StagedChild, fields, to_bytes
+from brex_sync.warehouse.staged import Reject, Staged, StagedChild, fields, to_bytes
 
 _ROWS_FAULT = ("22", "23", "54")
 """Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""

@@ -13,7 +13,7 @@ from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.history import SUFFIX
 from brex_sync.warehouse.internal import unfilled
 from brex_sync.warehouse.merge import replace_children
-from brex_sync.warehouse.staging import StagedChild, to_bytes
+from brex_sync.warehouse.staged import StagedChild, to_bytes
 
 BATCH = 1000
 """Rows read, and locked, at a time."""

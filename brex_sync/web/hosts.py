@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import Self
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
-
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """The names under which a browser of this machine reaches it."""
 STANDARD = {"http": 80, "https": 443}
@@ -80,26 +76,3 @@ class Hosts:
 
     def __contains__(self, host: Host) -> bool:
         return any((host.name, port) in self._known for port in host.ports)
-
-
-class OneHost:
-    """Refuses a request that does not say plainly, and once, which host it is for."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 400, or passes the request on; a WebSocket is closed."""
-        if scope["type"] == "lifespan" or named_host(scope) is not None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await WebSocketClose(1008)(scope, receive, send)
-        else:
-            message = {"message": "the request must name its host, once, as host or host:port"}
-            await JSONResponse(message, 400)(scope, receive, send)
-
-
-def named_host(scope: Scope) -> Host | None:
-    """The host that a request is for; None where it names none, several, or none plainly."""
-    named = [value for name, value in scope["headers"] if name == b"host"]
-    return Host.parse(named[0].decode("latin-1")) if len(named) == 1 else None

@@ -35,7 +35,7 @@ from brex_sync.warehouse.checkpoints import Counts, Slice
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.inbox import Event, Fate, Outcome
 from brex_sync.warehouse.outbox import Notice
-from brex_sync.warehouse.staging import Staged, together
+from brex_sync.warehouse.staged import Staged, together
 from brex_sync.webhooks.events import EVENT_TYPES, EventType
 
 log = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
+from brex_sync.brex.application import NEVER
 from brex_sync.brex.client import Params
-from brex_sync.brex.oauth import NEVER
 from brex_sync.errors import BadInputs, WorkflowError
 from brex_sync.streams import STREAMS
 

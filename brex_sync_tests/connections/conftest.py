@@ -13,7 +13,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.brex.oauth import Application, Tokens
+from brex_sync.brex.application import Application
+from brex_sync.brex.oauth import Tokens
 from brex_sync.connections.credentials import Credentials, stored
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, health

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from brex_sync.app import stand
 from brex_sync.connections.alerts import tell_once
 from brex_sync.connections.health import Level
 from brex_sync.errors import ActionNeeded, SettingsError
+from brex_sync.runtime.health import check_health
 from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse import checkpoints
@@ -90,16 +90,18 @@ def test_a_role_that_is_lost_is_told_once_by_the_streams_that_were_read_before(
         )
     checkpoints.open_lease(desk.engine, Slice("brex", STREAMS["cards"]))
     connection = desk.credentials().connection
-    assert stand(settings, connection, desk.engine).level is Level.WELL, "never read, never lost"
+    assert check_health(settings, connection, desk.engine).level is Level.WELL, (
+        "never read, never lost"
+    )
     with desk.engine.begin() as db:
         db.exec_driver_sql("UPDATE brex_sync.checkpoints SET synced_at = now()")
     for _ in range(2):
-        tell_once(settings, desk.engine, found := stand(settings, connection, desk.engine))
+        tell_once(settings, desk.engine, found := check_health(settings, connection, desk.engine))
     assert (found.level, found.usable) == (Level.ACTION, True)
     assert len(target.told) == 1
     assert b"no longer lets it read cards (" in target.told[0]
     without = settings.model_copy(update={"streams": "-cards"})
-    assert stand(without, connection, desk.engine).level is Level.WELL
+    assert check_health(without, connection, desk.engine).level is Level.WELL
 
 
 def test_the_next_fault_is_told_again(desk: Desk, settings: Settings, target: Target) -> None:

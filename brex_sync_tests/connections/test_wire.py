@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from brex_sync.brex.application import Application
 from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
-from brex_sync.brex.oauth import Application, OAuth
+from brex_sync.brex.oauth import OAuth
 from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item

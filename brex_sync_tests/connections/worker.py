@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from brex_sync.brex.oauth import Application, OAuth
+from brex_sync.brex.application import Application
+from brex_sync.brex.oauth import OAuth
 from brex_sync.connections.credentials import Credentials
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.vault import open_vault

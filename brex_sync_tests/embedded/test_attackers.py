@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 
-from brex_sync import parts, up
 from brex_sync.databases import databases, reset_password
 from brex_sync.embedded import EmbeddedPostgres, Server
 from brex_sync.embedded.credentials import OWNER, Credentials, read_passfile, write_passfile
 from brex_sync.embedded.ownership import FORMER, RENAMING
 from brex_sync.errors import EmbeddedPostgresError, PostgresUnavailable
+from brex_sync.runtime import parts, supervisor
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse import credentials, roles
@@ -269,7 +269,7 @@ def test_a_password_that_somebody_gave_the_reader_stays(settings: Settings) -> N
         with databases(settings, dagster=True) as (_, reader):
             assert reader is not None
             assert "passfile" not in reader.psql("brex")
-            (line,) = up._of_password(reader)
+            (line,) = supervisor._of_password(reader)
             assert "`brex-sync roles reset-password reader`" in line
     theirs = f"postgresql://brex_reader:theirs@127.0.0.1:{port}/brex"
     assert ask(theirs, "SELECT 1") == [(1,)]
@@ -277,7 +277,7 @@ def test_a_password_that_somebody_gave_the_reader_stays(settings: Settings) -> N
     with databases(settings, dagster=True) as (_, reader):
         assert reader is not None
         assert "passfile" in reader.psql("brex")
-        assert up._of_password(reader) == []
+        assert supervisor._of_password(reader) == []
         assert ask(reader.url("brex"), "SELECT 1") == [(1,)]
 
 

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from brex_sync.app import streams_of
 from brex_sync.connections.declared import find, load_connections
 from brex_sync.cron import longest_gap
 from brex_sync.errors import SettingsError
 from brex_sync.orchestration import freshness
+from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Configuration, Settings, load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.columns import Column, Kind, money, text

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from brex_sync.brex.oauth import Application, OAuth
+from brex_sync.brex.application import Application
+from brex_sync.brex.oauth import OAuth
 from brex_sync.errors import (
     ApplicationRefused,
     ConsentRefused,

@@ -9,8 +9,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from brex_sync.guarding import FILE, guarded, ui_token
+from brex_sync.runtime.supervisor import _of_ui
 from brex_sync.settings import Settings
-from brex_sync.up import _of_ui
 
 
 def settings(home: Path, **more: Any) -> Settings:

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from brex_sync.app import process_events
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
+from brex_sync.runtime.events import process_events
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.events import Conduct
 from brex_sync.service.accounts import Accounts

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from brex_sync.app import open_sync
 from brex_sync.connections.connect import rotate_key
 from brex_sync.errors import SettingsError
+from brex_sync.runtime.syncing import open_sync
 from brex_sync.serving import running
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS

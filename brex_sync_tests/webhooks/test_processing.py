@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.app import process_events
 from brex_sync.brex.client import Patience
 from brex_sync.errors import MalformedEvent
+from brex_sync.runtime.events import process_events
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.warehouse import inbox, workflow_runs

@@ -15,9 +15,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from brex_sync import app as brex
-from brex_sync import parts
-from brex_sync.children import Children, end_leftovers
 from brex_sync.connections.declared import Connection, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
@@ -26,7 +23,10 @@ from brex_sync.errors import ChildEnded, CodeNotLoaded, NoDatabase, PortTaken, U
 from brex_sync.folders import make_home, make_private
 from brex_sync.guarding import FILE as TOKEN_FILE
 from brex_sync.guarding import ui_token
-from brex_sync.readiness import answers, has_loaded, listens
+from brex_sync.runtime import parts
+from brex_sync.runtime.children import Children, end_leftovers
+from brex_sync.runtime.health import keep_connection_alive
+from brex_sync.runtime.readiness import answers, has_loaded, listens
 from brex_sync.serving import HOST, bind
 from brex_sync.settings import Configuration, Settings
 from brex_sync.web.auth import Auth
@@ -140,7 +140,7 @@ def _attend(settings: Settings, connection: Connection, console: Console) -> Non
     for, since the other connections go on."""
     if connection.configuration is Configuration.SANDBOX:
         return
-    health = brex.attend(settings, connection)
+    health = keep_connection_alive(settings, connection)
     if health.level is not Level.WELL:
         console.print(f"{connection.name}: {health.told}", style="yellow", highlight=False)
 

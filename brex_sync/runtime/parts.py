@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 from pydantic import SecretStr
 
-from brex_sync import app as brex
 from brex_sync.connections.declared import declared_in
 from brex_sync.errors import NoDatabase
+from brex_sync.runtime.simulator import sandbox_day
 from brex_sync.settings import ENV_FILE, Settings, env_file
 from brex_sync.warehouse.database import with_driver
 
@@ -27,7 +27,7 @@ STARTUP_TIMEOUT = 600
 
 def sandbox(settings: Settings) -> list[str]:
     """The simulated Brex."""
-    day = brex.sandbox_day(settings).isoformat()
+    day = sandbox_day(settings).isoformat()
     port = str(settings.sandbox_port)
     return [sys.executable, "-m", "brex_sync", "sandbox", "--port", port, "--today", day]
 

@@ -1,0 +1,1 @@
+"""The parts put together, once for all doors: the command line, Dagster and the service."""

@@ -1,0 +1,51 @@
+"""Webhook events and notifications of a connection."""
+
+import asyncio
+import logging
+
+import sqlalchemy as sa
+
+from brex_sync.brex.client import BrexClient
+from brex_sync.connections.declared import Connection
+from brex_sync.errors import (
+    PostgresError,
+)
+from brex_sync.runtime.clients import open_client
+from brex_sync.runtime.streams import streams_of
+from brex_sync.settings import Settings
+from brex_sync.warehouse import inbox
+from brex_sync.webhooks import notify
+from brex_sync.webhooks.processing import Desk, process
+
+log = logging.getLogger(__name__)
+
+
+async def process_events(
+    settings: Settings, connection: Connection, engine: sa.Engine, seconds: float = 30.0
+) -> int:
+    """Works off the webhook events that are due, for about so long; answers how many it were.
+
+    Raises:
+        BrexError, SettingsError, VaultError: there is no credential; the events go on waiting.
+        PostgresError: the warehouse failed.
+    """
+    if not await asyncio.to_thread(inbox.are_due, engine, connection.name):
+        return 0
+    async with open_client(settings, connection, engine) as client:
+        return await process(desk_of(settings, connection, engine, client), seconds)
+
+
+def desk_of(
+    settings: Settings, connection: Connection, engine: sa.Engine, client: BrexClient
+) -> Desk:
+    """Where a connection's events are worked off."""
+    streams = frozenset(stream.name for stream in streams_of(settings, connection))
+    return Desk(connection.name, client, engine, streams, notify.targets(settings))
+
+
+async def send_notifications(settings: Settings, engine: sa.Engine, seconds: float = 20.0) -> None:
+    """Sends what is due; what isn't taken, or can't be sent now, waits in the outbox."""
+    try:
+        await notify.deliver(engine, settings, seconds)
+    except PostgresError as error:
+        log.warning("notifications were not sent: Postgres: %s", type(error).__name__)
