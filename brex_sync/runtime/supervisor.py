@@ -31,7 +31,7 @@ from brex_sync.serving import HOST, bind
 from brex_sync.settings import Configuration, Settings
 from brex_sync.web.auth import Auth
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 HANGS = 600.0
 """Seconds in which a part that lives must be ready: a slow machine takes a minute or two."""
 TELL_EVERY = 30.0
