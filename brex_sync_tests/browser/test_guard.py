@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import Up
-from brex_sync_tests.e2e.test_up import MUTATION, runs
+from brex_sync_tests.e2e.test_up import MUTATION, first_run, runs
 
 pytestmark = pytest.mark.browser
 ATTACKS = """
@@ -198,6 +198,7 @@ def test_a_person_logs_in_by_the_token_and_out_again(stranger: Any, up: Up) -> N
 
 
 def test_who_is_logged_in_launches_a_run_as_before(page: Any, up: Up) -> None:
+    assert up.await_run(first_run(up)) == "SUCCESS"
     before = runs(up)
     streamed: list[str] = []
     faults: list[str] = []
