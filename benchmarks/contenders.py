@@ -20,8 +20,8 @@ from brex_sync.brex.rate_limit import PERIOD, REQUESTS, RateLimiter
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.request_loans import RequestLedger
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
+from brex_sync.warehouse.state.request_loans import RequestLedger
 
 TOKEN = "bxt_sandbox"
 UNLIMITED = 100_000

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks import __main__ as common
 from benchmarks import webhooks
-from brex_sync import serving
+from brex_sync import http_server as serving
 from brex_sync.embedded import EmbeddedPostgres
 
 CLIENTS, ASKED, PATIENCE = 3000, 200, 2.0

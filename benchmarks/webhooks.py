@@ -21,8 +21,8 @@ import httpx
 import psutil
 import psycopg
 
-from brex_sync.warehouse import inbox
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.events import inbox
 
 ONE_BY_ONE, AT_ONCE, SENDERS = 500, 4_000, 8
 UPDATES, LOOKS = 30, 15

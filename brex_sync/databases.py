@@ -10,10 +10,10 @@ from brex_sync.embedded import EmbeddedPostgres, Server, login, renewed
 from brex_sync.embedded.lock import exclusive
 from brex_sync.errors import EmbeddedPostgresError, SettingsError
 from brex_sync.settings import Settings
-from brex_sync.warehouse import roles, versions
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.prepare.tables import prepare_internal
+from brex_sync.warehouse.schema import roles, versions
 from brex_sync.warehouse.storage import check_storage
-from brex_sync.warehouse.tables import prepare_internal
 
 
 @contextmanager

@@ -23,11 +23,11 @@ from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World, create_app
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS, Stream
-from brex_sync.sync.reading import Options
+from brex_sync.sync.read.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.pooler import pooled
 from brex_sync_tests.worlds import trimmed
 

@@ -36,7 +36,7 @@ def close(
     connection: ConnectionName = None,
 ) -> None:
     """Say that a month's books are closed: what changes in it later is in late_changes."""
-    from brex_sync.warehouse import closes
+    from brex_sync.warehouse.state import closes
 
     first, day = _month(month), parse_day(on) or datetime.now(UTC).date()
     if day < (first + timedelta(days=32)).replace(day=1):
@@ -51,7 +51,7 @@ def reopen(
     connection: ConnectionName = None,
 ) -> None:
     """Open a closed month again: nothing that changes in it is late."""
-    from brex_sync.warehouse import closes
+    from brex_sync.warehouse.state import closes
 
     with _books(connection) as (engine, name):
         if not closes.reopen(engine, name, _month(month)):
@@ -61,7 +61,7 @@ def reopen(
 
 def list_closes(connection: ConnectionName = None) -> None:
     """Show the closed months, and how much changed in each since."""
-    from brex_sync.warehouse import closes
+    from brex_sync.warehouse.state import closes
 
     with _books(connection) as (engine, name):
         print_closes(console, name, closes.closed(engine, name))
@@ -71,7 +71,7 @@ def list_closes(connection: ConnectionName = None) -> None:
 def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
     """The warehouse, made ready, and the connection's name."""
     from brex_sync.databases import databases, open_engine
-    from brex_sync.warehouse.tables import prepare
+    from brex_sync.warehouse.prepare.tables import prepare
 
     settings = load_settings()
     name = find(settings, connection).name

@@ -15,10 +15,10 @@ from brex_sync.terminal import Terminal
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brex_sync.sync import reading
+    from brex_sync.sync.read import reading
     from brex_sync.sync.report import Report, StreamReport
-    from brex_sync.warehouse.closes import Close
-    from brex_sync.warehouse.runs import LastRun, StreamStatus
+    from brex_sync.warehouse.state.closes import Close
+    from brex_sync.warehouse.status.runs import LastRun, StreamStatus
 
 LINES_EVERY = 1.0
 """Seconds between two lines about a stream, at least."""

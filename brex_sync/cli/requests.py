@@ -19,8 +19,8 @@ from brex_sync.terminal import agree, errors, say, say_json
 
 if TYPE_CHECKING:
     from brex_sync.brex.client import BrexClient, Call, Reply
-    from brex_sync.requests.calls import Params
-    from brex_sync.requests.filtering import Filter
+    from brex_sync.client.calls import Params
+    from brex_sync.client.filtering import Filter
 
 
 def register(cli: typer.Typer) -> None:
@@ -63,8 +63,8 @@ def request(
     Numbers are printed as Brex wrote them. What Brex refuses is told in one line, with its trace
     id, and ends with 1. Whatever is not a GET asks first.
     """
-    from brex_sync.requests.calls import call_of
-    from brex_sync.requests.filtering import Filter
+    from brex_sync.client.calls import call_of
+    from brex_sync.client.filtering import Filter
 
     call = call_of(method, path, _params(query or []), _data(data), idempotency_key)
     chosen = Filter(jq) if jq is not None else None
@@ -76,7 +76,7 @@ def request(
 
 
 async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> None:
-    from brex_sync.requests.opening import opened
+    from brex_sync.client.opening import opened
 
     async with opened(connection) as client:
         reply = await _sent(client, call)
@@ -109,8 +109,8 @@ async def _sent(client: BrexClient, call: Call) -> Reply:
 
 
 async def _list(call: Call, chosen: Filter | None, connection: str | None) -> None:
-    from brex_sync.requests.listing import pages
-    from brex_sync.requests.opening import opened
+    from brex_sync.client.listing import pages
+    from brex_sync.client.opening import opened
 
     async with (
         opened(connection) as client,

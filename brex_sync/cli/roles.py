@@ -30,7 +30,7 @@ def roles(context: typer.Context) -> None:
     The embedded server has them already. Give them passwords (\\password in psql), and put the
     writer into BREX_SYNC_DATABASE_URL.
     """
-    from brex_sync.warehouse.roles import statements
+    from brex_sync.warehouse.schema.roles import statements
 
     if context.invoked_subcommand is None:
         say(statements())

@@ -44,8 +44,8 @@ def serve(
     else asks for the token in BREX_SYNC_HOME/service-token. `brex-sync up` runs it too.
     """
     from brex_sync.databases import databases
+    from brex_sync.http_server import bind, url_of
     from brex_sync.service import server as service
-    from brex_sync.serving import bind, url_of
 
     settings = load_settings()
     listener = bind(port or settings.service_port)
@@ -81,10 +81,10 @@ def sandbox(
     Its user token is bxt_sandbox, its OAuth issuer is at /oauth2/default, with client id
     brex_sync_sandbox and secret sandbox_secret.
     """
-    from brex_sync import serving
+    from brex_sync import http_server as serving
+    from brex_sync.http_server import bind, url_of
     from brex_sync.sandbox import World
     from brex_sync.sandbox.oauth import create_brex
-    from brex_sync.serving import bind, url_of
 
     day = parse_day(today) or datetime.now(UTC).date()
     listener = bind(port)

@@ -29,9 +29,9 @@ from brex_sync.terminal import console, errors
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from brex_sync.sync.reading import Options
+    from brex_sync.sync.read.reading import Options
     from brex_sync.sync.report import Report
-    from brex_sync.warehouse.run_log import RunKind
+    from brex_sync.warehouse.state.run_log import RunKind
 
 StreamNames = Annotated[
     list[str] | None,
@@ -73,8 +73,8 @@ def sync(
     Exits with 0 if every stream was read to its end, with 3 if another run has the connection,
     else with 1.
     """
-    from brex_sync.sync.reading import Options
-    from brex_sync.warehouse.run_log import RunKind
+    from brex_sync.sync.read.reading import Options
+    from brex_sync.warehouse.state.run_log import RunKind
 
     options = Options(full=full, accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.MANUAL, wait=wait)
@@ -96,8 +96,8 @@ def reconcile(
     every stream was compared to its end, whatever differed, and with 3 if another run has the
     connection.
     """
-    from brex_sync.sync.reading import Options
-    from brex_sync.warehouse.run_log import RunKind
+    from brex_sync.sync.read.reading import Options
+    from brex_sync.warehouse.state.run_log import RunKind
 
     options = Options(compare=True, since=parse_day(since), accept_deletions=accept_deletions)
     report = _run(stream, connection, options, RunKind.RECONCILE, wait=wait)
@@ -121,8 +121,8 @@ def backfill(
     the date is in the future or no stream named is read by date; with 3 if another run has the
     connection.
     """
-    from brex_sync.sync.reading import Options
-    from brex_sync.warehouse.run_log import RunKind
+    from brex_sync.sync.read.reading import Options
+    from brex_sync.warehouse.state.run_log import RunKind
 
     options = Options(backfill=True, since=parse_day(since))
     report = _run(stream, connection, options, RunKind.BACKFILL, wait=wait)
@@ -154,7 +154,7 @@ def _print_stand(settings: Settings, connection: Connection, engine: sa.Engine) 
     from brex_sync.runtime.streams import streams_of
     from brex_sync.sync import standing
     from brex_sync.warehouse.database import clock
-    from brex_sync.warehouse.runs import status as stream_status
+    from brex_sync.warehouse.status.runs import status as stream_status
 
     streams = streams_of(settings, connection)
     rows = [stream_status(engine, connection.name, stream) for stream in streams]
@@ -217,7 +217,7 @@ async def _sync(
     wait: bool,
 ) -> Report:
     from brex_sync.runtime.syncing import open_sync, turn
-    from brex_sync.warehouse.run_log import RunKind
+    from brex_sync.warehouse.state.run_log import RunKind
 
     run_id = str(uuid4())
     command = "sync" if kind is RunKind.MANUAL else kind

@@ -59,7 +59,7 @@ def register_endpoint(
 
     Another URL takes the place of the one that was registered from here before, and of no other.
     """
-    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.warehouse.events import webhook_secrets
     from brex_sync.webhooks import subscriptions
 
     with _opened(connection) as place:
@@ -88,7 +88,7 @@ def list_endpoints(connection: ConnectionName = None) -> None:
     """Show where Brex sends which events."""
     from rich.table import Table
 
-    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.warehouse.events import webhook_secrets
     from brex_sync.webhooks import subscriptions
 
     with _opened(connection) as place:
@@ -109,7 +109,7 @@ def unregister(
     connection: ConnectionName = None,
 ) -> None:
     """Have Brex send no more events to an endpoint. What came is processed all the same."""
-    from brex_sync.warehouse import webhook_secrets
+    from brex_sync.warehouse.events import webhook_secrets
     from brex_sync.webhooks import subscriptions
 
     with _opened(connection) as place:
@@ -156,7 +156,7 @@ def replay(
     connection: ConnectionName = None,
 ) -> None:
     """Let an event wait to be worked off again, a parked one for example."""
-    from brex_sync.warehouse import inbox
+    from brex_sync.warehouse.events import inbox
 
     with _opened(connection) as place:
         if not inbox.replay(place.engine, place.connection.name, event):
@@ -168,7 +168,7 @@ def replay(
 def process(connection: ConnectionName = None) -> None:
     """Work off, once, the events that are due, without Dagster and the service."""
     from brex_sync.runtime.events import process_events, send_notifications
-    from brex_sync.warehouse import inbox
+    from brex_sync.warehouse.events import inbox
 
     with _opened(connection) as place:
         count = asyncio.run(
@@ -184,7 +184,7 @@ def status(connection: ConnectionName = None) -> None:
     """Show how many events came and what became of them. Exits with 1 if any was given up."""
     from rich.table import Table
 
-    from brex_sync.warehouse import inbox, outbox, webhook_secrets
+    from brex_sync.warehouse.events import inbox, outbox, webhook_secrets
 
     with _opened(connection) as place:
         name = place.connection.name
@@ -230,7 +230,7 @@ def _opened(name: str | None) -> Iterator[_Place]:
     """The connection and its warehouse, made ready; with the sandbox, where that is Brex."""
     from brex_sync.databases import databases, open_engine
     from brex_sync.runtime.simulator import sandbox_if_needed
-    from brex_sync.warehouse.tables import prepare
+    from brex_sync.warehouse.prepare.tables import prepare
 
     settings = load_settings()
     connection = find(settings, name)
@@ -252,7 +252,7 @@ def _secrets(place: _Place) -> Secrets:
 def _wanted(place: _Place) -> list[str]:
     """The types of event that concern what is synced and may be read."""
     from brex_sync.runtime.streams import streams_of
-    from brex_sync.warehouse import unavailable
+    from brex_sync.warehouse.state import unavailable
 
     synced = {stream.name for stream in streams_of(place.settings, place.connection)}
     return [
@@ -266,7 +266,7 @@ def _wanted(place: _Place) -> list[str]:
 
 async def _show_in_table(place: _Place, client: BrexClient, key: str) -> None:
     """Lets webhook_subscriptions show what was done."""
-    from brex_sync.sync.refetch import refetch
+    from brex_sync.sync.read.refetch import refetch
 
     stream = STREAMS["webhook_subscriptions"]
     await refetch(client, place.engine, place.connection.name, stream, [key])

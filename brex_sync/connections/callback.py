@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from brex_sync.brex.addresses import is_private
 from brex_sync.errors import NoReceiver, PortTaken
-from brex_sync.serving import bind, running_on
+from brex_sync.http_server import bind, running_on
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>brex_sync</title>
 <body style="font-family: sans-serif; margin: 4em"><h1>{title}</h1><p>{text}</p>"""

@@ -24,8 +24,10 @@ from brex_sync.errors import ConnectError, CredentialRefused, Transient, Unusabl
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse import runs, webhook_secrets, workflow_runs
+from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.events import webhook_secrets
+from brex_sync.warehouse.status import runs
 
 log = logging.getLogger(__name__)
 

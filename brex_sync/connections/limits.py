@@ -7,7 +7,7 @@ from brex_sync.brex.client import Patience
 from brex_sync.brex.rate_limit import PERIOD, RateLimiter
 from brex_sync.brex.retry_after import LONGEST
 from brex_sync.connections.declared import Connection
-from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.warehouse.state.request_loans import RequestLedger
 
 
 def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True) -> RateLimiter:

@@ -21,10 +21,11 @@ from brex_sync.runtime.syncing import open_sync, turn
 from brex_sync.settings import Settings
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.asked import in_vain
-from brex_sync.sync.reading import Options
+from brex_sync.sync.read.reading import Options
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.warehouse import postponed, run_log, runs
-from brex_sync.warehouse.run_log import RunKind
+from brex_sync.warehouse.state import postponed, run_log
+from brex_sync.warehouse.state.run_log import RunKind
+from brex_sync.warehouse.status import runs
 
 OWNERS = ["team:finance-data"]
 PICTURED = "transactions"

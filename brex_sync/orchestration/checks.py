@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Table
 from brex_sync.texts import markdown
-from brex_sync.warehouse import runs, statements
-from brex_sync.warehouse.runs import StreamStatus
-from brex_sync.warehouse.statements import Unexplained
+from brex_sync.warehouse.status import runs, statements
+from brex_sync.warehouse.status.runs import StreamStatus
+from brex_sync.warehouse.status.statements import Unexplained
 
 KEYS = "keys_are_unique_and_present"
 QUARANTINE = "nothing_is_quarantined"

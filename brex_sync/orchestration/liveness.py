@@ -26,8 +26,8 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from brex_sync.databases import warehouse
 from brex_sync.errors import BrexSyncError
 from brex_sync.settings import Settings
-from brex_sync.warehouse import leases, run_log
-from brex_sync.warehouse.leases import TERMS, Terms
+from brex_sync.warehouse.state import leases, run_log
+from brex_sync.warehouse.state.leases import TERMS, Terms
 
 KIND = "dagster run"
 """Leases by the ids of Dagster's runs, of which each attempt has its own."""

@@ -14,8 +14,8 @@ from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
 from brex_sync.texts import markdown
-from brex_sync.warehouse.declared import table_of
-from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.schema.declared import table_of
+from brex_sync.warehouse.status.runs import StreamStatus
 
 _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 BAR = 24

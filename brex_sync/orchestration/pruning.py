@@ -7,7 +7,8 @@ import dagster as dg
 
 from brex_sync.databases import warehouse
 from brex_sync.settings import Settings
-from brex_sync.warehouse import inbox, outbox, proxied
+from brex_sync.warehouse import proxied
+from brex_sync.warehouse.events import inbox, outbox
 
 BATCH = 500
 """Runs looked up at a time."""

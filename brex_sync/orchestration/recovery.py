@@ -9,7 +9,7 @@ import dagster as dg
 from brex_sync.databases import warehouse
 from brex_sync.orchestration.liveness import dead_runs, end
 from brex_sync.settings import load_settings
-from brex_sync.warehouse import run_log
+from brex_sync.warehouse.state import run_log
 
 LOCATION = "brex_sync"
 """The code location's name in workspace.yaml."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import PrivateAttr
 
-from brex_sync.requests.clients import AsyncBrex, Brex
+from brex_sync.client.clients import AsyncBrex, Brex
 
 
 class BrexResource(dg.ConfigurableResource["BrexResource"]):

@@ -16,7 +16,7 @@ from brex_sync.orchestration.turns import (
     why_busy,
 )
 from brex_sync.settings import Settings
-from brex_sync.warehouse import postponed
+from brex_sync.warehouse.state import postponed
 
 WEEKLY, MONTHLY = "41 4 * * 0", "41 5 1 * *"
 DEPTH = timedelta(days=90)

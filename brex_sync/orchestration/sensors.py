@@ -8,7 +8,7 @@ from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.turns import first_sync_name, job_name, why_busy
 from brex_sync.settings import Settings
-from brex_sync.warehouse import runs
+from brex_sync.warehouse.status import runs
 
 
 def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinition:

@@ -13,7 +13,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.databases import warehouse
 from brex_sync.settings import Settings
 from brex_sync.sync import turns
-from brex_sync.warehouse import runs
+from brex_sync.warehouse.status import runs
 
 IMPLICIT = "__ASSET_JOB"
 """Dagster's job for assets that are chosen in the UI."""

@@ -9,7 +9,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 
-from brex_sync import serving
+from brex_sync import http_server as serving
 from brex_sync.errors import PortTaken
 from brex_sync.guarding import guarded
 from brex_sync.settings import load_settings

@@ -22,8 +22,9 @@ from brex_sync.runtime.events import process_events, send_notifications
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.streams import EventTable
-from brex_sync.warehouse import inbox, outbox, runs
-from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.warehouse.events import inbox, outbox
+from brex_sync.warehouse.prepare.tables import prepare_internal
+from brex_sync.warehouse.status import runs
 from brex_sync.webhooks.events import EVENT_TYPES
 
 LOOK_EVERY = 5

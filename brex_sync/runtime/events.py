@@ -13,7 +13,7 @@ from brex_sync.errors import (
 from brex_sync.runtime.clients import open_client
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
-from brex_sync.warehouse import inbox
+from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks import notify
 from brex_sync.webhooks.processing import Desk, process
 

@@ -20,9 +20,10 @@ from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.sync import turns
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse import runs, unavailable
-from brex_sync.warehouse.runs import LastRun
-from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.warehouse.prepare.tables import prepare_internal
+from brex_sync.warehouse.state import unavailable
+from brex_sync.warehouse.status import runs
+from brex_sync.warehouse.status.runs import LastRun
 
 log = logging.getLogger(__name__)
 

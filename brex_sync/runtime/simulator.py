@@ -19,8 +19,8 @@ def sandbox_if_needed(settings: Settings, connection: Connection) -> Iterator[No
     if connection.configuration is not Configuration.SANDBOX or not ours or _listens(url.port or 0):
         yield
         return
+    from brex_sync.http_server import bind, running_on
     from brex_sync.sandbox import World, create_app
-    from brex_sync.serving import bind, running_on
 
     app = create_app(World(today=sandbox_day(settings)))
     with running_on(app, bind(settings.sandbox_port)):

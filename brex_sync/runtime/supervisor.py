@@ -23,11 +23,11 @@ from brex_sync.errors import ChildEnded, CodeNotLoaded, NoDatabase, PortTaken, U
 from brex_sync.folders import make_home, make_private
 from brex_sync.guarding import FILE as TOKEN_FILE
 from brex_sync.guarding import ui_token
+from brex_sync.http_server import HOST, bind
 from brex_sync.runtime import parts
 from brex_sync.runtime.children import Children, end_leftovers
 from brex_sync.runtime.health import keep_connection_alive
 from brex_sync.runtime.readiness import answers, has_loaded, listens
-from brex_sync.serving import HOST, bind
 from brex_sync.settings import Configuration, Settings
 from brex_sync.web.auth import Auth
 

@@ -14,12 +14,12 @@ from brex_sync.runtime.events import send_notifications
 from brex_sync.runtime.health import notify_of_faults
 from brex_sync.settings import Settings
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.reading import Options, Progress
+from brex_sync.sync.read.reading import Options, Progress
 from brex_sync.sync.report import StreamReport
 from brex_sync.sync.run import Sync
 from brex_sync.sync.turns import Turn
-from brex_sync.warehouse.run_log import RunKind
-from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.warehouse.prepare.tables import prepare_internal
+from brex_sync.warehouse.state.run_log import RunKind
 from brex_sync.webhooks import notify
 
 _REGULAR = Options()

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from brex_sync.brex.client import Call, Meter, Reply
+from brex_sync.client.calls import call_of
 from brex_sync.connections.declared import Connection
 from brex_sync.errors import (
     ActionNeeded,
@@ -28,7 +29,6 @@ from brex_sync.errors import (
     PostgresError,
     SettingsError,
 )
-from brex_sync.requests.calls import call_of
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.request_log import RequestLog
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from brex_sync.errors import BrexError, DeliveryRejected, SettingsError, WrongSignature
 from brex_sync.service.accounts import Accounts
-from brex_sync.warehouse import credentials, inbox
+from brex_sync.warehouse import credentials
+from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks.events import company_of, storable
 from brex_sync.webhooks.notify import forwarded
 from brex_sync.webhooks.secrets import KEPT, Secrets

@@ -2,14 +2,14 @@
 
 import socket
 
-from brex_sync import serving
+from brex_sync import http_server as serving
 from brex_sync.connections.declared import load_connections
 from brex_sync.databases import open_engine
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 
 GRACE = 5
 """Seconds that requests under way have to end."""

@@ -11,7 +11,8 @@ from brex_sync.errors import BrexSyncError, PostgresError
 from brex_sync.runtime.events import desk_of, send_notifications
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import Reception
-from brex_sync.warehouse import inbox, workflow_runs
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks.processing import process
 from brex_sync.workflows.declare import Workflow
 from brex_sync.workflows.run import Performer

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from brex_sync.streams.declare import Stream
-from brex_sync.sync.reading import Options
+from brex_sync.sync.read.reading import Options
 
 
 def in_vain(options: Options, streams: Sequence[Stream], today: date) -> str | None:

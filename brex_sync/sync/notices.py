@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from brex_sync.warehouse.outbox import Notice
+from brex_sync.warehouse.events.outbox import Notice
 
 CHANGED = "stream.changed"
 

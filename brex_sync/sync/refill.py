@@ -12,13 +12,13 @@ from brex_sync.brex.strict_json import exact
 from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, Table
-from brex_sync.sync.nested import read_nested
-from brex_sync.sync.normalise import child_frame, to_array
-from brex_sync.sync.values import follow_keys, read_columns
-from brex_sync.warehouse import unfilled
-from brex_sync.warehouse.history import SUFFIX
-from brex_sync.warehouse.staging import stage_child, to_lines
-from brex_sync.warehouse.unfilled import Place, Stored, Unfilled
+from brex_sync.sync.normalise.items import child_frame, to_array
+from brex_sync.sync.normalise.nested import read_nested
+from brex_sync.sync.normalise.values import follow_keys, read_columns
+from brex_sync.warehouse.load.staging import stage_child, to_lines
+from brex_sync.warehouse.prepare import unfilled
+from brex_sync.warehouse.prepare.unfilled import Place, Stored, Unfilled
+from brex_sync.warehouse.schema.history import SUFFIX
 
 log = logging.getLogger(__name__)
 

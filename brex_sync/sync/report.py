@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from brex_sync.warehouse.reconciliations import Differed
+from brex_sync.warehouse.state.reconciliations import Differed
 
 
 @dataclass(slots=True)

@@ -24,26 +24,21 @@ from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
 from brex_sync.sync.notices import Change, of_change
-from brex_sync.sync.reading import Clock, Options, Progress, Reading
+from brex_sync.sync.read.reading import Clock, Options, Progress, Reading
+from brex_sync.sync.read.together import read_lists
+from brex_sync.sync.read.vanished import Listed
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
-from brex_sync.sync.together import read_lists
-from brex_sync.sync.vanished import Listed
-from brex_sync.warehouse import (
-    deletions,
-    leases,
-    reconciliations,
-    run_log,
-    unavailable,
-)
-from brex_sync.warehouse.checkpoints import Slice
 from brex_sync.warehouse.database import clock as stamp
-from brex_sync.warehouse.leases import TERMS, Lease, Terms
-from brex_sync.warehouse.lists import KnownList, known_lists
-from brex_sync.warehouse.outbox import Notice
-from brex_sync.warehouse.run_log import RunKind
-from brex_sync.warehouse.tables import prepare
-from brex_sync.warehouse.unavailable import Unavailable
+from brex_sync.warehouse.events.outbox import Notice
+from brex_sync.warehouse.load import deletions
+from brex_sync.warehouse.prepare.tables import prepare
+from brex_sync.warehouse.state import leases, reconciliations, run_log, unavailable
+from brex_sync.warehouse.state.checkpoints import Slice
+from brex_sync.warehouse.state.leases import TERMS, Lease, Terms
+from brex_sync.warehouse.state.lists import KnownList, known_lists
+from brex_sync.warehouse.state.run_log import RunKind
+from brex_sync.warehouse.state.unavailable import Unavailable
 
 log = logging.getLogger(__name__)
 

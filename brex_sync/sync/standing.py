@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.runs import LastRun, StreamStatus
+from brex_sync.warehouse.status.runs import LastRun, StreamStatus
 
 MISSED = 2
 """Intervals of the schedule after which a stream that was not synced is late."""

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from brex_sync import processes
 from brex_sync.errors import ConnectionBusy
-from brex_sync.warehouse import leases
-from brex_sync.warehouse.leases import TERMS, Holder, Terms
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import TERMS, Holder, Terms
 
 CONNECTION = "connection"
 """Leases by the names of connections."""

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.errors import LeaseLost
-from brex_sync.warehouse import leases
 from brex_sync.warehouse.internal import workflow_inputs, workflow_runs, workflow_steps, writes
-from brex_sync.warehouse.leases import Lease
 from brex_sync.warehouse.retrying import attempts
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import Lease
 
 SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=1)
 """Between two looks of a run that waits is a tenth of the time it has waited, within these."""

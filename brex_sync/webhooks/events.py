@@ -10,7 +10,7 @@ from brex_sync.brex.strict_json import exact
 from brex_sync.errors import MalformedEvent
 from brex_sync.sensitive import purge
 from brex_sync.streams import EVENT_TABLES, STREAMS, EventTable, Stream
-from brex_sync.sync.values import encode
+from brex_sync.sync.normalise.values import encode
 
 _decode = msgspec.json.Decoder(float_hook=exact).decode
 

@@ -18,9 +18,9 @@ from brex_sync.brex.cookies import no_cookies
 from brex_sync.errors import SettingsError
 from brex_sync.settings import Settings
 from brex_sync.sync.notices import notices
-from brex_sync.warehouse import outbox
-from brex_sync.warehouse.inbox import Event
-from brex_sync.warehouse.outbox import Letter, Notice
+from brex_sync.warehouse.events import outbox
+from brex_sync.warehouse.events.inbox import Event
+from brex_sync.warehouse.events.outbox import Letter, Notice
 
 log = logging.getLogger(__name__)
 

@@ -28,14 +28,17 @@ from brex_sync.errors import (
 )
 from brex_sync.streams.declare import EventTable, Stream
 from brex_sync.sync.notices import Change, of_change
-from brex_sync.sync.refetch import refetch
-from brex_sync.sync.walking import prepare
-from brex_sync.warehouse import checkpoints, inbox, load, unavailable, workflow_runs
-from brex_sync.warehouse.checkpoints import Counts, Slice
+from brex_sync.sync.read.refetch import refetch
+from brex_sync.sync.read.walking import prepare
+from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.database import clock
-from brex_sync.warehouse.inbox import Event, Fate, Outcome
-from brex_sync.warehouse.outbox import Notice
-from brex_sync.warehouse.staged import Staged, together
+from brex_sync.warehouse.events import inbox
+from brex_sync.warehouse.events.inbox import Event, Fate, Outcome
+from brex_sync.warehouse.events.outbox import Notice
+from brex_sync.warehouse.load import commit as load
+from brex_sync.warehouse.load.staged import Staged, together
+from brex_sync.warehouse.state import checkpoints, unavailable
+from brex_sync.warehouse.state.checkpoints import Counts, Slice
 from brex_sync.webhooks.events import EVENT_TYPES, EventType
 
 log = logging.getLogger(__name__)

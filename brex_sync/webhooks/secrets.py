@@ -15,7 +15,7 @@ from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.connections.connect import ready_vault, vault_of
 from brex_sync.errors import UnusableAnswer
 from brex_sync.settings import Settings
-from brex_sync.warehouse import webhook_secrets as table
+from brex_sync.warehouse.events import webhook_secrets as table
 
 LIVE = ("ACTIVE", "PENDING_REVOKE")
 """States in which a secret signs (Brex's webhook guide: two while they change)."""

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from brex_sync.brex.strict_json import clean
 from brex_sync.errors import DeliveryRejected, UnusableAnswer, WrongSignature
-from brex_sync.warehouse.inbox import Event
+from brex_sync.warehouse.events.inbox import Event
 
 LARGEST = 256 * 1024
 """Bytes of a body that is read at all."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 
 from brex_sync.errors import WorkflowError
-from brex_sync.workflows import cards, expenses, limits, people, vendors
+from brex_sync.workflows.builtin import cards, expenses, limits, people, vendors
 from brex_sync.workflows.declare import Workflow
 
 MODULES = (people, cards, limits, vendors, expenses)

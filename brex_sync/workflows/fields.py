@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, StringConstraints
 
-from brex_sync.sync.money import DEFAULT_CURRENCY, places
+from brex_sync.sync.normalise.money import DEFAULT_CURRENCY, places
 from brex_sync.workflows.declare import Inputs
 
 NONE = "none"

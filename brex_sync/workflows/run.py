@@ -33,11 +33,11 @@ from brex_sync.errors import (
     WorkflowError,
 )
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.sync.refetch import refetch
-from brex_sync.warehouse import leases
+from brex_sync.sync.read.refetch import refetch
 from brex_sync.warehouse import workflow_runs as table
-from brex_sync.warehouse.leases import TERMS, Lease, Terms
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import TERMS, Lease, Terms
 from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
 from brex_sync.workflows import sending
 from brex_sync.workflows.declare import Inputs, Kept, Step, Steps, Taken, Until, Workflow, each_once

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.oauth import ISSUER, Authority, create_brex
-from brex_sync.serving import running
 from brex_sync_tests.browser.conftest import look
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from brex_sync.serving import running
+from brex_sync.http_server import running
 from brex_sync_tests.e2e.conftest import Up
 from brex_sync_tests.e2e.test_up import MUTATION, first_run, runs
 

@@ -19,14 +19,14 @@ from brex_sync.connections.credentials import Credentials, stored
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, health
 from brex_sync.connections.vault import Vault, make_key, open_vault
+from brex_sync.http_server import running
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER, Authority, create_brex
-from brex_sync.serving import running
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse.credentials import Credential, State
-from brex_sync.warehouse.tables import prepare_internal
+from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync_tests import commands as command_line
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.waiting import HANGS

@@ -15,8 +15,8 @@ from brex_sync.errors import ActionNeeded, SettingsError
 from brex_sync.runtime.health import check_health
 from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS
-from brex_sync.warehouse import checkpoints
-from brex_sync.warehouse.checkpoints import Slice
+from brex_sync.warehouse.state import checkpoints
+from brex_sync.warehouse.state.checkpoints import Slice
 from brex_sync_tests.connections.conftest import Desk
 from brex_sync_tests.waiting import HANGS
 

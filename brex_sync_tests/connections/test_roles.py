@@ -13,9 +13,9 @@ from brex_sync.databases import databases
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import roles
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare, prepare_internal
+from brex_sync.warehouse.prepare.tables import prepare, prepare_internal
+from brex_sync.warehouse.schema import roles
 
 PASSWORDS = {roles.WRITER: "writes", roles.READER: "reads"}
 

@@ -16,10 +16,10 @@ from typing import Any
 import psycopg
 
 from brex_sync.embedded import EmbeddedPostgres
+from brex_sync.http_server import running
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
-from brex_sync.serving import running
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
 from brex_sync_tests.waiting import HANGS
 from brex_sync_tests.worlds import trimmed

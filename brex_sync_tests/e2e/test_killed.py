@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from brex_sync.serving import running
+from brex_sync.http_server import running
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig, end_leases
 from brex_sync_tests.e2e.conftest import Up, await_ready, free_port, start, stop

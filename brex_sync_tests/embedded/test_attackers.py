@@ -21,9 +21,10 @@ from brex_sync.errors import EmbeddedPostgresError, PostgresUnavailable
 from brex_sync.runtime import parts, supervisor
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import credentials, roles
+from brex_sync.warehouse import credentials
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
+from brex_sync.warehouse.schema import roles
 
 from .conftest import open_folder, put_away
 

@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from brex_sync.databases import databases, reset_password
 from brex_sync.settings import Settings
-from brex_sync.warehouse import roles
+from brex_sync.warehouse.schema import roles
 
 from .conftest import open_folder, put_away
 from .test_attackers import OWN, ask, owner, sync, url_of

@@ -20,7 +20,7 @@ TABLES = (
 @pytest.fixture(autouse=True)
 def _small_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists are short here: a commit must not take all of one, or nothing is ever half read."""
-    monkeypatch.setattr("brex_sync.sync.walking.PAGES_AHEAD", 4)
+    monkeypatch.setattr("brex_sync.sync.read.walking.PAGES_AHEAD", 4)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.serving import running
 from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync.normalise import normalise
+from brex_sync.sync.normalise.items import normalise
 from brex_sync_tests.engine.items import day, person, spend
 from brex_sync_tests.engine.truth import assert_equal
 
@@ -141,7 +141,7 @@ def test_a_fault_nobody_foresaw_fails_its_stream_and_no_other(
             raise ZeroDivisionError
         return normalise(stream, *rest)
 
-    monkeypatch.setattr("brex_sync.sync.walking.normalise", broken)
+    monkeypatch.setattr("brex_sync.sync.read.walking.normalise", broken)
     report = rig.sync("users", "card_transactions")
     assert [failed.stream for failed in report.failed] == ["users"]
     assert report.failed[0].error == "an unforeseen fault, ZeroDivisionError; the log tells where"

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from brex_sync.cli import cli
 from brex_sync.errors import ConnectionBusy, SettingsError
+from brex_sync.http_server import running
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.serving import running
 from brex_sync.settings import load_settings
 from brex_sync.sync.turns import CONNECTION, Note, Turn
-from brex_sync.warehouse import leases
-from brex_sync.warehouse.leases import Terms
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import Terms
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, spend
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from brex_sync.streams import STREAMS
-from brex_sync.warehouse import runs
+from brex_sync.warehouse.status import runs
 from brex_sync_tests.engine.items import card, cash_account, day, paid, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
 

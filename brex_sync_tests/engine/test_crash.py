@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.crashing import (
     CARDS,

@@ -8,7 +8,7 @@ import pytest
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.warehouse.runs import status
+from brex_sync.warehouse.status.runs import status
 from brex_sync_tests.engine.items import cash_account, day, paid, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.columns import text
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.engine.items import card, person
 
 VERSIONS = (

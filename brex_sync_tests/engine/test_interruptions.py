@@ -16,10 +16,12 @@ from brex_sync.brex.strict_json import Page
 from brex_sync.errors import Fenced
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync.walking import prepare
-from brex_sync.warehouse import checkpoints, deletions, load
-from brex_sync.warehouse.checkpoints import Lease, Scope, Slice, Window
+from brex_sync.sync.read.walking import prepare
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.load import commit as load
+from brex_sync.warehouse.load import deletions
+from brex_sync.warehouse.state import checkpoints
+from brex_sync.warehouse.state.checkpoints import Lease, Scope, Slice, Window
 from brex_sync_tests.engine.cutting import cutting
 from brex_sync_tests.engine.items import day, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal

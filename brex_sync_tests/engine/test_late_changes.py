@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.warehouse.closes import close, closed, reopen
+from brex_sync.warehouse.state.closes import close, closed, reopen
 from brex_sync_tests.engine.items import cash_account, paid, spent
 
 MONTH = date(2026, 2, 1)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from brex_sync.sandbox.faults import Fault
 from brex_sync.sandbox.faults import Kind as Misbehaviour
 from brex_sync.streams.columns import Kind
-from brex_sync.sync.normalise import DTYPES
+from brex_sync.sync.normalise.items import DTYPES
 from brex_sync.warehouse.database import driver_cursor
-from brex_sync.warehouse.staged import fields, to_bytes
-from brex_sync.warehouse.staging import to_lines
+from brex_sync.warehouse.load.staged import fields, to_bytes
+from brex_sync.warehouse.load.staging import to_lines
 from brex_sync_tests.engine.items import day, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
 

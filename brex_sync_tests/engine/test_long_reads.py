@@ -14,9 +14,10 @@ from brex_sync.errors import Fenced
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync import plan
-from brex_sync.warehouse import runs, slices
-from brex_sync.warehouse.checkpoints import Scope, Slice, open_lease
+from brex_sync.sync.read import plan
+from brex_sync.warehouse.load import slices
+from brex_sync.warehouse.state.checkpoints import Scope, Slice, open_lease
+from brex_sync.warehouse.status import runs
 from brex_sync_tests.conftest import SHORT, Rig
 from brex_sync_tests.engine.truth import assert_equal
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.engine.test_children import expense, step
 from brex_sync_tests.engine.truth import CHILDREN
 

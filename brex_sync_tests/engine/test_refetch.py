@@ -10,9 +10,9 @@ import pytest
 from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.streams import STREAMS
-from brex_sync.sync.refetch import Refetched, can_refetch, refetch
-from brex_sync.warehouse import checkpoints
-from brex_sync.warehouse.checkpoints import Slice
+from brex_sync.sync.read.refetch import Refetched, can_refetch, refetch
+from brex_sync.warehouse.state import checkpoints
+from brex_sync.warehouse.state.checkpoints import Slice
 from brex_sync_tests.conftest import BREX_URL, SHORT
 from brex_sync_tests.engine.items import person
 from brex_sync_tests.engine.truth import assert_equal

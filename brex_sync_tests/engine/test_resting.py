@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.warehouse import deletions
-from brex_sync.warehouse.runs import status
+from brex_sync.warehouse.load import deletions
+from brex_sync.warehouse.status.runs import status
 from brex_sync_tests.engine.items import person
 from brex_sync_tests.engine.truth import assert_equal
 

@@ -10,9 +10,9 @@ import pytest
 from brex_sync.errors import LeaseLost
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import run_log
-from brex_sync.warehouse.leases import Terms
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
+from brex_sync.warehouse.state import run_log
+from brex_sync.warehouse.state.leases import Terms
 from brex_sync_tests.conftest import SHORT, end_leases
 from brex_sync_tests.engine.crashing import CARDS, Moment, command
 from brex_sync_tests.engine.items import day, spend, spent

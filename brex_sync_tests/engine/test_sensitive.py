@@ -10,7 +10,7 @@ from brex_sync.errors import ErrorResponse
 from brex_sync.sensitive import scrubbed
 from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import Kind
-from brex_sync.sync.normalise import normalise
+from brex_sync.sync.normalise.items import normalise
 from brex_sync.webhooks.events import storable
 
 NUMBER = "123456789012"

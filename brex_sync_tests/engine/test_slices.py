@@ -10,8 +10,8 @@ import pytest
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync import plan
-from brex_sync.warehouse import runs
+from brex_sync.sync.read import plan
+from brex_sync.warehouse.status import runs
 from brex_sync_tests.conftest import SHORT, Rig
 from brex_sync_tests.engine.truth import assert_equal
 

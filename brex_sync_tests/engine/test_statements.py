@@ -5,7 +5,7 @@ from typing import Any
 
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.statements import count, unexplained
+from brex_sync.warehouse.status.statements import count, unexplained
 from brex_sync_tests.engine.items import cash_account, paid, spent
 
 CARD, CASH = STREAMS["card_statements"], STREAMS["cash_statements"]

@@ -9,8 +9,8 @@ from brex_sync.sandbox import Fault, create_app
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.faults import Kind
 from brex_sync.streams import STREAMS
-from brex_sync.warehouse import runs
-from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.status import runs
+from brex_sync.warehouse.status.runs import StreamStatus
 from brex_sync_tests.engine.items import cash_account, day, paid
 from brex_sync_tests.engine.truth import assert_equal
 

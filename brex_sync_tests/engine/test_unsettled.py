@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from brex_sync.sandbox import World
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.warehouse import deletions
+from brex_sync.warehouse.load import deletions
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import cash_account, day, paid, spend, spent
 

@@ -11,9 +11,9 @@ import pytest
 from brex_sync.brex.client import BrexClient, Endpoint
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.settings import load_settings
-from brex_sync.sync.reading import Options
+from brex_sync.sync.read.reading import Options
 from brex_sync.sync.run import Sync
-from brex_sync.warehouse.run_log import RunKind
+from brex_sync.warehouse.state.run_log import RunKind
 from brex_sync_tests.conftest import BREX_URL, SHORT, Rig
 
 Build = Callable[..., dg.Definitions]

@@ -21,8 +21,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from brex_sync.orchestration import liveness
 from brex_sync.orchestration.liveness import KIND, dead_runs, end, leased_executor
 from brex_sync.settings import Settings, load_settings
-from brex_sync.warehouse import leases
-from brex_sync.warehouse.leases import Terms
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import Terms
 from brex_sync_tests.conftest import Rig, end_leases
 from brex_sync_tests.orchestration.conftest import Build
 from brex_sync_tests.waiting import wait_until

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from brex_sync.warehouse import inbox, outbox, proxied
-from brex_sync.warehouse.inbox import Event, Outcome
-from brex_sync.warehouse.outbox import Notice
+from brex_sync.warehouse import proxied
+from brex_sync.warehouse.events import inbox, outbox
+from brex_sync.warehouse.events.inbox import Event, Outcome
+from brex_sync.warehouse.events.outbox import Notice
 from brex_sync_tests.orchestration.conftest import Build
 
 

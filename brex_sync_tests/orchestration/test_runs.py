@@ -10,7 +10,7 @@ from brex_sync.orchestration import checks
 from brex_sync.orchestration.catalogue import entries
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.streams import STREAMS
-from brex_sync.sync.reading import Options
+from brex_sync.sync.read.reading import Options
 from brex_sync.warehouse.internal import missing_rows
 from brex_sync_tests.conftest import REFUSED, Rig
 from brex_sync_tests.engine.items import spent

@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from brex_sync.brex.allowed import METHODS, Rules
 from brex_sync.connections.declared import Connection
+from brex_sync.http_server import bind, running, url_of
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
-from brex_sync.serving import bind, running, url_of
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.e2e.conftest import free_port

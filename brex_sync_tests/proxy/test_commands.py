@@ -10,11 +10,11 @@ from starlette.responses import Response
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.cli.requests import _sent
+from brex_sync.client.calls import call_of
+from brex_sync.client.filtering import Filter
 from brex_sync.errors import FilterError, ServerFault
-from brex_sync.requests.calls import call_of
-from brex_sync.requests.filtering import Filter
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.serving import running
 from brex_sync_tests.connections.conftest import Commands, Desk, commands, consent, desk, new_desk
 from brex_sync_tests.proxy.conftest import Hostile
 from brex_sync_tests.waiting import HANGS

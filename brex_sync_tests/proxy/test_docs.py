@@ -14,10 +14,10 @@ import yaml
 
 from brex_sync.brex.allowed import Rules
 from brex_sync.connections.declared import connection_of
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service.access import FILE, local_token
-from brex_sync.serving import running
 from brex_sync.settings import Settings, load_settings
 from brex_sync_tests.proxy.conftest import LOCAL_TOKEN, door_to
 

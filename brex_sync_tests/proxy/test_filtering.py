@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from brex_sync.client import filtering
+from brex_sync.client.filtering import CHILD, Filter
 from brex_sync.errors import FilterError
-from brex_sync.requests import filtering
-from brex_sync.requests.filtering import CHILD, Filter
 from brex_sync_tests.connections.conftest import Commands, commands, desk, new_desk
 from brex_sync_tests.waiting import HANGS, wait_until
 

@@ -14,11 +14,11 @@ from starlette.responses import Response
 
 from brex_sync.brex import client as client_module
 from brex_sync.brex.allowed import Rules
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service import proxy as proxy_module
-from brex_sync.serving import running
-from brex_sync.warehouse.request_loans import RequestLedger
+from brex_sync.warehouse.state.request_loans import RequestLedger
 from brex_sync.web.headers import PROTECTING
 from brex_sync_tests.proxy import conftest as hostile
 from brex_sync_tests.proxy.conftest import BREX_TOKEN, LOCAL_TOKEN, Door, Hostile

@@ -26,9 +26,9 @@ from brex_sync import (
 )
 from brex_sync.connections.declared import find
 from brex_sync.errors import SettingsError
+from brex_sync.http_server import running
 from brex_sync.orchestration.resource import BrexResource
 from brex_sync.runtime.syncing import open_sync
-from brex_sync.serving import running
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS
 from brex_sync_tests.conftest import Rig

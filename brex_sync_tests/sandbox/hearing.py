@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.serving import running
 
 
 @dataclass

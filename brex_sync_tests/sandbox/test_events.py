@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.deliveries import sign
 from brex_sync.sandbox.events import Conduct, Fate
-from brex_sync.serving import running
 from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe
 from brex_sync_tests.waiting import HANGS, wait_until
 

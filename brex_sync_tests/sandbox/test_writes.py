@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import Fault, Faults, World, create_app
 from brex_sync.sandbox.app import Access
 from brex_sync.sandbox.faults import Kind
-from brex_sync.serving import running
 from brex_sync_tests.sandbox.asking import get, ids
 
 DAY = date(2026, 3, 10)

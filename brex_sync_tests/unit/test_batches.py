@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brex_sync.sync.batches import in_batches
+from brex_sync.sync.read.batches import in_batches
 
 
 class Source:

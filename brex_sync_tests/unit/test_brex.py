@@ -15,7 +15,7 @@ from brex_sync.brex.retry_after import asked_for
 from brex_sync.brex.strict_json import clean, read_item, read_page
 from brex_sync.errors import ErrorResponse, UnusableAnswer
 from brex_sync.streams.declare import Shape
-from brex_sync.sync.plan import smaller_page
+from brex_sync.sync.read.plan import smaller_page
 
 PIECES = st.sampled_from(
     ["\\u0000", "\\\\u0000", "\\ud83d\\ude00", "\\ud83d", "\\uDE00", "\\uD83D\\uDE00", "a", "\\n",

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from brex_sync.sandbox import World
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
-from brex_sync.sync import money
-from brex_sync.sync.normalise import _as_declared, _item_by_item, normalise
-from brex_sync.warehouse.staging import plain
+from brex_sync.sync.normalise import money
+from brex_sync.sync.normalise.items import _as_declared, _item_by_item, normalise
+from brex_sync.warehouse.load.staging import plain
 
 CARDS, CASH = STREAMS["card_transactions"], STREAMS["cash_accounts"]
 EXPENSES = STREAMS["expenses"]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brex_sync.streams import STREAMS
-from brex_sync.sync import plan
-from brex_sync.warehouse.checkpoints import Absence, Scope, State, Window
+from brex_sync.sync.read import plan
+from brex_sync.warehouse.state.checkpoints import Absence, Scope, State, Window
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 TODAY = datetime(2026, 3, 10, tzinfo=UTC)

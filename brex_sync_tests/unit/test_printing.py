@@ -9,7 +9,7 @@ from rich.console import Console
 from brex_sync.cli.printing import print_report, print_status, progress
 from brex_sync.streams.columns import personal
 from brex_sync.sync.report import Report, StreamReport
-from brex_sync.warehouse.runs import StreamStatus
+from brex_sync.warehouse.status.runs import StreamStatus
 
 THROUGH = date(2026, 11, 25)
 

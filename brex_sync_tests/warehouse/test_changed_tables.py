@@ -14,10 +14,10 @@ from brex_sync.errors import TableMismatch, WarehouseIsNewer
 from brex_sync.sandbox import World
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import versions
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.runs import status
-from brex_sync.warehouse.tables import prepare, prepare_internal
+from brex_sync.warehouse.prepare.tables import prepare, prepare_internal
+from brex_sync.warehouse.schema import versions
+from brex_sync.warehouse.status.runs import status
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
 from brex_sync_tests.worlds import trimmed

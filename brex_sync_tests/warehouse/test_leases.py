@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.errors import LeaseLost
-from brex_sync.warehouse import leases
-from brex_sync.warehouse.leases import Terms
+from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.state.leases import Terms
 from brex_sync_tests.conftest import end_leases
 
 QUICK = Terms(length=60, beat=0.05)

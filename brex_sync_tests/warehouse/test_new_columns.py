@@ -12,9 +12,9 @@ from brex_sync.errors import TableMismatch
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import refill as refilling
-from brex_sync.warehouse import tables, unfilled
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare import tables, unfilled
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
 

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from brex_sync.http_server import running
 from brex_sync.sandbox import World, create_app
-from brex_sync.serving import running
-from brex_sync.warehouse import leases, run_log
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.state import leases, run_log
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.pooler import pooled
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.request_loans import Loan, RequestLedger
+from brex_sync.warehouse.state.request_loans import Loan, RequestLedger
 from brex_sync_tests.waiting import HANGS, wait_until
 
 PERIOD = 0.6

@@ -15,7 +15,7 @@ from brex_sync.brex import budget
 from brex_sync.brex.budget import Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.request_loans import (
+from brex_sync.warehouse.state.request_loans import (
     Loan,
     RequestLedger,
     _room_for_others,

@@ -18,8 +18,8 @@ from brex_sync import cli
 from brex_sync.errors import PostgresError
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.sessions import ENVIRONMENT
-from brex_sync.warehouse.tables import prepare
 
 STRANGE = {
     "PGCLIENTENCODING": "LATIN1",

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from brex_sync import bounds
-from brex_sync.serving import running
+from brex_sync.http_server import running
 from brex_sync_tests.waiting import HANGS
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: localhost\r\n"

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
+from brex_sync.http_server import running
 from brex_sync.runtime.events import process_events
 from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.events import Conduct
@@ -26,10 +27,9 @@ from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import Reception
 from brex_sync.service.webhooks import routes
-from brex_sync.serving import running
 from brex_sync.settings import Configuration, Settings
-from brex_sync.warehouse import inbox, webhook_secrets
-from brex_sync.warehouse.inbox import Standing
+from brex_sync.warehouse.events import inbox, webhook_secrets
+from brex_sync.warehouse.events.inbox import Standing
 from brex_sync.webhooks.verify import read_event
 from brex_sync_tests.conftest import Rig
 

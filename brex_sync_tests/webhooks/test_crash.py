@@ -19,12 +19,12 @@ import pytest
 
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.embedded.postmaster import find_postmaster
+from brex_sync.http_server import running
 from brex_sync.sandbox import World
 from brex_sync.sandbox.events import Conduct, Fate
-from brex_sync.serving import running
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.tables import prepare
+from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.engine.truth import assert_equal

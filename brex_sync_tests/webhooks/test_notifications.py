@@ -18,12 +18,12 @@ from starlette.routing import Route
 
 from brex_sync.connections.connect import rotate_key
 from brex_sync.errors import SettingsError
+from brex_sync.http_server import running
 from brex_sync.runtime.syncing import open_sync
-from brex_sync.serving import running
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS
 from brex_sync.sync.report import Report
-from brex_sync.warehouse import outbox
+from brex_sync.warehouse.events import outbox
 from brex_sync.webhooks import notify
 from brex_sync_tests.sandbox.hearing import Receiver, receiving
 from brex_sync_tests.waiting import wait_until

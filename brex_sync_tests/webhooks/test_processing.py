@@ -15,8 +15,9 @@ from brex_sync.errors import MalformedEvent
 from brex_sync.runtime.events import process_events
 from brex_sync.sandbox.faults import Fault, Faults, Kind
 from brex_sync.streams import EVENT_TABLES, STREAMS
-from brex_sync.warehouse import inbox, workflow_runs
-from brex_sync.warehouse.inbox import TRIES
+from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.events import inbox
+from brex_sync.warehouse.events.inbox import TRIES
 from brex_sync.webhooks.events import EVENT_TYPES
 from brex_sync.webhooks.processing import BATCH_SECONDS
 from brex_sync_tests.conftest import REFUSED

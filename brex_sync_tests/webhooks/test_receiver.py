@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from brex_sync.http_server import running
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.serving import running
 from brex_sync.warehouse import credentials
 from brex_sync.webhooks.verify import LARGEST
 from brex_sync_tests.sandbox.hearing import subscribe

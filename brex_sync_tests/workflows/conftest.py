@@ -11,7 +11,7 @@ import pytest
 from brex_sync.brex.client import BrexClient, Endpoint, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.vault import Vault, new_key
-from brex_sync.warehouse.leases import TERMS, Terms
+from brex_sync.warehouse.state.leases import TERMS, Terms
 from brex_sync.workflows import load
 from brex_sync.workflows.lines import read_inputs
 from brex_sync.workflows.run import Asked, Outcome, Performer

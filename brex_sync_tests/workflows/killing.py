@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from brex_sync.serving import running
+from brex_sync.http_server import running
 from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.waiting import HANGS

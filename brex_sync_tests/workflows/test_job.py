@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from brex_sync import definitions
+from brex_sync.http_server import running
 from brex_sync.orchestration.workflows import WAITING, form_of
 from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.serving import running
 from brex_sync.settings import load_settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows import load

@@ -10,8 +10,8 @@ from brex_sync.connections.vault import Vault, new_key
 from brex_sync.errors import OtherInputs, PostgresError, RunBusy, WorkflowError
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.leases import Terms
-from brex_sync.warehouse.roles import let_people_read
+from brex_sync.warehouse.schema.roles import let_people_read
+from brex_sync.warehouse.state.leases import Terms
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows.run import key_of, recall
 from brex_sync_tests.conftest import FOR_HUNG, REFUSED, end_leases

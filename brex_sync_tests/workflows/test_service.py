@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from brex_sync.connections.declared import Connection
+from brex_sync.http_server import running
 from brex_sync.sandbox.faults import Fault, Kind
 from brex_sync.service import worker
 from brex_sync.service import workflows as service
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import Reception
-from brex_sync.serving import running
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState

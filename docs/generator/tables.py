@@ -15,9 +15,9 @@ from sqlalchemy.dialects import postgresql
 
 from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
 from brex_sync.streams.declare import Child, EventTable, Per, Rest, Stream, Table, View
-from brex_sync.warehouse.declared import table_of
-from brex_sync.warehouse.history import SUFFIX, versions_of
-from brex_sync.warehouse.snapshots import daily_of
+from brex_sync.warehouse.load.snapshots import daily_of
+from brex_sync.warehouse.schema.declared import table_of
+from brex_sync.warehouse.schema.history import SUFFIX, versions_of
 
 SCHEMA = "brex"
 """The schema that pages show: that of the connection called so, as the first one is."""

@@ -1,0 +1,1 @@
+"""Items as frames: pure."""

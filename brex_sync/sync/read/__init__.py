@@ -1,0 +1,1 @@
+"""Lists read to their end, and what their reading proves."""

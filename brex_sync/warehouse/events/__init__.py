@@ -1,0 +1,1 @@
+"""Webhook events that came, and messages that go out."""

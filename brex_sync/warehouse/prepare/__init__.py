@@ -1,0 +1,1 @@
+"""The schemas made ready for a run."""

@@ -1,0 +1,1 @@
+"""What is known of lists, runs and connections, each a row that is read and advanced here alone."""

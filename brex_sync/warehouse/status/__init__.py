@@ -1,0 +1,1 @@
+"""How streams, runs and statements are, for people who ask."""
