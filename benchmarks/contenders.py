@@ -15,7 +15,7 @@ import httpx
 import psycopg
 
 from brex_sync.brex.budget import Budget
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import PERIOD, REQUESTS, RateLimiter
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.run import Sync
@@ -52,7 +52,7 @@ def _sync(api: str, database: str, name: str, limit: int) -> dict[str, object]:
         engine = open_warehouse(database)
         ledger = RequestLedger(engine, "brex", limit, PERIOD, lost_after=2 * PERIOD)
         limiter = RateLimiter(limit, budget=Budget(ledger))
-        async with BrexClient(Endpoint(api, lambda: TOKEN), limiter) as client:
+        async with BrexClient(BrexApi(api, lambda: TOKEN), limiter) as client:
             report = await Sync("brex", client, engine).run([STREAMS[name]])
         engine.dispose()
         [stream] = report.streams.values()

@@ -106,7 +106,7 @@ def _until_done(database: str, name: str, seconds: float) -> float:
     body = {"event_type": "USER_UPDATED", "user_id": "cuuser_00001"}
     with psycopg.connect(database, autocommit=True) as db:
         engine = open_warehouse(database)
-        inbox.take(engine, "brex", inbox.Event(name, "USER_UPDATED", json.dumps(body)))
+        inbox.take(engine, "brex", inbox.InboxEvent(name, "USER_UPDATED", json.dumps(body)))
         engine.dispose()
         for _ in range(round(seconds / 0.05)):
             [taken] = db.execute(done, [name]).fetchone() or [None]

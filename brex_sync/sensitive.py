@@ -17,7 +17,7 @@ LAST = 4
 """Characters kept of a number that is cut."""
 
 
-class Fate(Enum):
+class Treatment(Enum):
     """What becomes of a field's value because of its name."""
 
     CUT = "its last characters are kept"
@@ -50,16 +50,16 @@ _DROP_ENDINGS = (
 
 
 @lru_cache(maxsize=8192)
-def fate_of(name: str) -> Fate | None:
+def fate_of(name: str) -> Treatment | None:
     """What becomes of a field of this name; None where its name says nothing."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return None
     whole, last = "".join(words), words[-1]
     if last in _DROP_WORDS or "".join(words[-2:]) in _DROP_WORDS or whole.endswith(_DROP_ENDINGS):
-        return Fate.DROP
+        return Treatment.DROP
     if last in _CUT_WORDS or whole.endswith(_CUT_ENDINGS):
-        return Fate.CUT
+        return Treatment.CUT
     return None
 
 
@@ -238,10 +238,12 @@ def _purge_fields(
     changed = False
     for name in list(fields):
         inner = fields[name]
-        if name in dropped or (_says(inner) and fate_of(name) is Fate.DROP and name not in exempt):
+        if name in dropped or (
+            _says(inner) and fate_of(name) is Treatment.DROP and name not in exempt
+        ):
             del fields[name]
             changed = True
-        elif name in cut or (fate_of(name) is Fate.CUT and name not in exempt):
+        elif name in cut or (fate_of(name) is Treatment.CUT and name not in exempt):
             short = _shortened(inner)
             changed |= short != inner
             fields[name] = short

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.sandbox import Faults, World, create_app
@@ -116,7 +116,7 @@ class Rig:
         options = Options(**kw)
         streams = [s for s in streams_in_pages(pages) if not names or s.name in names]
         async with BrexClient(
-            Endpoint(BREX_URL, lambda: self.token),
+            BrexApi(BREX_URL, lambda: self.token),
             RateLimiter(),
             patience,
             transport=httpx.ASGITransport(self.wrap(self.app)),

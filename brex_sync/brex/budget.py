@@ -10,17 +10,17 @@ HOLD = 0.5
 """Seconds for which a loan may be drawn on: so soon a pause that another process met holds here."""
 
 
-class Loan(Protocol):
+class Permits(Protocol):
     """So many requests that may be made."""
 
     @property
     def requests(self) -> int: ...
 
 
-class Ledger(Protocol):
+class PermitStore(Protocol):
     """Where loans are written down. Its methods may block: they are called from threads."""
 
-    def borrow(self) -> Loan | float:
+    def borrow(self) -> Permits | float:
         """A loan, or the seconds after which to ask again."""
 
     def repay(self, loan: Any, used: int) -> None:
@@ -34,7 +34,7 @@ class Ledger(Protocol):
 class Drawn:
     """A loan being drawn on: since when (monotonic seconds), and how much of it."""
 
-    loan: Loan
+    loan: Permits
     since: float
     used: int = 0
     in_flight: int = 0
@@ -48,7 +48,7 @@ class Budget:
     no requests holds nothing.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: PermitStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
         self._current: Drawn | None = None
@@ -89,7 +89,7 @@ class Budget:
             self._finish(self._current)
         await asyncio.gather(*self._repaying)
 
-    async def _borrow(self) -> Loan | float:
+    async def _borrow(self) -> Permits | float:
         """Borrows; a loan that comes when nobody waits for it any more is given back."""
         borrowing = asyncio.create_task(asyncio.to_thread(self._ledger.borrow))
         try:

@@ -74,7 +74,7 @@ async def _no_other(refused: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class BrexApi:
     """Where Brex is, and what opens it.
 
     `token` is asked at every request, its answer never kept. `renew` is told the token that Brex
@@ -87,7 +87,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class BrexRequest:
     """A request to Brex. `body` is JSON text; `path` is percent-encoded and on Brex's host.
 
     What has an `idempotency_key` is done once, however often it is asked for (Brex's guide:
@@ -128,7 +128,7 @@ class Reply:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
-    def refusal(self, call: Call) -> BrexError:
+    def refusal(self, call: BrexRequest) -> BrexError:
         """The exception that says why this is no good answer."""
         fault = ErrorResponse(self.status, self.body, self.trace_id, self.retry_after)
         error = classify(fault, str(call))
@@ -148,7 +148,7 @@ class BrexClient:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: BrexApi,
         limiter: RateLimiter,
         patience: Patience | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -199,7 +199,7 @@ class BrexClient:
         Raises:
             BrexError: there was no usable answer; `Transient` ones have been repeated in vain.
         """
-        call = Call("GET", path, params)
+        call = BrexRequest("GET", path, params)
         async for attempt in self._attempts(Transient, patience):
             with attempt:
                 reply = await self._accepted(call, meter)
@@ -209,7 +209,7 @@ class BrexClient:
         raise AssertionError("unreachable: tenacity returns or raises")
 
     async def send(
-        self, call: Call, meter: Meter, check: Callable[[Reply], object] = _any
+        self, call: BrexRequest, meter: Meter, check: Callable[[Reply], object] = _any
     ) -> Reply:
         """Asks for something until it is done, or refused.
 
@@ -226,7 +226,7 @@ class BrexClient:
                 return reply
         raise AssertionError("unreachable: tenacity returns or raises")
 
-    async def exchange(self, call: Call, meter: Meter) -> Reply:
+    async def exchange(self, call: BrexRequest, meter: Meter) -> Reply:
         """Brex's answer to one request, whatever it is; with another token if its was refused.
 
         An answer of 429 holds back every process for as long as it says. Redirects are followed
@@ -263,13 +263,13 @@ class BrexClient:
             reraise=True,
         )
 
-    async def _accepted(self, call: Call, meter: Meter) -> Reply:
+    async def _accepted(self, call: BrexRequest, meter: Meter) -> Reply:
         reply = await self.exchange(call, meter)
         if not reply.ok:
             raise reply.refusal(call)
         return reply
 
-    async def _followed(self, call: Call, meter: Meter, token: str) -> Reply:
+    async def _followed(self, call: BrexRequest, meter: Meter, token: str) -> Reply:
         """The answer where redirects lead to; the redirect itself where it is not followed."""
         for _ in range(REDIRECTS):
             reply = await self._once(call, meter, token)
@@ -279,7 +279,7 @@ class BrexClient:
             call = onward
         return await self._once(call, meter, token)
 
-    async def _once(self, call: Call, meter: Meter, token: str) -> Reply:
+    async def _once(self, call: BrexRequest, meter: Meter, token: str) -> Reply:
         async with self._limiter.slot():
             meter.requests += 1
             try:
@@ -328,7 +328,7 @@ class BrexClient:
             await self._limiter.pause(wait)
 
 
-def _headers(call: Call, token: str) -> dict[str, str]:
+def _headers(call: BrexRequest, token: str) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {token}"}
     if call.body is not None:
         headers["Content-Type"] = "application/json"
@@ -345,7 +345,7 @@ class _StopWithoutContent(stop_base):
         return isinstance(error, NoContent) and state.attempt_number > 1
 
 
-def _onward(call: Call, reply: Reply, base: httpx.URL) -> Call | None:
+def _onward(call: BrexRequest, reply: Reply, base: httpx.URL) -> BrexRequest | None:
     """The call that a redirect leads to; None where there is none, or it is not to be followed.
 
     Only within the API's own origin, since the token goes along, and to a path that ends as the
@@ -377,7 +377,7 @@ def _resource(url: httpx.URL) -> bytes:
     return url.raw_path.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
 
 
-async def _read(call: Call, answer: httpx.Response) -> bytes:
+async def _read(call: BrexRequest, answer: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in answer.aiter_bytes():
         body += chunk
@@ -399,7 +399,7 @@ def _without(token: str, reply: Reply) -> Reply:
     )
 
 
-def _delay(call: Call, answer: httpx.Response) -> float | None:
+def _delay(call: BrexRequest, answer: httpx.Response) -> float | None:
     """The seconds to wait by the answer's Retry-After, two minutes at most; None if it has none."""
     header = answer.headers.get("Retry-After")
     if header is None:

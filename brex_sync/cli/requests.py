@@ -18,7 +18,7 @@ from brex_sync.errors import SettingsError, Transient
 from brex_sync.terminal import agree, errors, say, say_json
 
 if TYPE_CHECKING:
-    from brex_sync.brex.client import BrexClient, Call, Reply
+    from brex_sync.brex.client import BrexClient, BrexRequest, Reply
     from brex_sync.client.calls import Params
     from brex_sync.client.filtering import Filter
 
@@ -75,7 +75,7 @@ def request(
     asyncio.run((_list if paginate else _ask)(call, chosen, connection))
 
 
-async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> None:
+async def _ask(call: BrexRequest, chosen: Filter | None, connection: str | None) -> None:
     from brex_sync.client.opening import opened
 
     async with opened(connection) as client:
@@ -92,7 +92,7 @@ async def _ask(call: Call, chosen: Filter | None, connection: str | None) -> Non
         say_json(line)
 
 
-async def _sent(client: BrexClient, call: Call) -> Reply:
+async def _sent(client: BrexClient, call: BrexRequest) -> Reply:
     from brex_sync.brex.client import Meter
 
     try:
@@ -108,7 +108,7 @@ async def _sent(client: BrexClient, call: Call) -> Reply:
         raise
 
 
-async def _list(call: Call, chosen: Filter | None, connection: str | None) -> None:
+async def _list(call: BrexRequest, chosen: Filter | None, connection: str | None) -> None:
     from brex_sync.client.listing import pages
     from brex_sync.client.opening import opened
 
@@ -134,7 +134,7 @@ async def _filtered(chosen: Filter | None, text: bytes) -> list[str]:
         raise
 
 
-def _confirm(call: Call) -> None:
+def _confirm(call: BrexRequest) -> None:
     if not sys.stdin.isatty():
         raise SettingsError(f"{call} may change something at Brex: say --yes to do it")
     agree(f"{call} may change something at Brex. Do it?")

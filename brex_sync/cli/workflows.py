@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from brex_sync.workflows.declare import Inputs, Workflow
-    from brex_sync.workflows.forms import Entry
-    from brex_sync.workflows.run import Asked, Outcome
+    from brex_sync.workflows.forms import InputField
+    from brex_sync.workflows.run import RunOutcome, RunRequest
 
 MOST = 50
 """Runs that are listed."""
@@ -182,25 +182,27 @@ def _command(workflow: Workflow) -> TyperCommand:
     return made
 
 
-def _is_option(entry: Entry) -> bool:
-    from brex_sync.workflows.forms import Kind
+def _is_option(entry: InputField) -> bool:
+    from brex_sync.workflows.forms import InputKind
 
-    return entry.kind is not Kind.NESTED and not entry.private
+    return entry.kind is not InputKind.NESTED and not entry.private
 
 
-def _by_json(asked: list[Entry]) -> str:
+def _by_json(asked: list[InputField]) -> str:
     others = [f"{e.name}: {e.description}" for e in asked if not _is_option(e)]
     return f"\n\nBy --json alone: {' '.join(others)}" if others else ""
 
 
-def _option(entry: Entry) -> inspect.Parameter:
-    from brex_sync.workflows.forms import Kind
+def _option(entry: InputField) -> inspect.Parameter:
+    from brex_sync.workflows.forms import InputKind
 
     kind: Any = (
-        Literal[entry.choices] if entry.kind is Kind.CHOICE else TYPES.get(entry.kind.name, str)
+        Literal[entry.choices]
+        if entry.kind is InputKind.CHOICE
+        else TYPES.get(entry.kind.name, str)
     )
     told = entry.description
-    if entry.kind is Kind.CHOICES:
+    if entry.kind is InputKind.CHOICES:
         told += f" Of {', '.join(entry.choices)}; several may be given."
     if entry.required:
         told += " Needed."
@@ -280,17 +282,17 @@ def _run(
     workflow: Workflow, inputs: Inputs, connection: str | None, yes: bool, run_id: str
 ) -> None:
     from brex_sync.databases import databases, warehouse
-    from brex_sync.workflows.run import Asked
+    from brex_sync.workflows.run import RunRequest
 
     settings = load_settings()
     chosen = find(settings, connection)
-    asked = Asked(workflow, inputs, run_id, _me(), confirmed=yes)
+    asked = RunRequest(workflow, inputs, run_id, _me(), confirmed=yes)
     with databases(settings) as (ready, _), warehouse(ready) as engine:
         outcome = _perform(ready, chosen, engine, _agreed(engine, asked))
     _end(outcome)
 
 
-def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
+def _agreed(engine: sa.Engine, asked: RunRequest) -> RunRequest:
     """The same, with a person asked if there is something to agree to.
 
     Raises:
@@ -308,12 +310,12 @@ def _agreed(engine: sa.Engine, asked: Asked) -> Asked:
 
 
 def _perform(
-    settings: Settings, connection: Connection, engine: sa.Engine, asked: Asked
-) -> Outcome:
+    settings: Settings, connection: Connection, engine: sa.Engine, asked: RunRequest
+) -> RunOutcome:
     from brex_sync.runtime.simulator import sandbox_if_needed
     from brex_sync.runtime.workflows import open_performer
 
-    async def go() -> Outcome:
+    async def go() -> RunOutcome:
         async with open_performer(settings, connection, engine) as performer:
             return await performer.perform(asked)
 
@@ -322,7 +324,7 @@ def _perform(
         return asyncio.run(go())
 
 
-def _end(outcome: Outcome) -> None:
+def _end(outcome: RunOutcome) -> None:
     """Prints what came of it; exits with 0 only if all was done, or the rest waits to be."""
     for step in outcome.steps:
         made = f" → {step.kept['id']}" if step.kept and "id" in step.kept else ""

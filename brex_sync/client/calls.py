@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from brex_sync.brex.allowed import refusal
-from brex_sync.brex.client import Call
+from brex_sync.brex.client import BrexRequest
 from brex_sync.brex.strict_json import clean, exact
 from brex_sync.errors import NeverAsked, UnusableAnswer
 
@@ -30,7 +30,7 @@ def call_of(
     params: Params | None = None,
     body: bytes | None = None,
     idempotency_key: str | None = None,
-) -> Call:
+) -> BrexRequest:
     """A request that may be made; with a key of its own, where the method takes one.
 
     Raises:
@@ -41,7 +41,7 @@ def call_of(
         raise NeverAsked(f"{method[:20]} {path[:100]!a} is not asked: {why}")
     if idempotency_key is None and method in WRITES_ONCE:
         idempotency_key = str(uuid4())
-    return Call(method, path, texts(params or {}), body, idempotency_key)
+    return BrexRequest(method, path, texts(params or {}), body, idempotency_key)
 
 
 def texts(params: Params) -> dict[str, str | list[str]]:

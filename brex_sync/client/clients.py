@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from brex_sync.brex.client import BrexClient, Call, Meter
+from brex_sync.brex.client import BrexClient, BrexRequest, Meter
 from brex_sync.client.calls import Params, call_of, decode, encode
 from brex_sync.client.listing import pages
 from brex_sync.client.opening import opened
@@ -104,7 +104,7 @@ class AsyncBrex:
             async for page in walked:
                 yield [decode(item) for item in page.items]
 
-    async def _send(self, call: Call) -> Any:
+    async def _send(self, call: BrexRequest) -> Any:
         async with self._opened() as client:
             return decode((await client.send(call, Meter())).body)
 

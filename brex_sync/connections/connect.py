@@ -8,7 +8,7 @@ from enum import Enum
 
 import sqlalchemy as sa
 
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.company import Company
 from brex_sync.brex.oauth import Consent, Tokens
 from brex_sync.brex.reach import reach
@@ -25,7 +25,7 @@ from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
 from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.credentials import CredentialState
 from brex_sync.warehouse.events import webhook_secrets
 from brex_sync.warehouse.status import runs
 
@@ -116,7 +116,7 @@ def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
     """
     connection = find(settings, name)
     with warehouse(settings) as engine, table.locked(engine, name) as (db, row):
-        left = Left.GRANT if row and row.state is State.CONNECTED else Left.NOTHING
+        left = Left.GRANT if row and row.state is CredentialState.CONNECTED else Left.NOTHING
         if revoke and row and row.secrets and connection.application:
             secrets = vault_of(settings).open(row.secrets)
             with open_oauth(connection) as oauth:
@@ -225,7 +225,7 @@ def _store(
     known = table.read(engine, connection.name)
     values: dict[str, object] = {
         "configuration": str(connection.configuration),
-        "state": State.CONNECTED,
+        "state": CredentialState.CONNECTED,
         "state_since": now,
         "company_id": company.id or (known.company_id if known else None),
         "company_name": company.legal_name or (known.company_name if known else None),
@@ -262,7 +262,7 @@ def _company(connection: Connection, token: str, engine: sa.Engine) -> Company:
 
 def _reach(connection: Connection, token: str, engine: sa.Engine) -> dict[str, str | None]:
     async def ask() -> dict[str, str | None]:
-        endpoint = Endpoint(connection.api_url, lambda: token)
+        endpoint = BrexApi(connection.api_url, lambda: token)
         patience = Patience(attempts=3, total=30)
         async with BrexClient(endpoint, limiter(connection, engine), patience) as client:
             return await reach(client, STREAMS.values())

@@ -15,7 +15,7 @@ import httpx
 import sqlalchemy as sa
 import tenacity
 
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.company import Company, whose
 from brex_sync.brex.oauth import OAuth, Tokens
 from brex_sync.connections.declared import Connection
@@ -42,7 +42,7 @@ from brex_sync.errors import (
 )
 from brex_sync.settings import Configuration
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse.credentials import Credential, State
+from brex_sync.warehouse.credentials import Credential, CredentialState
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessToken:
     """A token, and when it ends; None where it has no end that is known."""
 
     token: str = field(repr=False)
@@ -93,7 +93,7 @@ class Credentials:
     def name(self) -> str:
         return self.connection.name
 
-    def access(self, refused: str | None = None) -> Access:
+    def access(self, refused: str | None = None) -> AccessToken:
         """A token to use now, other than the one Brex `refused`.
 
         Raises:
@@ -102,7 +102,7 @@ class Credentials:
             VaultError: the stored secrets cannot be opened.
         """
         if self.connection.configuration is Configuration.SANDBOX:
-            return Access(self.connection.token or "")
+            return AccessToken(self.connection.token or "")
         if self.connection.application is not None:
             return self._by_oauth(refused)
         return self._by_key(refused)
@@ -138,24 +138,26 @@ class Credentials:
         try:
             company = ask_whose(self.connection, key, self.engine, self.api_transport)
         except CredentialRefused as error:
-            self._note_key(key, state=State.RECONNECT_REQUIRED, reason=str(error), failure=None)
+            self._note_key(
+                key, state=CredentialState.RECONNECT_REQUIRED, reason=str(error), failure=None
+            )
             raise self._action(str(error)) from None
         except BrexError as error:
             self._note_key(key, failure=str(error))
             raise
         known = {"company_id": company.id, "company_name": company.legal_name} if company.id else {}
-        good = {"state": State.CONNECTED, "reason": None, "failure": None}
+        good = {"state": CredentialState.CONNECTED, "reason": None, "failure": None}
         self._note_key(key, used_at=self.clock(), **good, **known)
         return company
 
-    def _by_key(self, refused: str | None) -> Access:
+    def _by_key(self, refused: str | None) -> AccessToken:
         row = self._usable(table.read(self.engine, self.name))
         key = self._key(row)
         if refused == key:
             if row is not None and self._is_refused_key(row) and just_tried(row, self.clock()):
                 raise self._action(row.reason or "it was refused")
             self.check_key()
-        return Access(key)
+        return AccessToken(key)
 
     def _key(self, row: Credential | None) -> str:
         if self.connection.lacks:
@@ -173,7 +175,7 @@ class Credentials:
                     self.name,
                     **{
                         "configuration": str(self.connection.configuration),
-                        "state": State.CONNECTED,
+                        "state": CredentialState.CONNECTED,
                         "digest": digest_of(key),
                         "state_since": now,
                         "tried_at": now,
@@ -185,16 +187,16 @@ class Credentials:
                 since = {"state_since": now} if changed else {}
                 table.change(db, self.name, tried_at=now, **since, **values)
 
-    def _by_oauth(self, refused: str | None) -> Access:
+    def _by_oauth(self, refused: str | None) -> AccessToken:
         row = self._connected(self._usable(table.read(self.engine, self.name)))
         access = _access(self.vault.open(row.secrets or ""), row)
-        if row.state is State.RECONNECT_REQUIRED:
+        if row.state is CredentialState.RECONNECT_REQUIRED:
             return self._use_up(row, access, refused)
         if self._stale(row, access, refused):
             return self._refresh(refused)
         return access
 
-    def _use_up(self, row: Credential, access: Access, refused: str | None) -> Access:
+    def _use_up(self, row: Credential, access: AccessToken, refused: str | None) -> AccessToken:
         """The access token that outlives its grant, until it ends or Brex refuses it."""
         if access.token != refused:
             return access
@@ -203,13 +205,13 @@ class Credentials:
                 table.change(db, self.name, secrets=None, access_ends_at=None)
         raise self._action(row.reason or "it was refused")
 
-    def _stale(self, row: Credential, access: Access, refused: str | None) -> bool:
+    def _stale(self, row: Credential, access: AccessToken, refused: str | None) -> bool:
         now = self.clock()
         if access.ends_at is None or now >= access.ends_at or access.token == refused:
             return True
         return now > access.ends_at - access.early and not just_failed(row, now, REST)
 
-    def _refresh(self, refused: str | None, *, due: bool = False) -> Access:
+    def _refresh(self, refused: str | None, *, due: bool = False) -> AccessToken:
         """New tokens, or those that another process got while this one waited for the lock."""
         if self.connection.lacks:
             raise SettingsError(lacking(self.connection))
@@ -223,7 +225,9 @@ class Credentials:
         log.warning("%s: %s; the access token is good for now", self.name, failure)
         return access
 
-    def _refresh_locked(self, refused: str | None, due: bool) -> tuple[Access, BrexError | None]:
+    def _refresh_locked(
+        self, refused: str | None, due: bool
+    ) -> tuple[AccessToken, BrexError | None]:
         """What holds after a refresh, and why that is not a new token. All of it is stored."""
         tokens: Tokens | None = None
         try:
@@ -231,7 +235,7 @@ class Credentials:
                 row = self._connected(self._usable(found))
                 secrets = self.vault.open(row.secrets or "")
                 access = _access(secrets, row)
-                if row.state is State.RECONNECT_REQUIRED:
+                if row.state is CredentialState.RECONNECT_REQUIRED:
                     return access, self._action(row.reason or "it was refused")
                 due = due and is_due(row, self.clock())
                 if not due and not self._stale(row, access, refused):
@@ -252,7 +256,7 @@ class Credentials:
         with open_oauth(self.connection, self.auth_transport) as oauth:
             return oauth.refresh(refresh_token)
 
-    def _store(self, db: sa.Connection, refresh_token: str, tokens: Tokens) -> Access:
+    def _store(self, db: sa.Connection, refresh_token: str, tokens: Tokens) -> AccessToken:
         now = self.clock()
         values = stored(self.vault, tokens, refresh_token, now)
         if tokens.refresh is None:
@@ -261,9 +265,9 @@ class Credentials:
             del values["scopes"]
         table.change(db, self.name, **values)
         table.end_refresh(db, self.name)
-        return Access(tokens.access, now + tokens.lifetime, _early(tokens.lifetime))
+        return AccessToken(tokens.access, now + tokens.lifetime, _early(tokens.lifetime))
 
-    def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> Access:
+    def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> AccessToken:
         """Stores tokens once Postgres is back, unless someone got others meanwhile."""
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(PostgresUnavailable),
@@ -274,7 +278,7 @@ class Credentials:
             with attempt, table.locked(self.engine, self.name) as (db, row):
                 if row is not None and row.secrets == before.secrets:
                     self._store(db, refresh_token, tokens)
-        return Access(tokens.access, self.clock() + tokens.lifetime, _early(tokens.lifetime))
+        return AccessToken(tokens.access, self.clock() + tokens.lifetime, _early(tokens.lifetime))
 
     def _note_failure(
         self, db: sa.Connection, error: BrexError, cut_off: datetime | None, *, left: bool
@@ -295,7 +299,7 @@ class Credentials:
         table.change(
             db,
             self.name,
-            state=State.RECONNECT_REQUIRED,
+            state=CredentialState.RECONNECT_REQUIRED,
             reason=reason,
             state_since=now,
             tried_at=now,
@@ -312,7 +316,7 @@ class Credentials:
             ActionNeeded: it says that a person must act, and nothing is left to be tried.
         """
         row = current(self.connection, row)
-        if row is None or row.state is State.CONNECTED:
+        if row is None or row.state is CredentialState.CONNECTED:
             return row
         if not is_tried(self.connection, row, self.clock()):
             raise self._action(row.reason or "it was refused")
@@ -320,7 +324,7 @@ class Credentials:
 
     def _is_refused_key(self, row: Credential) -> bool:
         """Whether the row tells of a key of the environment that Brex refused."""
-        return row.state is State.RECONNECT_REQUIRED and self.connection.token is not None
+        return row.state is CredentialState.RECONNECT_REQUIRED and self.connection.token is not None
 
     def _connected(self, row: Credential | None) -> Credential:
         if row is None or row.secrets is None:
@@ -338,8 +342,8 @@ class Session:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._access: Access | None = None
-        self._fetching: asyncio.Task[Access] | None = None
+        self._access: AccessToken | None = None
+        self._fetching: asyncio.Task[AccessToken] | None = None
 
     async def token(self) -> str:
         """A token to use now; raises what `Credentials.access` raises."""
@@ -359,7 +363,7 @@ class Session:
         token = self._access.token if self._access else refused
         return None if token == refused else token
 
-    async def _fetch(self, refused: str | None) -> Access:
+    async def _fetch(self, refused: str | None) -> AccessToken:
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(
                 asyncio.to_thread(self._credentials.access, refused)
@@ -373,12 +377,12 @@ def _early(lifetime: timedelta) -> timedelta:
     return min(EARLY, max(lifetime, timedelta()) / 4)
 
 
-def _access(secrets: Mapping[str, str], row: Credential) -> Access:
+def _access(secrets: Mapping[str, str], row: Credential) -> AccessToken:
     """The stored access token; it lives from when it was issued, and so last used, to its end."""
     if row.access_ends_at is None or row.used_at is None:
-        return Access(secrets["access_token"], row.access_ends_at)
+        return AccessToken(secrets["access_token"], row.access_ends_at)
     lifetime = row.access_ends_at - row.used_at
-    return Access(secrets["access_token"], row.access_ends_at, _early(lifetime))
+    return AccessToken(secrets["access_token"], row.access_ends_at, _early(lifetime))
 
 
 def _why_refused(error: GrantRefused, lost_at: datetime | None) -> str:
@@ -416,7 +420,7 @@ def ask_whose(
 
     async def ask() -> Company:
         async with BrexClient(
-            Endpoint(connection.api_url, lambda: token),
+            BrexApi(connection.api_url, lambda: token),
             limiter(connection, engine),
             Patience(deadline=15, attempts=3, total=30),
             transport,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from brex_sync.brex.application import BASE_SCOPES, REFRESH_LIFETIME
 from brex_sync.connections.declared import Connection
 from brex_sync.settings import Configuration
-from brex_sync.warehouse.credentials import Credential, State
+from brex_sync.warehouse.credentials import Credential, CredentialState
 
 KEY_LIFETIME = timedelta(days=30)
 """A user token unused for so long may be dead: Brex's pages say 30 days, and 90."""
@@ -48,7 +48,7 @@ class Health:
     @property
     def usable(self) -> bool:
         """Whether a sync has any prospect."""
-        return self.tried or self.state not in (State.RECONNECT_REQUIRED, NOT_CONNECTED)
+        return self.tried or self.state not in (CredentialState.RECONNECT_REQUIRED, NOT_CONNECTED)
 
 
 def digest_of(key: str) -> str:
@@ -58,7 +58,7 @@ def digest_of(key: str) -> str:
 
 def current(connection: Connection, row: Credential | None) -> Credential | None:
     """The row, unless it speaks of another credential than the one the connection has now."""
-    if row is None or (row.state is State.RECONNECT_REQUIRED and not connection.token):
+    if row is None or (row.state is CredentialState.RECONNECT_REQUIRED and not connection.token):
         return row
     if connection.token:
         return row if row.digest == digest_of(connection.token) else None
@@ -71,7 +71,7 @@ def is_due(row: Credential, now: datetime) -> bool:
     A moment in the future was written by a clock that was wrong: it counts as long ago. Of what
     Brex refused, only a key of the environment is tried again.
     """
-    if row.state is State.RECONNECT_REQUIRED:
+    if row.state is CredentialState.RECONNECT_REQUIRED:
         return row.digest is not None and not just_tried(row, now, USE_EVERY)
     if just_failed(row, now):
         return False
@@ -121,7 +121,7 @@ def health(
     row = current(connection, row)
     if row is None:
         return _unknown(connection)
-    if row.state is State.RECONNECT_REQUIRED:
+    if row.state is CredentialState.RECONNECT_REQUIRED:
         told = f"since {row.state_since:%Y-%m-%d %H:%M} UTC: {row.reason}"
         return Health(
             *(connection.name, Level.ACTION, f"{told}. {repair(connection)}", str(row.state)),

@@ -15,7 +15,7 @@ first into the schema of its own name, unless told otherwise."""
 
 
 @dataclass(frozen=True)
-class Credentials:
+class PassfileEntry:
     """What it takes to connect, beside HOST."""
 
     port: int
@@ -28,20 +28,20 @@ def new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def read_passfile(passfile: Path) -> Credentials | None:
+def read_passfile(passfile: Path) -> PassfileEntry | None:
     """What `passfile` says; None where there is none. Raises EmbeddedPostgresError if damaged."""
     if not passfile.exists():
         return None
     try:
         _, port, _, user, password = passfile.read_text().split("\n")[0].split(":")
-        return Credentials(int(port), password, user)
+        return PassfileEntry(int(port), password, user)
     except ValueError:
         raise EmbeddedPostgresError(
             f"{passfile} is damaged: restore its line host:port:database:user:password"
         ) from None
 
 
-def write_passfile(passfile: Path, credentials: Credentials) -> None:
+def write_passfile(passfile: Path, credentials: PassfileEntry) -> None:
     """Replace `passfile` in one step; only its owner may read it."""
     line = f"{HOST}:{credentials.port}:*:{credentials.user}:{credentials.password}\n"
     with tempfile.NamedTemporaryFile("w", dir=passfile.parent, delete=False) as file:

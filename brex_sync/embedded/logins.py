@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brex_sync.embedded.credentials import (
-    Credentials,
+    PassfileEntry,
     new_password,
     read_passfile,
     write_passfile,
@@ -23,7 +23,7 @@ def login(server: Server, user: str, knows: Callable[[str], bool]) -> Server:
     passfile = _passfile(server, user)
     with exclusive(passfile.with_name("pgpass.lock")):
         known = read_passfile(passfile)
-        wanted = Credentials(server.port, known.password if known else new_password(), user)
+        wanted = PassfileEntry(server.port, known.password if known else new_password(), user)
         if wanted != known:
             write_passfile(passfile, wanted)
         return _as(server, wanted, passfile, knows(wanted.password))
@@ -33,7 +33,7 @@ def renewed(server: Server, user: str, change: Callable[[str], None]) -> Server:
     """The same with a new password, which `change` gives the role."""
     passfile = _passfile(server, user)
     with exclusive(passfile.with_name("pgpass.lock")):
-        wanted = Credentials(server.port, new_password(), user)
+        wanted = PassfileEntry(server.port, new_password(), user)
         change(wanted.password)
         write_passfile(passfile, wanted)
         return _as(server, wanted, passfile, True)
@@ -43,7 +43,7 @@ def _passfile(server: Server, user: str) -> Path:
     return server.passfile.with_name(f"pgpass-{user}")
 
 
-def _as(server: Server, wanted: Credentials, passfile: Path, opens: bool) -> Server:
+def _as(server: Server, wanted: PassfileEntry, passfile: Path, opens: bool) -> Server:
     return replace(
         server, user=wanted.user, password=wanted.password, passfile=passfile, opens=opens
     )

@@ -11,7 +11,7 @@ from brex_sync.embedded.binaries import find_binaries
 from brex_sync.embedded.cluster import Cluster
 from brex_sync.embedded.credentials import (
     HOST,
-    Credentials,
+    PassfileEntry,
     new_password,
     read_passfile,
     write_passfile,
@@ -139,21 +139,21 @@ class EmbeddedPostgres:
         account = choose_account(link)
         return Cluster(link, account, find_binaries(self._bin_dir, account, SHARED), SHARED)
 
-    def _credentials(self, cluster: Cluster) -> Credentials:
+    def _credentials(self, cluster: Cluster) -> PassfileEntry:
         known = read_passfile(self._passfile)
         if not known and cluster.exists:
             raise EmbeddedPostgresError(
                 f"{self._passfile}, which has the password of {cluster.link}, is gone: bring it "
                 "back, or move the folder away and sync afresh"
             )
-        return known or self._remember(Credentials(self._port or PREFERRED_PORT, new_password()))
+        return known or self._remember(PassfileEntry(self._port or PREFERRED_PORT, new_password()))
 
-    def _remember(self, credentials: Credentials) -> Credentials:
+    def _remember(self, credentials: PassfileEntry) -> PassfileEntry:
         if credentials != read_passfile(self._passfile):
             write_passfile(self._passfile, credentials)
         return credentials
 
-    def _launch(self, cluster: Cluster, credentials: Credentials) -> Credentials:
+    def _launch(self, cluster: Cluster, credentials: PassfileEntry) -> PassfileEntry:
         """Start the server on the port preferred or remembered, or on the next that is free."""
         make_private(self._log.parent)
         wanted = self._port or credentials.port

@@ -14,7 +14,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_engine, warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
 from brex_sync.orchestration import checks, freshness, metadata, turns
-from brex_sync.orchestration.catalogue import Entry, entries
+from brex_sync.orchestration.catalogue import CatalogueEntry, entries
 from brex_sync.orchestration.schedules import RECONCILIATION, step_name
 from brex_sync.runtime.streams import streams_of
 from brex_sync.runtime.syncing import open_sync, turn
@@ -113,7 +113,7 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
             raise dg.Failure(f"Nothing was synced. {error}") from None
         engine = open_engine(settings)
         try:
-            yield from Results(engine, connection, context, report).of(tables, selected)
+            yield from RunResults(engine, connection, context, report).of(tables, selected)
         finally:
             engine.dispose()
         _raise_if_any_failed(report)
@@ -125,7 +125,7 @@ def _key(connection: Connection, name: str) -> dg.AssetKey:
     return dg.AssetKey([connection.name, name])
 
 
-def _spec(connection: Connection, entry: Entry, fresh: dg.FreshnessPolicy) -> dg.AssetSpec:
+def _spec(connection: Connection, entry: CatalogueEntry, fresh: dg.FreshnessPolicy) -> dg.AssetSpec:
     """The asset of a table or view; a stream that can't be read is left out of a run's results."""
     table = entry.table
     return dg.AssetSpec(
@@ -246,7 +246,7 @@ def _raise_if_any_failed(report: Report) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class RunResults:
     """What a run tells Dagster about the assets and checks it was asked for."""
 
     engine: sa.Engine
@@ -254,7 +254,7 @@ class Results:
     context: dg.AssetExecutionContext
     report: Report
 
-    def of(self, tables: dict[str, Entry], selected: set[str]) -> Iterator[Result]:
+    def of(self, tables: dict[str, CatalogueEntry], selected: set[str]) -> Iterator[Result]:
         """Results of what was selected and synced, and of checks selected by themselves."""
         failed = {stream.stream for stream in self.report.failed}
         for name, entry in tables.items():

@@ -8,7 +8,7 @@ from brex_sync.streams.declare import Child, Stream, View
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """A table or view, the heading it stands under, and the tables it is made from.
 
     `stream` is whose sync fills it; None for views.
@@ -20,19 +20,19 @@ class Entry:
     stream: Stream | None
 
 
-def entries(streams: Iterable[Stream]) -> dict[str, Entry]:
+def entries(streams: Iterable[Stream]) -> dict[str, CatalogueEntry]:
     """The assets of a connection that syncs these streams, by name.
 
     A view is among them if any of its sources is; the others are empty, or as they were left.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, CatalogueEntry] = {}
     for stream in streams:
         above = (stream.per.stream,) if stream.per else ()
-        found[stream.name] = Entry(stream, stream.group, above, stream)
+        found[stream.name] = CatalogueEntry(stream, stream.group, above, stream)
         for child in stream.children:
-            found[child.name] = Entry(child, stream.group, (stream.name,), stream)
+            found[child.name] = CatalogueEntry(child, stream.group, (stream.name,), stream)
     for view in VIEWS.values():
         sources = tuple(name for name in view.sources if name in found)
         if sources:
-            found[view.name] = Entry(view, view.group, sources, None)
+            found[view.name] = CatalogueEntry(view, view.group, sources, None)
     return found

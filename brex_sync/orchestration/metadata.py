@@ -9,7 +9,7 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from brex_sync.orchestration.catalogue import Entry
+from brex_sync.orchestration.catalogue import CatalogueEntry
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
@@ -22,7 +22,7 @@ BAR = 24
 """Characters of the longest bar in the picture of spend."""
 
 
-def declared(connection: str, entry: Entry) -> dict[str, Any]:
+def declared(connection: str, entry: CatalogueEntry) -> dict[str, Any]:
     """What is known of a table before any sync: where it lies, and its columns."""
     table = entry.table
     known: dict[str, Any] = {

@@ -17,9 +17,9 @@ from brex_sync.runtime.workflows import open_performer, resume_waiting
 from brex_sync.settings import Settings
 from brex_sync.workflows.declare import Inputs, Workflow
 from brex_sync.workflows.dry import Planned, rehearse
-from brex_sync.workflows.forms import Entry, Kind, entries
+from brex_sync.workflows.forms import InputField, InputKind, entries
 from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome
+from brex_sync.workflows.run import RunOutcome, RunRequest
 
 WAITING = "waiting_workflows"
 """The sensor that goes on with runs that wait."""
@@ -28,12 +28,12 @@ LOOK_EVERY = 30
 MOST = 50.0
 """Seconds in which a tick is over: Dagster's are 60."""
 OWN = ("connection", "confirm", "dry_run")
-TYPES: dict[Kind, Any] = {
-    Kind.TEXT: str,
-    Kind.TEXTS: list[str],
-    Kind.CHOICES: list[str],
-    Kind.FLAG: bool,
-    Kind.NESTED: Any,
+TYPES: dict[InputKind, Any] = {
+    InputKind.TEXT: str,
+    InputKind.TEXTS: list[str],
+    InputKind.CHOICES: list[str],
+    InputKind.FLAG: bool,
+    InputKind.NESTED: Any,
 }
 
 
@@ -71,7 +71,7 @@ def _job(
                 _log_plan(context, _rehearse(settings, known[connection], workflow, inputs))
                 return
             by = f"Dagster run {context.run_id}"
-            asked = Asked(workflow, inputs, _root(context), by, confirmed)
+            asked = RunRequest(workflow, inputs, _root(context), by, confirmed)
             outcome = _perform(settings, known[connection], asked)
         except Unconfirmed as error:
             told = f"Nothing was written. {error.what} Set confirm to true if that is wanted."
@@ -125,7 +125,7 @@ def _resume(
                 how = outcome if isinstance(outcome, str) else outcome.error
                 if how is not None:
                     failed.append(f"workflow run {run_id} failed: {how}")
-                elif isinstance(outcome, Outcome):
+                elif isinstance(outcome, RunOutcome):
                     told.append(f"{run_id}: {outcome.waiting or 'finished'}")
 
     try:
@@ -165,13 +165,13 @@ def form_of(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
     return made
 
 
-def _field(entry: Entry) -> tuple[Any, Any]:
-    kind = _choice(entry.choices) if entry.kind is Kind.CHOICE else TYPES[entry.kind]
+def _field(entry: InputField) -> tuple[Any, Any]:
+    kind = _choice(entry.choices) if entry.kind is InputKind.CHOICE else TYPES[entry.kind]
     if entry.required:
         return kind, pydantic.Field(description=entry.description)
     if entry.default is None:
         return kind | None, pydantic.Field(None, description=entry.description)
-    default = kind(entry.default) if entry.kind is Kind.CHOICE else entry.default
+    default = kind(entry.default) if entry.kind is InputKind.CHOICE else entry.default
     return kind, pydantic.Field(default, description=entry.description)
 
 
@@ -189,10 +189,10 @@ def _root(context: dg.OpExecutionContext) -> str:
     return context.run.get_root_run_id() or context.run_id
 
 
-def _perform(settings: Settings, connection: Connection, asked: Asked) -> Outcome:
+def _perform(settings: Settings, connection: Connection, asked: RunRequest) -> RunOutcome:
     engine = open_engine(settings)
 
-    async def go() -> Outcome:
+    async def go() -> RunOutcome:
         async with open_performer(settings, connection, engine) as performer:
             return await performer.perform(asked)
 
@@ -230,7 +230,7 @@ def _log_plan(context: dg.OpExecutionContext, planned: list[Planned]) -> None:
     context.add_output_metadata({"would_be_sent": len(planned)})
 
 
-def _tell(context: dg.OpExecutionContext, outcome: Outcome) -> None:
+def _tell(context: dg.OpExecutionContext, outcome: RunOutcome) -> None:
     """What stands, in the run's log and on its page; and a failure, if it is one."""
     stands = {step.step: (step.kept or {}).get("id", step.path) for step in outcome.steps}
     for name, made in stands.items():

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import sqlalchemy as sa
 import tenacity
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.connections.credentials import Session
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.limits import limiter
@@ -41,7 +41,7 @@ async def open_client(
     """
     session = await _session(settings, connection, engine)
     async with BrexClient(
-        Endpoint(connection.api_url, session.token, session.renew),
+        BrexApi(connection.api_url, session.token, session.renew),
         limiter(connection, engine, for_syncs=for_syncs),
     ) as client:
         yield client

@@ -15,7 +15,7 @@ from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks import notify
-from brex_sync.webhooks.processing import Desk, process
+from brex_sync.webhooks.processing import EventProcessor, process
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,10 @@ async def process_events(
 
 def desk_of(
     settings: Settings, connection: Connection, engine: sa.Engine, client: BrexClient
-) -> Desk:
+) -> EventProcessor:
     """Where a connection's events are worked off."""
     streams = frozenset(stream.name for stream in streams_of(settings, connection))
-    return Desk(connection.name, client, engine, streams, notify.targets(settings))
+    return EventProcessor(connection.name, client, engine, streams, notify.targets(settings))
 
 
 async def send_notifications(settings: Settings, engine: sa.Engine, seconds: float = 20.0) -> None:

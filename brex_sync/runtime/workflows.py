@@ -12,18 +12,18 @@ from brex_sync.runtime.clients import open_client
 from brex_sync.settings import Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.run import Outcome, Performer
+from brex_sync.workflows.run import RunOutcome, WorkflowRunner
 from brex_sync.workflows.waiting import go_on
 
 
 @asynccontextmanager
 async def open_performer(
     settings: Settings, connection: Connection, engine: sa.Engine
-) -> AsyncIterator[Performer]:
+) -> AsyncIterator[WorkflowRunner]:
     """Whoever performs the workflows of one connection. Raises what `open_client` does."""
     async with open_client(settings, connection, engine) as client:
         vault = await asyncio.to_thread(ready_vault, settings, engine)
-        yield Performer(connection.name, client, engine, vault)
+        yield WorkflowRunner(connection.name, client, engine, vault)
 
 
 async def resume_waiting(
@@ -31,7 +31,7 @@ async def resume_waiting(
     connection: Connection,
     engine: sa.Engine,
     workflows: Mapping[str, Workflow],
-) -> list[tuple[str, Outcome | str]]:
+) -> list[tuple[str, RunOutcome | str]]:
     """Goes on with the workflows of a connection that wait and are due, as `waiting.go_on` does.
 
     Raises:

@@ -8,7 +8,7 @@ from starlette.datastructures import QueryParams
 
 from brex_sync.sandbox.collection import Rows
 from brex_sync.sandbox.details import EXPAND, Detail, dress
-from brex_sync.sandbox.endpoints import Endpoint, Shape
+from brex_sync.sandbox.endpoints import BodyShape, ListEndpoint
 from brex_sync.sandbox.filters import Compared, Filter, OneOf, Test, at, kept_by
 from brex_sync.sandbox.paging import read_position, write_page
 from brex_sync.sandbox.refusals import bad_request, not_found
@@ -28,7 +28,7 @@ class Answers:
         self._selections: OrderedDict[object, Rows] = OrderedDict()
 
     def body(
-        self, endpoint: Endpoint, query: QueryParams, names: Mapping[str, str], limit: int
+        self, endpoint: ListEndpoint, query: QueryParams, names: Mapping[str, str], limit: int
     ) -> bytes:
         """The answer's body. `names` are the ids in the path.
 
@@ -36,10 +36,10 @@ class Answers:
             Refusal: there is no such item, or the query asks for what cannot be.
         """
         details = _details(endpoint, query)
-        if endpoint.shape is Shape.ITEM:
+        if endpoint.shape is BodyShape.ITEM:
             return self._item(endpoint, details, names)
         rows, kept = self._select(endpoint, query, names.get("id"))
-        if endpoint.shape is Shape.ARRAY:
+        if endpoint.shape is BodyShape.ARRAY:
             return b"[" + b",".join(rows.bodies[kept.start : kept.stop]) + b"]"
         limit, offset = read_position(endpoint, query.get("cursor"), limit)
         page = kept[offset : offset + limit]
@@ -49,7 +49,9 @@ class Answers:
             bodies = list(dress(self._world, details, keys, bodies, endpoint.nested))
         return write_page(endpoint, bodies, len(kept), limit, offset)
 
-    def _item(self, endpoint: Endpoint, details: list[Detail], names: Mapping[str, str]) -> bytes:
+    def _item(
+        self, endpoint: ListEndpoint, details: list[Detail], names: Mapping[str, str]
+    ) -> bytes:
         collection = self._world.collection(endpoint.collection)
         ids = collection.rows(names.get("id") if endpoint.per_parent else None).ids
         key = names.get("key" if endpoint.per_parent else "id") or next(iter(ids), "")
@@ -64,7 +66,7 @@ class Answers:
         return key is not None and self._world.collection(collection).body(key) is not None
 
     def _select(
-        self, endpoint: Endpoint, query: QueryParams, parent: str | None
+        self, endpoint: ListEndpoint, query: QueryParams, parent: str | None
     ) -> tuple[Rows, range]:
         """The list, and the part of it that the query leaves."""
         collection = self._world.collection(endpoint.collection)
@@ -87,7 +89,7 @@ class Answers:
 
     def _remembered(
         self,
-        endpoint: Endpoint,
+        endpoint: ListEndpoint,
         query: QueryParams,
         parent: str | None,
         rows: Rows,
@@ -104,7 +106,7 @@ class Answers:
         return found
 
 
-def _details(endpoint: Endpoint, query: QueryParams) -> list[Detail]:
+def _details(endpoint: ListEndpoint, query: QueryParams) -> list[Detail]:
     """The details asked for; an expansion that the endpoint does not know is refused."""
     known = {d.value for d in endpoint.details if d.parameter == EXPAND}
     unknown = sorted(set(query.getlist(EXPAND)) - known)
@@ -113,7 +115,7 @@ def _details(endpoint: Endpoint, query: QueryParams) -> list[Detail]:
     return [d for d in endpoint.details if d.value in query.getlist(d.parameter)]
 
 
-def _sent(endpoint: Endpoint, query: QueryParams) -> list[tuple[Filter, list[str]]]:
+def _sent(endpoint: ListEndpoint, query: QueryParams) -> list[tuple[Filter, list[str]]]:
     """The filters with their values; legacy ones beside others are refused."""
     sent = [(f, query.getlist(f.parameter)) for f in endpoint.filters if query.get(f.parameter)]
     legacy = [f.parameter for f, _ in sent if isinstance(f, OneOf) and f.legacy]
@@ -122,7 +124,7 @@ def _sent(endpoint: Endpoint, query: QueryParams) -> list[tuple[Filter, list[str
     return sent
 
 
-def _standing(endpoint: Endpoint, query: QueryParams) -> list[Test]:
+def _standing(endpoint: ListEndpoint, query: QueryParams) -> list[Test]:
     """What the endpoint leaves out whatever the query says, or unless it asks."""
     tests: list[Test] = []
     if endpoint.only is not None:

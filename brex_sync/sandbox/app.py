@@ -18,14 +18,14 @@ from starlette.types import Receive, Scope, Send
 from brex_sync.sandbox import uploads
 from brex_sync.sandbox.answers import Answers
 from brex_sync.sandbox.deliveries import Deliveries
-from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint
-from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.sandbox.endpoints import ENDPOINTS, ListEndpoint
+from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.sandbox.paging import read_limit
-from brex_sync.sandbox.refusals import Refusal, bad_request, not_found
+from brex_sync.sandbox.refusals import ErrorReply, bad_request, not_found
 from brex_sync.sandbox.steering import Logged, steer
 from brex_sync.sandbox.world import World
 from brex_sync.sandbox.writes import WRITES
-from brex_sync.sandbox.writes.declare import Write
+from brex_sync.sandbox.writes.declare import WriteEndpoint
 from brex_sync.sandbox.writes.desk import Arrived, perform
 
 TOKEN = "bxt_sandbox"
@@ -34,7 +34,7 @@ REMEMBERED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class TokenPermissions:
     """What a token opens: all scopes, or those named; `roles` False plays a user without one.
 
     An `expired` one opens nothing any more.
@@ -53,22 +53,22 @@ class Sandbox:
     faults: Faults
     latency: float
     rate_limit: int | None
-    tokens: Mapping[str, Access]
+    tokens: Mapping[str, TokenPermissions]
     answers: Answers
     requests: deque[Logged] = field(default_factory=partial(deque, maxlen=REMEMBERED))
     recent: deque[float] = field(default_factory=deque)
 
-    async def answer(self, asked: Endpoint | Write, request: Request) -> Response:
+    async def answer(self, asked: ListEndpoint | WriteEndpoint, request: Request) -> Response:
         """One request to Brex, from arrival to answer."""
         if self.latency:
             await asyncio.sleep(self.latency)
         try:
             self._count()
-            if isinstance(asked, Endpoint):
+            if isinstance(asked, ListEndpoint):
                 response = await self._show(asked, request)
             else:
                 response = await self._perform(asked, request)
-        except Refusal as refusal:
+        except ErrorReply as refusal:
             response = refusal.response(asked.errors)
         response.headers["X-Brex-Trace-Id"] = uuid4().hex
         self.requests.append(
@@ -82,14 +82,14 @@ class Sandbox:
         )
         return response
 
-    async def _show(self, endpoint: Endpoint, request: Request) -> Response:
+    async def _show(self, endpoint: ListEndpoint, request: Request) -> Response:
         query = request.query_params
         cursor = query.get("cursor")
         limit = read_limit(endpoint, query.get("limit"))
         fault = self.faults.strike(request.scope["path"], cursor=cursor, limit=limit)
         if fault is not None:
             await _wait(fault)
-            if fault.kind is Kind.STATUS:
+            if fault.kind is FaultKind.STATUS:
                 return _status(fault)
             _refuse(fault)
         self._authorise(endpoint.scope, endpoint.path, request)
@@ -99,10 +99,10 @@ class Sandbox:
             return _spoil(fault, body, cursor)
         return Response(body, media_type="application/json")
 
-    async def _perform(self, write: Write, request: Request) -> Response:
+    async def _perform(self, write: WriteEndpoint, request: Request) -> Response:
         path = request.scope["path"]
         fault = self.faults.strike(path, cursor=None, limit=None, method=request.method)
-        if fault is not None and fault.kind is Kind.STATUS:
+        if fault is not None and fault.kind is FaultKind.STATUS:
             return _status(fault)
         self._authorise(write.scope, write.path, request)
         raw = await request.body()
@@ -123,7 +123,7 @@ class Sandbox:
             self.recent.popleft()
         if len(self.recent) >= self.rate_limit:
             after = self.recent[0] + 60 - now
-            raise Refusal(
+            raise ErrorReply(
                 429, "TOO_MANY_REQUESTS", "Rate limit exceeded", **{"Retry-After": f"{after:.0f}"}
             )
         self.recent.append(now)
@@ -131,16 +131,16 @@ class Sandbox:
     def _authorise(self, scope: str, path: str, request: Request) -> None:
         header = request.headers.get("Authorization")
         if not header:
-            raise Refusal(401, "", "")
+            raise ErrorReply(401, "", "")
         access = self.tokens.get(header.removeprefix("Bearer "))
         if access is None:
-            raise Refusal(403, "FORBIDDEN", "Invalid or Revoked Token")
+            raise ErrorReply(403, "FORBIDDEN", "Invalid or Revoked Token")
         if access.expired:
-            raise Refusal(403, "FORBIDDEN", "Expired token")
+            raise ErrorReply(403, "FORBIDDEN", "Expired token")
         if scope and access.scopes is not None and scope not in access.scopes:
-            raise Refusal(403, "FORBIDDEN", f"Missing required scope {scope}")
+            raise ErrorReply(403, "FORBIDDEN", f"Missing required scope {scope}")
         if not access.roles and "cash" in path:
-            raise Refusal(401, "UNAUTHORIZED", "Must be cash admin, bookkeeper or user")
+            raise ErrorReply(401, "UNAUTHORIZED", "Must be cash admin, bookkeeper or user")
 
 
 def create_app(
@@ -149,7 +149,7 @@ def create_app(
     faults: Faults | None = None,
     latency: float = 0.0,
     rate_limit: int | None = 1000,
-    tokens: Mapping[str, Access] | None = None,
+    tokens: Mapping[str, TokenPermissions] | None = None,
 ) -> Starlette:
     """The sandbox as an ASGI application.
 
@@ -157,7 +157,12 @@ def create_app(
     `app.state.requests` holds the latest requests as `Logged`.
     """
     sandbox = Sandbox(
-        world, faults or Faults(), latency, rate_limit, tokens or {TOKEN: Access()}, Answers(world)
+        world,
+        faults or Faults(),
+        latency,
+        rate_limit,
+        tokens or {TOKEN: TokenPermissions()},
+        Answers(world),
     )
     routes = [
         Route(endpoint.path, partial(_serve, sandbox, endpoint), methods=["GET"])
@@ -180,7 +185,9 @@ def create_app(
     return app
 
 
-async def _serve(sandbox: Sandbox, asked: Endpoint | Write, request: Request) -> Response:
+async def _serve(
+    sandbox: Sandbox, asked: ListEndpoint | WriteEndpoint, request: Request
+) -> Response:
     return await sandbox.answer(asked, request)
 
 
@@ -191,16 +198,16 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 
 async def _wait(fault: Fault) -> None:
-    if fault.kind is Kind.DELAY:
+    if fault.kind is FaultKind.DELAY:
         await asyncio.sleep(fault.seconds)
-    elif fault.kind is Kind.HANG:
+    elif fault.kind is FaultKind.HANG:
         await asyncio.sleep(3600)
 
 
 def _refuse(fault: Fault) -> None:
-    if fault.kind is Kind.EXPIRED_CURSOR:
+    if fault.kind is FaultKind.EXPIRED_CURSOR:
         raise bad_request("Invalid cursor")
-    if fault.kind is Kind.SMALL_PAGES:
+    if fault.kind is FaultKind.SMALL_PAGES:
         raise bad_request(f"limit must be less than or equal to {fault.limit}")
 
 
@@ -219,20 +226,20 @@ def _status(fault: Fault) -> Response:
 
 def _spoil(fault: Fault, body: bytes, cursor: str | None, status: int = 200) -> Response:
     """The answer as the fault leaves it."""
-    if fault.kind is Kind.DONE_STATUS:
+    if fault.kind is FaultKind.DONE_STATUS:
         return _status(fault)
-    if fault.kind is Kind.DROPPED:
+    if fault.kind is FaultKind.DROPPED:
         return Dropped(body or b"-")
-    if fault.kind is Kind.HTML:
+    if fault.kind is FaultKind.HTML:
         return Response("<html><body>Bad gateway</body></html>", media_type="text/html")
     spoilt = {
-        Kind.BODY: fault.body.encode(),
-        Kind.TRUNCATED: body[: len(body) // 2],
-        Kind.EMPTY: b"",
-        Kind.NO_ITEMS: b'{"next_cursor":null}',
-        Kind.NULL_ITEMS: b'{"items":null,"next_cursor":null}',
+        FaultKind.BODY: fault.body.encode(),
+        FaultKind.TRUNCATED: body[: len(body) // 2],
+        FaultKind.EMPTY: b"",
+        FaultKind.NO_ITEMS: b'{"next_cursor":null}',
+        FaultKind.NULL_ITEMS: b'{"items":null,"next_cursor":null}',
     }
-    if fault.kind is Kind.LOOP and cursor is not None:
+    if fault.kind is FaultKind.LOOP and cursor is not None:
         envelope = msgspec.json.decode(body) | {"next_cursor": cursor}
         return Response(msgspec.json.encode(envelope), media_type="application/json")
     return Response(spoilt.get(fault.kind, body), status, media_type="application/json")

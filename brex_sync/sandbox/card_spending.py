@@ -9,7 +9,7 @@ from itertools import accumulate, count, islice
 from typing import TYPE_CHECKING, Any
 
 from brex_sync.sandbox.collection import Item, encode
-from brex_sync.sandbox.ledger import Ledger, money, month_after
+from brex_sync.sandbox.ledger import AccountLedger, money, month_after
 from brex_sync.sandbox.merchants import MERCHANTS, Merchant, shown_merchant
 from brex_sync.sandbox.pace import days, spread
 
@@ -38,7 +38,7 @@ class Payment:
 def fill(world: "World", rng: random.Random, first: date, number: int) -> list[Payment]:
     """Spends from `first` to the world's today; returns the payments to Brex, oldest first."""
     for currency, account in ACCOUNTS.items():
-        world.ledgers[account] = Ledger(first, currency)
+        world.ledgers[account] = AccountLedger(first, currency)
     spending = _Spending(world, rng, pays=number >= PER_MONTH_FOR_PAYMENTS * world.months)
     transactions = world.collection("card_transactions")
     transactions.fill(spending.rows(number, first, world.today))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from brex_sync.sandbox.card_spending import Payment
 from brex_sync.sandbox.collection import Item, encode
-from brex_sync.sandbox.ledger import Ledger, month_after, usd
+from brex_sync.sandbox.ledger import AccountLedger, month_after, usd
 from brex_sync.sandbox.merchants import exchanged
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def fill(world: "World", rng: random.Random, first: date, payments: Iterable[Pay
         flow.happen(day)
         day += timedelta(days=1)
     for account in ACCOUNTS:
-        ledger = world.ledgers[account] = Ledger(first, opening=OPENING[account])
+        ledger = world.ledgers[account] = AccountLedger(first, opening=OPENING[account])
         rows = sorted(flow.rows[account], key=lambda item: str(item["posted_at_date"]))
         for number, item in enumerate(rows, start=1):
             item["id"] = f"{account}_{number:05d}"

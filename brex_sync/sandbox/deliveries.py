@@ -19,7 +19,7 @@ import httpx
 
 from brex_sync.brex.cookies import no_cookies
 from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.events import Attempt, Event, Fate, is_loopback
+from brex_sync.sandbox.events import Attempt, DeliveryMode, SandboxEvent, is_loopback
 from brex_sync.sandbox.world import World
 
 AT_ONCE = 10
@@ -85,15 +85,15 @@ class Deliveries:
                 continue
             self._woken.clear()
 
-    def _send_off(self, client: httpx.AsyncClient, event: Event) -> None:
-        if event.fate is Fate.DROPPED:
+    def _send_off(self, client: httpx.AsyncClient, event: SandboxEvent) -> None:
+        if event.fate is DeliveryMode.DROPPED:
             return
         for subscription in self._world.collection("webhooks").items():
             if subscription["status"] == "ACTIVE" and event.type in subscription["event_types"]:
-                for _ in range(2 if event.fate is Fate.DOUBLED else 1):
+                for _ in range(2 if event.fate is DeliveryMode.DOUBLED else 1):
                     self._start(self._deliver(client, event, subscription["id"]))
 
-    async def _deliver(self, client: httpx.AsyncClient, event: Event, key: str) -> None:
+    async def _deliver(self, client: httpx.AsyncClient, event: SandboxEvent, key: str) -> None:
         """Sends one event to one subscription until it is taken, or given up, or not wanted."""
         conduct = self._events.conduct
         await asyncio.sleep(self._lateness(event))
@@ -107,16 +107,16 @@ class Deliveries:
                 return
             await asyncio.sleep(conduct.first_wait * conduct.growth ** (number - 1))
 
-    def _lateness(self, event: Event) -> float:
+    def _lateness(self, event: SandboxEvent) -> float:
         late = self._events.conduct.late
-        if event.fate is Fate.DELAYED:
+        if event.fate is DeliveryMode.DELAYED:
             return late
-        if event.fate is Fate.REORDERED:
+        if event.fate is DeliveryMode.REORDERED:
             return late * random.Random(event.id).random()
         return 0.0
 
     async def _attempt(
-        self, client: httpx.AsyncClient, event: Event, subscription: Item, number: int
+        self, client: httpx.AsyncClient, event: SandboxEvent, subscription: Item, number: int
     ) -> Attempt:
         """Only receivers on this machine are spoken to: nothing leaves it."""
         told = (event.id, subscription["id"], number)
@@ -130,7 +130,7 @@ class Deliveries:
             return Attempt(*told, None, type(error).__name__)
         return Attempt(*told, answer.status_code, "")
 
-    def _headers(self, event: Event) -> dict[str, str]:
+    def _headers(self, event: SandboxEvent) -> dict[str, str]:
         states = ("ACTIVE", "PENDING_REVOKE") if self._events.conduct.both else ("ACTIVE",)
         now = int(time.time())
         return {

@@ -17,7 +17,7 @@ from brex_sync.sandbox.filters import (
 from brex_sync.sandbox.refusals import Errors
 
 
-class Shape(Enum):
+class BodyShape(Enum):
     """What an answer looks like."""
 
     PAGE = "items and next_cursor"
@@ -36,7 +36,7 @@ class Hidden:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ListEndpoint:
     """Where a collection is read.
 
     `maximum` is the largest page; None for a list that takes no limit. `only` is a field and the
@@ -49,7 +49,7 @@ class Endpoint:
     path: str
     collection: str
     scope: str
-    shape: Shape = Shape.PAGE
+    shape: BodyShape = BodyShape.PAGE
     maximum: int | None = 1000
     filters: tuple[Filter, ...] = ()
     details: tuple[Detail, ...] = ()
@@ -70,12 +70,12 @@ def _item(
     errors: Errors = Errors.USUAL,
     per_parent: str | None = None,
     unset: tuple[str, bytes] | None = None,
-) -> Endpoint:
-    return Endpoint(
+) -> ListEndpoint:
+    return ListEndpoint(
         path,
         collection,
         scope,
-        Shape.ITEM,
+        BodyShape.ITEM,
         details=details,
         nested=nested,
         errors=errors,
@@ -133,49 +133,51 @@ _NO_LIMIT = ("users", b'{"monthly_limit":null,"monthly_available":null}')
 
 _TEAM = (
     _item("/v2/users/me", "current_user", "users.readonly"),
-    Endpoint("/v2/users", "users", "users.readonly", filters=_USER_FILTERS, details=_USER_DETAILS,
-             hidden=Hidden("status", frozenset({"DELETED", "ARCHIVED"}), "status[]")),
+    ListEndpoint("/v2/users", "users", "users.readonly", filters=_USER_FILTERS,
+                 details=_USER_DETAILS,
+                 hidden=Hidden("status", frozenset({"DELETED", "ARCHIVED"}), "status[]")),
     _item("/v2/users/{id}", "users", "users.readonly"),
     _item("/v2/users/{id}/limit", "user_limits", "users.readonly", unset=_NO_LIMIT),
-    Endpoint("/v2/departments", "departments", "departments.readonly", filters=_BY_NAME),
+    ListEndpoint("/v2/departments", "departments", "departments.readonly", filters=_BY_NAME),
     _item("/v2/departments/{id}", "departments", "departments.readonly"),
-    Endpoint("/v2/locations", "locations", "locations.readonly", filters=_BY_NAME),
+    ListEndpoint("/v2/locations", "locations", "locations.readonly", filters=_BY_NAME),
     _item("/v2/locations/{id}", "locations", "locations.readonly"),
-    Endpoint("/v2/titles", "titles", "titles.readonly", filters=_BY_NAME),
+    ListEndpoint("/v2/titles", "titles", "titles.readonly", filters=_BY_NAME),
     _item("/v2/titles/{id}", "titles", "titles.readonly"),
-    Endpoint("/v2/cost_centers", "cost_centers", "users.readonly", filters=_BY_NAME),
-    Endpoint("/v2/legal_entities", "legal_entities", "legal_entities.readonly"),
+    ListEndpoint("/v2/cost_centers", "cost_centers", "users.readonly", filters=_BY_NAME),
+    ListEndpoint("/v2/legal_entities", "legal_entities", "legal_entities.readonly"),
     _item("/v2/legal_entities/{id}", "legal_entities", "legal_entities.readonly"),
     _item("/v2/company", "company", "companies.readonly"),
-    Endpoint("/v2/cards", "cards", "cards.readonly", filters=(OneOf("user_id", "owner.user_id"),)),
+    ListEndpoint("/v2/cards", "cards", "cards.readonly", filters=(OneOf("user_id",
+                 "owner.user_id"),)),
     _item("/v2/cards/{id}", "cards", "cards.readonly"),
 )  # fmt: skip
 
 _TRANSACTIONS = (
-    Endpoint("/v2/accounts/card", "card_accounts", "accounts.card.readonly", Shape.ARRAY),
-    Endpoint(
+    ListEndpoint("/v2/accounts/card", "card_accounts", "accounts.card.readonly", BodyShape.ARRAY),
+    ListEndpoint(
         "/v2/accounts/card/primary/statements", "card_statements", "statements.card.readonly"
     ),
-    Endpoint("/v2/accounts/cash", "cash_accounts", "accounts.cash.readonly"),
+    ListEndpoint("/v2/accounts/cash", "cash_accounts", "accounts.cash.readonly"),
     _item("/v2/accounts/cash/primary", "primary_cash_account", "accounts.cash.readonly"),
     _item("/v2/accounts/cash/{id}", "cash_accounts", "accounts.cash.readonly"),
-    Endpoint("/v2/accounts/cash/{id}/statements", "cash_statements", "statements.cash.readonly",
-             per_parent="cash_accounts"),
-    Endpoint("/v2/transactions/card/primary", "card_transactions", "transactions.card.readonly",
-             filters=(OneOf("user_ids", "card_id", Through("cards", "owner.user_id")),
+    ListEndpoint("/v2/accounts/cash/{id}/statements", "cash_statements", "statements.cash.readonly",
+                 per_parent="cash_accounts"),
+    ListEndpoint("/v2/transactions/card/primary", "card_transactions", "transactions.card.readonly",
+                 filters=(OneOf("user_ids", "card_id", Through("cards", "owner.user_id")),
                       period("posted_at", "posted_at_date")[0]),
-             details=(attached("expense_id", "card_transaction_expenses"),)),
-    Endpoint("/v2/transactions/cash/{id}", "cash_transactions", "transactions.cash.readonly",
-             filters=period("posted_at", "posted_at_date")[:1], per_parent="cash_accounts"),
+                 details=(attached("expense_id", "card_transaction_expenses"),)),
+    ListEndpoint("/v2/transactions/cash/{id}", "cash_transactions", "transactions.cash.readonly",
+                 filters=period("posted_at", "posted_at_date")[:1], per_parent="cash_accounts"),
 )  # fmt: skip
 
 _EXPENSES = (
-    Endpoint("/v1/expenses", "expenses", "expenses.card.readonly", maximum=100,
-             filters=(*_EXPENSE_FILTERS, *_each("expense_type")),
-             details=_EXPENSE_DETAILS, nested="expense_line_items"),
-    Endpoint("/v1/expenses/card", "expenses", "expenses.card.readonly", maximum=100,
-             filters=_EXPENSE_FILTERS, only=("expense_type", "CARD"),
-             details=_EXPENSE_DETAILS, nested="expense_line_items"),
+    ListEndpoint("/v1/expenses", "expenses", "expenses.card.readonly", maximum=100,
+                 filters=(*_EXPENSE_FILTERS, *_each("expense_type")),
+                 details=_EXPENSE_DETAILS, nested="expense_line_items"),
+    ListEndpoint("/v1/expenses/card", "expenses", "expenses.card.readonly", maximum=100,
+                 filters=_EXPENSE_FILTERS, only=("expense_type", "CARD"),
+                 details=_EXPENSE_DETAILS, nested="expense_line_items"),
     _item("/v1/expenses/{id}", "expenses", "expenses.card.readonly",
           _EXPENSE_DETAILS, "expense_line_items"),
     _item("/v1/expenses/card/{id}", "expenses", "expenses.card.readonly",
@@ -183,65 +185,66 @@ _EXPENSES = (
 )  # fmt: skip
 
 _BUDGETS = (
-    Endpoint("/v2/budgets", "budgets", "budgets.readonly"),
+    ListEndpoint("/v2/budgets", "budgets", "budgets.readonly"),
     _item("/v2/budgets/{id}", "budgets", "budgets.readonly"),
-    Endpoint("/v2/spend_limits", "spend_limits", "budgets.readonly",
-             filters=(OneOf("member_user_id[]", "member_user_ids"),)),
+    ListEndpoint("/v2/spend_limits", "spend_limits", "budgets.readonly",
+                 filters=(OneOf("member_user_id[]", "member_user_ids"),)),
     _item("/v2/spend_limits/{id}", "spend_limits", "budgets.readonly"),
-    Endpoint("/v1/budgets", "budgets_v1", "budgets.readonly"),
+    ListEndpoint("/v1/budgets", "budgets_v1", "budgets.readonly"),
     _item("/v1/budgets/{id}", "budgets_v1", "budgets.readonly"),
-    Endpoint("/v1/budget_programs", "budget_programs", "budgets.readonly"),
+    ListEndpoint("/v1/budget_programs", "budget_programs", "budgets.readonly"),
     _item("/v1/budget_programs/{id}", "budget_programs", "budgets.readonly"),
 )  # fmt: skip
 
 _PAYMENTS = (
-    Endpoint("/v1/vendors", "vendors", "vendors.readonly",
-             filters=(OneOf("name", "company_name"),)),
+    ListEndpoint("/v1/vendors", "vendors", "vendors.readonly",
+                 filters=(OneOf("name", "company_name"),)),
     _item("/v1/vendors/{id}", "vendors", "vendors.readonly"),
-    Endpoint("/v1/transfers", "transfers", "transfers.readonly"),
+    ListEndpoint("/v1/transfers", "transfers", "transfers.readonly"),
     _item("/v1/transfers/{id}", "transfers", "transfers.readonly"),
-    Endpoint("/v1/linked_accounts", "linked_accounts", "linked_accounts.readonly"),
+    ListEndpoint("/v1/linked_accounts", "linked_accounts", "linked_accounts.readonly"),
 )  # fmt: skip
 
 _FIELDS = (
-    Endpoint("/v1/fields", "fields", "fields.read", filters=(OneOf("field_id[]", "brex_id"),)),
+    ListEndpoint("/v1/fields", "fields", "fields.read", filters=(OneOf("field_id[]", "brex_id"),)),
     _item("/v1/fields/{id}", "fields", "fields.read"),
-    Endpoint("/v1/fields/{id}/values", "field_values", "field_values.read",
-             filters=(*_each("brex_id", "value_id", "remote_id"), OneOf("value", "value")),
-             per_parent="fields"),
+    ListEndpoint("/v1/fields/{id}/values", "field_values", "field_values.read",
+                 filters=(*_each("brex_id", "value_id", "remote_id"), OneOf("value", "value")),
+                 per_parent="fields"),
     _item("/v1/fields/{id}/values/{key}", "field_values", "field_values.read", per_parent="fields"),
 )  # fmt: skip
 
 _TRAVEL = (
-    Endpoint("/v1/trips", "trips", "travel.trips.readonly",
-             filters=(Compared("last_updated_after", "updated_at", operator.gt),)),
+    ListEndpoint("/v1/trips", "trips", "travel.trips.readonly",
+                 filters=(Compared("last_updated_after", "updated_at", operator.gt),)),
     _item("/v1/trips/{id}", "trips", "travel.trips.readonly"),
-    Endpoint("/v1/trips/{id}/bookings", "bookings", "travel.trips.readonly", per_parent="trips"),
+    ListEndpoint("/v1/trips/{id}/bookings", "bookings", "travel.trips.readonly",
+                 per_parent="trips"),
     _item("/v1/trips/{id}/bookings/{key}", "bookings", "travel.trips.readonly", per_parent="trips"),
 )  # fmt: skip
 
 _ACCOUNTING = (
-    Endpoint("/v3/accounting/records", "accounting_records", "accounting.record.read",
-             Shape.RECORDS, maximum=500,
-             filters=(OneOf("ids", "id", most=500),
+    ListEndpoint("/v3/accounting/records", "accounting_records", "accounting.record.read",
+             BodyShape.RECORDS, maximum=500,
+                 filters=(OneOf("ids", "id", most=500),
                       OneOf("review_status", "review_status", among=_REVIEWED),
                       OneOf("source_type", "source_type"), *comparisons("updated_at")),
-             details=_SINGLE_ENTRY, errors=Errors.ACCOUNTING),
+                 details=_SINGLE_ENTRY, errors=Errors.ACCOUNTING),
     _item("/v3/accounting/records/{id}", "accounting_records", "accounting.record.read",
           _SINGLE_ENTRY, errors=Errors.ACCOUNTING),
 )  # fmt: skip
 
 _PARTNERS = (
-    Endpoint("/v1/referrals", "referrals", _REFERRALS, maximum=None,
-             hidden=Hidden("status", frozenset({"EXPIRED"}))),
+    ListEndpoint("/v1/referrals", "referrals", _REFERRALS, maximum=None,
+                 hidden=Hidden("status", frozenset({"EXPIRED"}))),
     _item("/v1/referrals/{id}", "referrals", _REFERRALS),
-    Endpoint("/v1/webhooks", "webhooks", "openid"),
+    ListEndpoint("/v1/webhooks", "webhooks", "openid"),
     _item("/v1/webhooks/{id}", "webhooks", "openid"),
-    Endpoint("/v1/webhooks/groups", "webhook_groups", "openid"),
+    ListEndpoint("/v1/webhooks/groups", "webhook_groups", "openid"),
     _item("/v1/webhooks/groups/{id}", "webhook_groups", "openid"),
-    Endpoint("/v1/webhooks/groups/{id}/members", "webhook_group_members", "openid",
-             per_parent="webhook_groups"),
-    Endpoint("/v1/webhooks/secrets", "webhook_secrets", "openid", Shape.ARRAY),
+    ListEndpoint("/v1/webhooks/groups/{id}/members", "webhook_group_members", "openid",
+                 per_parent="webhook_groups"),
+    ListEndpoint("/v1/webhooks/secrets", "webhook_secrets", "openid", BodyShape.ARRAY),
 )  # fmt: skip
 
 ENDPOINTS = (

@@ -34,7 +34,7 @@ EventType = Literal[
 ]  # fmt: skip
 
 
-class Fate(StrEnum):
+class DeliveryMode(StrEnum):
     """How an event travels."""
 
     PLAIN = "plain"
@@ -68,29 +68,29 @@ class Conduct:
     tries: int = 8
     both: bool = True
 
-    def fate(self, number: int) -> Fate:
+    def fate(self, number: int) -> DeliveryMode:
         """The fate of the event of that number."""
         drawn = random.Random(f"{self.seed} {number}").random()
         for share, fate in (
-            (self.dropped, Fate.DROPPED),
-            (self.doubled, Fate.DOUBLED),
-            (self.reordered, Fate.REORDERED),
-            (self.delayed, Fate.DELAYED),
+            (self.dropped, DeliveryMode.DROPPED),
+            (self.doubled, DeliveryMode.DOUBLED),
+            (self.reordered, DeliveryMode.REORDERED),
+            (self.delayed, DeliveryMode.DELAYED),
         ):
             if drawn < share:
                 return fate
             drawn -= share
-        return Fate.PLAIN
+        return DeliveryMode.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SandboxEvent:
     """Something that happened: `id` is the Webhook-Id, `body` the JSON that is sent."""
 
     id: str
     type: str
     body: bytes
-    fate: Fate
+    fate: DeliveryMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +119,19 @@ class Events:
 
     world: "World"
     conduct: Conduct = field(default_factory=Conduct)
-    emitted: list[Event] = field(default_factory=list)
-    waiting: deque[Event] = field(default_factory=deque)
+    emitted: list[SandboxEvent] = field(default_factory=list)
+    waiting: deque[SandboxEvent] = field(default_factory=deque)
     attempts: list[Attempt] = field(default_factory=list)
     wake: Callable[[], None] = lambda: None
     _one_by_one: Lock = field(default_factory=Lock)
 
-    def emit(self, event_type: str, **fields: Any) -> Event:
+    def emit(self, event_type: str, **fields: Any) -> SandboxEvent:
         """Makes something happen: `fields` are those of the event's body."""
         body = encode({"event_type": event_type, **fields})
         with self._one_by_one:
             number = len(self.emitted) + 1
             fate = self.conduct.fate(number)
-            event = Event(f"msg_{self.world.seed}_{number:06d}", event_type, body, fate)
+            event = SandboxEvent(f"msg_{self.world.seed}_{number:06d}", event_type, body, fate)
             self.emitted.append(event)
             self.waiting.append(event)
         self.wake()
@@ -172,7 +172,7 @@ class Events:
         ):
             self.world.collection(name).watchers.append(partial(watcher, self))
 
-    def purchase(self, expense_id: str, version: int = 1, status: str = "PENDING") -> Event:
+    def purchase(self, expense_id: str, version: int = 1, status: str = "PENDING") -> SandboxEvent:
         """A card purchase was authorised, or declined, days before it is settled."""
         item = self.world.collection("expenses").get(expense_id) or {}
         payment = self.world.collection("expense_payments").get(expense_id) or {}

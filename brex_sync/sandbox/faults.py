@@ -5,7 +5,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What goes wrong with an answer.
 
     Of a write, all but STATUS, EXPIRED_CURSOR and SMALL_PAGES spoil the answer alone: it is done.
@@ -43,7 +43,7 @@ class Fault:
     good answers, `times` times; None means from then on.
     """
 
-    kind: Kind
+    kind: FaultKind
     path: str = "*"
     method: str = "*"
     times: int | None = 1
@@ -55,7 +55,7 @@ class Fault:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.kind = Kind(self.kind)
+        self.kind = FaultKind(self.kind)
 
 
 class Faults:
@@ -93,8 +93,8 @@ class Faults:
 
 
 def _concerns(fault: Fault, cursor: str | None, limit: int | None) -> bool:
-    if fault.kind in (Kind.EXPIRED_CURSOR, Kind.LOOP):
+    if fault.kind in (FaultKind.EXPIRED_CURSOR, FaultKind.LOOP):
         return cursor is not None
-    if fault.kind is Kind.SMALL_PAGES:
+    if fault.kind is FaultKind.SMALL_PAGES:
         return limit is not None and limit > fault.limit
     return True

@@ -22,7 +22,7 @@ def month_after(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-class Ledger:
+class AccountLedger:
     """An account in one currency that held `opening` minor units before the month of `first`."""
 
     def __init__(self, first: date, currency: str = "USD", opening: int = 0) -> None:

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from brex_sync.sandbox.app import TOKEN, Access, create_app
-from brex_sync.sandbox.faults import Faults, Kind
+from brex_sync.sandbox.app import TOKEN, TokenPermissions, create_app
+from brex_sync.sandbox.faults import FaultKind, Faults
 from brex_sync.sandbox.world import World
 
 ISSUER = "/oauth2/default"
@@ -33,9 +33,9 @@ ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=90)
 CODE_LIFE = timedelta(minutes=10)
 USER_TOKENS = {
-    TOKEN: Access(),
-    "bxt_employee": Access(roles=False),
-    "bxt_team": Access(frozenset({"users.readonly", "cards.readonly"})),
+    TOKEN: TokenPermissions(),
+    "bxt_employee": TokenPermissions(roles=False),
+    "bxt_team": TokenPermissions(frozenset({"users.readonly", "cards.readonly"})),
 }
 """API keys: of an admin, of someone whose role hides cash, and with few scopes."""
 
@@ -67,22 +67,22 @@ class TokenRequest:
     error: str
 
 
-class Refused(Exception):
+class OAuthRefusal(Exception):
     """An OAuth error, by its code."""
 
 
-class UserTokens(Mapping[str, Access]):
+class UserTokens(Mapping[str, TokenPermissions]):
     """The access tokens in force and the API keys, as the sandbox looks them up."""
 
     def __init__(self, authority: "Authority") -> None:
         self._authority = authority
 
-    def __getitem__(self, token: str) -> Access:
+    def __getitem__(self, token: str) -> TokenPermissions:
         issued = self._authority.access.get(token)
         if issued is None or issued.grant.revoked:
             return self._authority.keys[token]
         expired = issued.ends_at <= self._authority.now()
-        return Access(issued.grant.scopes, issued.grant.roles, expired)
+        return TokenPermissions(issued.grant.scopes, issued.grant.roles, expired)
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._authority.access, *self._authority.keys])
@@ -97,7 +97,7 @@ class Authority:
 
     client_secret: str = CLIENT_SECRET
     faults: Faults = field(default_factory=Faults)
-    keys: dict[str, Access] = field(default_factory=lambda: dict(USER_TOKENS))
+    keys: dict[str, TokenPermissions] = field(default_factory=lambda: dict(USER_TOKENS))
     later: timedelta = timedelta()
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     codes: dict[str, Issued] = field(default_factory=dict)
@@ -135,19 +135,19 @@ class Authority:
         """Raises Refused for another than the one application there is."""
         known = {"client_id": CLIENT_ID, "client_secret": self.client_secret}
         if any(form.get(name) != value for name, value in known.items()):
-            raise Refused("invalid_client")
+            raise OAuthRefusal("invalid_client")
 
     def redeem_code(self, form: QueryParams) -> dict[str, Any]:
         """The tokens for a code; as in Brex's example, without `expires_in`."""
         issued = self.codes.pop(form.get("code", ""), None)
         if issued is None or issued.ends_at <= self.now():
-            raise Refused("invalid_grant")
+            raise OAuthRefusal("invalid_grant")
         verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         proved = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
         if issued.redirect_uri != form.get("redirect_uri", "") or (
             issued.challenge and proved != issued.challenge
         ):
-            raise Refused("invalid_grant")
+            raise OAuthRefusal("invalid_grant")
         return self.issue(issued.grant)
 
     def rotate(self, form: QueryParams) -> dict[str, Any]:
@@ -155,10 +155,10 @@ class Authority:
         token = form.get("refresh_token", "")
         if token in self.used:
             self.used[token].revoked = True
-            raise Refused("invalid_grant")
+            raise OAuthRefusal("invalid_grant")
         issued = self.refresh.get(token)
         if issued is None or issued.grant.revoked or issued.ends_at <= self.now():
-            raise Refused("invalid_grant")
+            raise OAuthRefusal("invalid_grant")
         del self.refresh[token]
         self.used[token] = issued.grant
         seconds = int(ACCESS_LIFE.total_seconds())
@@ -253,25 +253,25 @@ async def _token(authority: Authority, request: Request) -> Response:
     form = await _form(request)
     kind = form.get("grant_type", "")
     fault = authority.faults.strike(request.url.path, cursor=None, limit=None, method="POST")
-    if fault is not None and fault.kind is Kind.STATUS:
+    if fault is not None and fault.kind is FaultKind.STATUS:
         authority.requests.append(TokenRequest(kind, f"HTTP {fault.status}"))
         return Response(fault.body, fault.status, fault.headers)
     grants = {"authorization_code": authority.redeem_code, "refresh_token": authority.rotate}
     try:
         authority.check_client(form)
         if kind not in grants:
-            raise Refused("unsupported_grant_type")
+            raise OAuthRefusal("unsupported_grant_type")
         content = grants[kind](form)
-    except Refused as refusal:
+    except OAuthRefusal as refusal:
         authority.requests.append(TokenRequest(kind, str(refusal)))
         status = 401 if str(refusal) == "invalid_client" else 400
         return JSONResponse({"error": str(refusal)}, status)
     authority.requests.append(TokenRequest(kind, ""))
-    if fault is not None and fault.kind in (Kind.DELAY, Kind.HANG):
+    if fault is not None and fault.kind in (FaultKind.DELAY, FaultKind.HANG):
         await asyncio.sleep(fault.seconds or 3600)
-    if fault is not None and fault.kind is Kind.DONE_STATUS:
+    if fault is not None and fault.kind is FaultKind.DONE_STATUS:
         return Response(fault.body, fault.status, fault.headers)
-    if fault is not None and fault.kind is not Kind.DELAY:
+    if fault is not None and fault.kind is not FaultKind.DELAY:
         return Response("", 200)
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
@@ -280,7 +280,7 @@ async def _revoke(authority: Authority, request: Request) -> Response:
     form = await _form(request)
     try:
         authority.check_client(form)
-    except Refused as refusal:
+    except OAuthRefusal as refusal:
         return JSONResponse({"error": str(refusal)}, 401)
     token = form.get("token", "")
     issued = authority.refresh.get(token) or authority.access.get(token)

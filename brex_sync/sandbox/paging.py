@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brex_sync.sandbox.endpoints import Endpoint, Shape
+from brex_sync.sandbox.endpoints import BodyShape, ListEndpoint
 from brex_sync.sandbox.refusals import bad_request
 
 DEFAULT_LIMIT = 100
 
 
-def read_limit(endpoint: Endpoint, asked: str | None) -> int:
+def read_limit(endpoint: ListEndpoint, asked: str | None) -> int:
     """How many rows a page has; more than the endpoint allows is refused."""
     if endpoint.maximum is None or not asked or not asked.isdigit():
         return DEFAULT_LIMIT
@@ -22,7 +22,7 @@ def read_limit(endpoint: Endpoint, asked: str | None) -> int:
     return max(1, limit)
 
 
-def read_position(endpoint: Endpoint, cursor: str | None, limit: int) -> tuple[int, int]:
+def read_position(endpoint: ListEndpoint, cursor: str | None, limit: int) -> tuple[int, int]:
     """Limit and offset of the page asked for: a cursor brings its own limit."""
     if cursor is None:
         return limit, 0
@@ -37,7 +37,7 @@ def read_position(endpoint: Endpoint, cursor: str | None, limit: int) -> tuple[i
 
 
 def write_page(
-    endpoint: Endpoint, bodies: Sequence[bytes], count: int, limit: int, offset: int
+    endpoint: ListEndpoint, bodies: Sequence[bytes], count: int, limit: int, offset: int
 ) -> bytes:
     """The rows of one page of a list of `count`."""
     end = offset + limit
@@ -46,7 +46,7 @@ def write_page(
     if more:
         following = base64.b64encode(b'{"limit":%d,"offset":%d}' % (limit, end))
         tail = b'"next_cursor":"' + following + b'"'
-    if endpoint.shape is Shape.RECORDS:
+    if endpoint.shape is BodyShape.RECORDS:
         tail += b',"has_next_page":%s' % (b"true" if more else b"false")
         tail += b',"total_count":%d' % count
     return b'{"items":[' + b",".join(bodies) + b"]," + tail + b"}"

@@ -17,7 +17,7 @@ class Errors(Enum):
 _ACCOUNTING = {"BAD_REQUEST": "INVALID_REQUEST"}
 
 
-class Refusal(Exception):
+class ErrorReply(Exception):
     """An error answer; without a message, one without a body."""
 
     def __init__(self, status: int, kind: str, message: str, **headers: str) -> None:
@@ -38,11 +38,11 @@ class Refusal(Exception):
         return Response(body, self.status, self.headers, media_type="application/json")
 
 
-def bad_request(message: str) -> Refusal:
+def bad_request(message: str) -> ErrorReply:
     """A 400."""
-    return Refusal(400, "BAD_REQUEST", message)
+    return ErrorReply(400, "BAD_REQUEST", message)
 
 
-def not_found(message: str) -> Refusal:
+def not_found(message: str) -> ErrorReply:
     """A 404."""
-    return Refusal(404, "NOT_FOUND", message)
+    return ErrorReply(404, "NOT_FOUND", message)

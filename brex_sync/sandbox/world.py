@@ -22,8 +22,8 @@ from brex_sync.sandbox import (
 from brex_sync.sandbox.collection import Collection, Item, decode, moment
 from brex_sync.sandbox.details import EXPAND, dress
 from brex_sync.sandbox.endpoints import ENDPOINTS
-from brex_sync.sandbox.events import Event, Events
-from brex_sync.sandbox.ledger import Ledger
+from brex_sync.sandbox.events import Events, SandboxEvent
+from brex_sync.sandbox.ledger import AccountLedger
 from brex_sync.sandbox.uploads import Upload
 from brex_sync.sandbox.writes.log import Answered, Written
 
@@ -131,7 +131,7 @@ class World:
         """Whether things happen there by themselves."""
         return self._live
 
-    def emit(self, event_type: str, **fields: Any) -> Event:
+    def emit(self, event_type: str, **fields: Any) -> SandboxEvent:
         """Tells subscribers of an event with these fields, whether or not it happened."""
         return self.events.emit(event_type, **fields)
 
@@ -160,7 +160,7 @@ class World:
         self, seed: int, today: date, months: int, clock: Callable[[], datetime], live: bool
     ) -> None:
         self.seed, self.today, self.months = seed, today, months
-        self.ledgers: dict[str, Ledger] = {}
+        self.ledgers: dict[str, AccountLedger] = {}
         self.writes: list[Written] = []
         self.answered: dict[str, Answered] = {}
         self.uploads: dict[str, Upload] = {}

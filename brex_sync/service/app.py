@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from brex_sync.service import proxy, webhooks, workflows
 from brex_sync.service.access import LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
-from brex_sync.service.reception import Reception
+from brex_sync.service.reception import WebhookReceiver
 from brex_sync.service.worker import working
 from brex_sync.web.headers import ProtectingHeaders
 from brex_sync.workflows import load
@@ -25,7 +25,7 @@ def create_service(accounts: Accounts) -> Starlette:
         WorkflowError: a module of workflows cannot be loaded.
     """
 
-    reception = Reception(accounts)
+    reception = WebhookReceiver(accounts)
     known = load(accounts.settings.workflow_modules)
 
     @asynccontextmanager

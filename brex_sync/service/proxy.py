@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from brex_sync.brex.client import Call, Meter, Reply
+from brex_sync.brex.client import BrexRequest, Meter, Reply
 from brex_sync.client.calls import call_of
 from brex_sync.connections.declared import Connection
 from brex_sync.errors import (
@@ -46,7 +46,7 @@ _PRINTABLE = re.compile(r"[ -~]{1,200}")
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-class Refusal(Exception):
+class ProxyError(Exception):
     """An answer of ours in place of Brex's."""
 
     def __init__(self, status: int, why: str, retry_after: int | None = None) -> None:
@@ -104,7 +104,7 @@ class Proxy:
         request = Request(scope, receive)
         connection = self._accounts.connections.get(scope["path_params"]["connection"])
         if connection is None:
-            refusal = Refusal(404, "no connection is called so")
+            refusal = ProxyError(404, "no connection is called so")
             await _told(refusal)(scope, receive, send)
             return
         exchange = Exchange(request, connection.name, _path(scope, connection.name))
@@ -112,14 +112,14 @@ class Proxy:
         try:
             reply = await self._passed_on(exchange, connection)
             response, trace_id = _shown(reply), _header(reply.trace_id)
-        except Refusal as refusal:
+        except ProxyError as refusal:
             response, refused = _told(refusal), str(refusal)
         await response(scope, receive, send)
         self._requests.note(exchange.row(response, trace_id, refused))
 
     async def _passed_on(self, exchange: Exchange, connection: Connection) -> Reply:
         if why := connection.rules.refusal(exchange.request.method, exchange.path):
-            raise Refusal(403, why)
+            raise ProxyError(403, why)
         exchange.parameters = _parameters(exchange.request.scope["query_string"])
         call = call_of(
             exchange.request.method,
@@ -130,26 +130,26 @@ class Proxy:
         )
         under_way = self._under_way.get(connection.name, 0)
         if under_way >= AT_ONCE:
-            raise Refusal(429, f"{AT_ONCE} requests are under way for {connection.name}", 1)
+            raise ProxyError(429, f"{AT_ONCE} requests are under way for {connection.name}", 1)
         self._under_way[connection.name] = under_way + 1
         try:
             return await self._asked(call, connection)
         finally:
             self._under_way[connection.name] -= 1
 
-    async def _asked(self, call: Call, connection: Connection) -> Reply:
+    async def _asked(self, call: BrexRequest, connection: Connection) -> Reply:
         try:
             async with asyncio.timeout(PATIENCE):
                 client = await self._accounts.client(connection.name)
                 return await client.exchange(call, Meter())
         except TimeoutError:
-            raise Refusal(502, f"{call}: no answer within {PATIENCE:g} s") from None
+            raise ProxyError(502, f"{call}: no answer within {PATIENCE:g} s") from None
         except (ActionNeeded, CredentialRefused, SettingsError) as error:
-            raise Refusal(503, str(error)) from None
+            raise ProxyError(503, str(error)) from None
         except BrexError as error:
-            raise Refusal(502, str(error)) from None
+            raise ProxyError(502, str(error)) from None
         except PostgresError:
-            raise Refusal(503, "the warehouse, which keeps the credential, is away") from None
+            raise ProxyError(503, "the warehouse, which keeps the credential, is away") from None
 
 
 def _path(scope: Scope, connection: str) -> str:
@@ -161,7 +161,7 @@ def _path(scope: Scope, connection: str) -> str:
 
 def _parameters(query: bytes) -> dict[str, list[str]]:
     if len(query) > LONGEST_QUERY:
-        raise Refusal(414, f"the query is longer than {LONGEST_QUERY} bytes")
+        raise ProxyError(414, f"the query is longer than {LONGEST_QUERY} bytes")
     found: dict[str, list[str]] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         found.setdefault(name, []).append(value)
@@ -176,31 +176,31 @@ async def _body(exchange: Exchange) -> bytes | None:
             body += chunk
             exchange.received = len(body)
             if len(body) > LARGEST_BODY:
-                raise Refusal(413, f"the body is larger than {LARGEST_BODY // 2**20} MB")
+                raise ProxyError(413, f"the body is larger than {LARGEST_BODY // 2**20} MB")
     except ClientDisconnect:
-        raise Refusal(400, "the body did not come to its end") from None
+        raise ProxyError(400, "the body did not come to its end") from None
     if not body:
         return None
     if exchange.request.method == "GET":
-        raise Refusal(400, "a GET has no body")
+        raise ProxyError(400, "a GET has no body")
     headers = exchange.request.headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" or "content-encoding" in headers:
-        raise Refusal(415, "a body must be application/json, and not compressed")
+        raise ProxyError(415, "a body must be application/json, and not compressed")
     return bytes(body)
 
 
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
-        raise Refusal(400, "an idempotency key has 1 to 255 visible ASCII characters")
+        raise ProxyError(400, "an idempotency key has 1 to 255 visible ASCII characters")
     return key
 
 
 def _shown(reply: Reply) -> Response:
     """Brex's answer, as far as it is passed on."""
     if not (200 <= reply.status < 300 or 400 <= reply.status < 600):
-        raise Refusal(502, f"Brex answered {reply.status}, which is not followed")
+        raise ProxyError(502, f"Brex answered {reply.status}, which is not followed")
     headers = {
         "Content-Type": _header(reply.content_type) or "application/octet-stream",
         "X-Brex-Trace-Id": _header(reply.trace_id),
@@ -210,7 +210,7 @@ def _shown(reply: Reply) -> Response:
     return Response(body, reply.status, _ALWAYS | {n: v for n, v in headers.items() if v})
 
 
-def _told(refusal: Refusal) -> Response:
+def _told(refusal: ProxyError) -> Response:
     headers = {**_ALWAYS, "X-Brex-Sync": "refused"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)

@@ -23,7 +23,7 @@ REFRESH_SECONDS = 5.0
 
 
 @dataclass
-class Reception:
+class WebhookReceiver:
     """Takes deliveries for all connections.
 
     `arrived` is set, by connection, when there is something to work off; `refused` counts what was

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from brex_sync.errors import BrexSyncError, DeliveryRejected
-from brex_sync.service.reception import Reception
+from brex_sync.service.reception import WebhookReceiver
 from brex_sync.webhooks.verify import LARGEST
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ STORING = 20.0
 """Seconds after which the sender is told to repeat."""
 
 
-def routes(reception: Reception) -> list[BaseRoute]:
+def routes(reception: WebhookReceiver) -> list[BaseRoute]:
     """The route by which Brex delivers events of a connection."""
 
     async def deliver(request: Request) -> Response:

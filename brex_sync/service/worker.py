@@ -10,12 +10,12 @@ from brex_sync.connections.connect import ready_vault
 from brex_sync.errors import BrexSyncError, PostgresError
 from brex_sync.runtime.events import desk_of, send_notifications
 from brex_sync.service.accounts import Accounts
-from brex_sync.service.reception import Reception
+from brex_sync.service.reception import WebhookReceiver
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks.processing import process
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.run import Performer
+from brex_sync.workflows.run import WorkflowRunner
 from brex_sync.workflows.waiting import go_on
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,9 @@ GATHERING = 0.05
 
 
 @asynccontextmanager
-async def working(reception: Reception, workflows: Mapping[str, Workflow]) -> AsyncIterator[None]:
+async def working(
+    reception: WebhookReceiver, workflows: Mapping[str, Workflow]
+) -> AsyncIterator[None]:
     """Works while the block runs; what is under way at its end is taken up by others later."""
     tasks = [
         asyncio.create_task(_again_and_again(one))
@@ -64,7 +66,7 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(LOOK_EVERY)
 
 
-def _events_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]]:
+def _events_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[None]]:
     accounts, arrived = reception.accounts, reception.arrived[name]
 
     async def turn() -> None:
@@ -83,7 +85,7 @@ def _events_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]]
     return turn
 
 
-def _secrets_of(reception: Reception, name: str) -> Callable[[], Awaitable[None]]:
+def _secrets_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[None]]:
     """Asks for secrets again when they are old: one may have been revoked."""
 
     async def turn() -> None:
@@ -107,12 +109,12 @@ def _waiting_of(
             return
         client = await accounts.client(name)
         vault = await asyncio.to_thread(ready_vault, accounts.settings, engine)
-        await go_on(Performer(name, client, engine, vault), workflows)
+        await go_on(WorkflowRunner(name, client, engine, vault), workflows)
 
     return turn
 
 
-def _notifications(reception: Reception) -> Callable[[], Awaitable[None]]:
+def _notifications(reception: WebhookReceiver) -> Callable[[], Awaitable[None]]:
     async def turn() -> None:
         await send_notifications(reception.accounts.settings, reception.accounts.engine)
         await asyncio.sleep(1)
@@ -120,7 +122,7 @@ def _notifications(reception: Reception) -> Callable[[], Awaitable[None]]:
     return turn
 
 
-def _refusals(reception: Reception) -> Callable[[], Awaitable[None]]:
+def _refusals(reception: WebhookReceiver) -> Callable[[], Awaitable[None]]:
     async def turn() -> None:
         await asyncio.sleep(1)
         await _note_refusals(reception)
@@ -128,7 +130,7 @@ def _refusals(reception: Reception) -> Callable[[], Awaitable[None]]:
     return turn
 
 
-async def _note_refusals(reception: Reception) -> None:
+async def _note_refusals(reception: WebhookReceiver) -> None:
     """Notes in the warehouse what was counted; what cannot be noted counts on."""
     counted = reception.refused.copy()
     if not counted:

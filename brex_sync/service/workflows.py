@@ -30,7 +30,7 @@ from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
 from brex_sync.workflows.declare import Workflow
 from brex_sync.workflows.dry import rehearse
 from brex_sync.workflows.lines import faults_of, read_inputs
-from brex_sync.workflows.run import Asked, Outcome, Performer, unconfirmed
+from brex_sync.workflows.run import RunOutcome, RunRequest, WorkflowRunner, unconfirmed
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Asking(BaseModel):
     dry_run: bool = False
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An answer other than what was asked for."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
@@ -66,13 +66,13 @@ class Refusal(Exception):
 class UnderWay:
     """A run that this service performs."""
 
-    asked: Asked
+    asked: RunRequest
     connection: str
-    task: "asyncio.Task[Outcome]"
+    task: "asyncio.Task[RunOutcome]"
 
 
 @dataclass
-class Desk:
+class WorkflowEndpoint:
     """Where workflows are asked for."""
 
     accounts: Accounts
@@ -100,7 +100,7 @@ class Desk:
                      for p in planned]  # fmt: skip
             return JSONResponse({"would_be_sent": calls})
         run_id = _run_id(request, connection)
-        asked = Asked(workflow, inputs, run_id, _by(request), asking.confirm)
+        asked = RunRequest(workflow, inputs, run_id, _by(request), asking.confirm)
         what = await asyncio.to_thread(unconfirmed, self.accounts.engine, asked)
         if what is not None:
             raise Unconfirmed(what)
@@ -116,7 +116,7 @@ class Desk:
         if run is None:
             if run_id in self.under_way:
                 return _later(run_id)
-            raise Refusal(404, f"no workflow's run is called {run_id}")
+            raise ApiError(404, f"no workflow's run is called {run_id}")
         steps = await asyncio.to_thread(workflow_runs.steps_of, engine, run_id)
         waits = run.state is RunState.INTERRUPTED and run_id in self.under_way
         return JSONResponse(
@@ -134,12 +134,12 @@ class Desk:
     def _named(self, request: Request) -> tuple[str, Workflow]:
         connection, name = request.path_params["connection"], request.path_params["name"]
         if connection not in self.accounts.connections:
-            raise Refusal(404, f"no connection is called {connection}")
+            raise ApiError(404, f"no connection is called {connection}")
         if name not in self.workflows:
-            raise Refusal(404, f"no workflow is called {name}: GET /workflows lists them")
+            raise ApiError(404, f"no workflow is called {name}: GET /workflows lists them")
         return connection, self.workflows[name]
 
-    async def _task(self, asked: Asked, connection: str) -> "asyncio.Task[Outcome]":
+    async def _task(self, asked: RunRequest, connection: str) -> "asyncio.Task[RunOutcome]":
         """The task that performs a run: the one under way, or a new one."""
         going = self.under_way.get(asked.run_id)
         if going is None:
@@ -147,15 +147,15 @@ class Desk:
             vault = await asyncio.to_thread(
                 ready_vault, self.accounts.settings, self.accounts.engine
             )
-            performer = Performer(connection, client, self.accounts.engine, vault)
+            performer = WorkflowRunner(connection, client, self.accounts.engine, vault)
             going = self.under_way.get(asked.run_id) or self._start(performer, asked)
         same = (asked.workflow.name, asked.inputs, connection)
         if (going.asked.workflow.name, going.asked.inputs, going.connection) != same:
             raise OtherInputs(f"run {asked.run_id} was begun with other inputs: begin another run")
         return going.task
 
-    def _start(self, performer: Performer, asked: Asked) -> UnderWay:
-        async def go() -> Outcome:
+    def _start(self, performer: WorkflowRunner, asked: RunRequest) -> UnderWay:
+        async def go() -> RunOutcome:
             async with self.turns:
                 return await performer.perform(asked)
 
@@ -172,7 +172,7 @@ class Desk:
 
 def routes(accounts: Accounts, known: Mapping[str, Workflow]) -> list[BaseRoute]:
     """The routes of this module."""
-    desk = Desk(accounts, known)
+    desk = WorkflowEndpoint(accounts, known)
     return [
         Route("/workflows", _answering(desk.known)),
         Route("/workflows/runs/{run}", _answering(desk.show)),
@@ -187,7 +187,7 @@ def _answering(handler: Any) -> Any:
         try:
             response: JSONResponse = await handler(request)
             return response
-        except Refusal as error:
+        except ApiError as error:
             return JSONResponse(error.body, error.status)
         except BadInputs as error:
             told = "nothing was written: the inputs cannot be used"
@@ -214,15 +214,15 @@ async def _read(request: Request) -> Asking:
         async for chunk in request.stream():
             body += chunk
             if len(body) > LARGEST:
-                raise Refusal(413, f"a request may have {LARGEST >> 20} MB")
+                raise ApiError(413, f"a request may have {LARGEST >> 20} MB")
     except ClientDisconnect:
-        raise Refusal(400, "the body did not come to its end") from None
+        raise ApiError(400, "the body did not come to its end") from None
     try:
         return Asking.model_validate(json.loads(bytes(body)))
     except ValidationError as error:
         raise BadInputs(faults_of(error)) from None
     except (ValueError, RecursionError):
-        raise Refusal(400, 'expected JSON such as {"inputs": {…}, "confirm": true}') from None
+        raise ApiError(400, 'expected JSON such as {"inputs": {…}, "confirm": true}') from None
 
 
 def _run_id(request: Request, connection: str) -> str:
@@ -258,7 +258,7 @@ def _later(run_id: str) -> JSONResponse:
     return JSONResponse(body, 202, headers={"Location": where})
 
 
-def _result(outcome: Outcome) -> JSONResponse:
+def _result(outcome: RunOutcome) -> JSONResponse:
     done = RunState.WAITING if outcome.waiting else RunState.FINISHED
     body = {
         "run": outcome.run_id,

@@ -24,7 +24,7 @@ from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.streams.selection import with_parents
 from brex_sync.sync.notices import Change, of_change
-from brex_sync.sync.read.reading import Clock, Options, Progress, Reading
+from brex_sync.sync.read.reading import Clock, Options, Progress, SyncContext
 from brex_sync.sync.read.together import read_lists
 from brex_sync.sync.read.vanished import Listed
 from brex_sync.sync.refill import refill
@@ -209,8 +209,8 @@ class Sync:
         due = [one for one in lists if one.due or everything]
         resting = [one.through for one in lists if not (one.due or everything)]
 
-        def reading(known: KnownList) -> Reading:
-            return Reading(
+        def reading(known: KnownList) -> SyncContext:
+            return SyncContext(
                 self.client,
                 self.engine,
                 Slice(self.connection, stream, known.parent),

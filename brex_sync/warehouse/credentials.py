@@ -15,7 +15,7 @@ from brex_sync.errors import PostgresError
 from brex_sync.warehouse.internal import credentials, refreshes, webhook_secrets
 
 
-class State(StrEnum):
+class CredentialState(StrEnum):
     """Whether a credential may be used."""
 
     CONNECTED = "CONNECTED"
@@ -28,7 +28,7 @@ class Credential:
 
     connection: str
     configuration: str
-    state: State
+    state: CredentialState
     state_since: datetime
     company_id: str | None = None
     company_name: str | None = None
@@ -138,4 +138,4 @@ def _select(engine: sa.Engine, condition: sa.ColumnElement[bool]) -> list[Creden
 
 def _credential(row: sa.Row[Any]) -> Credential:
     values = dict(row._mapping)
-    return Credential(**values | {"state": State(values["state"])})
+    return Credential(**values | {"state": CredentialState(values["state"])})

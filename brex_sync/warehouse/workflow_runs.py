@@ -94,7 +94,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class WriteRecord:
     """A line of the record: a write that was sent, and what Brex answered, if that is known."""
 
     step: str
@@ -177,13 +177,13 @@ def steps_of(engine: sa.Engine, run_id: str) -> list[StepNote]:
         return [StepNote(**dict(row._mapping) | {"state": StepState(row.state)}) for row in rows]
 
 
-def writes_of(engine: sa.Engine, run_id: str) -> list[Write]:
+def writes_of(engine: sa.Engine, run_id: str) -> list[WriteRecord]:
     """Every write that a run has sent, in order."""
     w = writes.c
     columns = (w.step, w.sent_at, w.method, w.path, w.status, w.message, w.trace_id)
     with engine.connect() as db:
         rows = db.execute(sa.select(*columns).where(w.run_id == run_id).order_by(w.id))
-        return [Write(*row) for row in rows]
+        return [WriteRecord(*row) for row in rows]
 
 
 def begin_write(

@@ -19,7 +19,7 @@ from brex_sync.errors import SettingsError
 from brex_sync.settings import Settings
 from brex_sync.sync.notices import notices
 from brex_sync.warehouse.events import outbox
-from brex_sync.warehouse.events.inbox import Event
+from brex_sync.warehouse.events.inbox import InboxEvent
 from brex_sync.warehouse.events.outbox import Letter, Notice
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def targets(settings: Settings) -> tuple[str, ...]:
     return urls
 
 
-def forwarded(settings: Settings, connection: str, event: Event) -> list[Notice]:
+def forwarded(settings: Settings, connection: str, event: InboxEvent) -> list[Notice]:
     """The notices that pass a verified event of Brex on, if that is asked for."""
     if not settings.notify_events:
         return []

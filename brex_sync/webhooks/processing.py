@@ -33,7 +33,7 @@ from brex_sync.sync.read.walking import prepare
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.events import inbox
-from brex_sync.warehouse.events.inbox import Event, Fate, Outcome
+from brex_sync.warehouse.events.inbox import Disposition, EventOutcome, InboxEvent
 from brex_sync.warehouse.events.outbox import Notice
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load.staged import Staged, together
@@ -61,7 +61,7 @@ Row = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class EventProcessor:
     """Where events of one connection are worked off.
 
     `streams` are the names of those synced; `tell` are the URLs to be told of changed rows.
@@ -84,9 +84,9 @@ class Batch:
 
     began: datetime
     wanted: dict[str, list[Row]] = field(default_factory=dict)
-    settled: dict[str, Outcome] = field(default_factory=dict)
+    settled: dict[str, EventOutcome] = field(default_factory=dict)
     told: dict[str, list[tuple[str, Staged]]] = field(default_factory=lambda: defaultdict(list))
-    faults: dict[Row, Outcome] = field(default_factory=dict)
+    faults: dict[Row, EventOutcome] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
     gone: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -95,7 +95,7 @@ class Batch:
         return list(dict.fromkeys(row for rows in self.wanted.values() for row in rows))
 
 
-async def process(desk: Desk, seconds: float = 30.0) -> int:
+async def process(desk: EventProcessor, seconds: float = 30.0) -> int:
     """Works off what is due, batch after batch, for about so many seconds; answers how much it was.
 
     Raises:
@@ -111,7 +111,7 @@ async def process(desk: Desk, seconds: float = 30.0) -> int:
     return count
 
 
-async def _work_off(desk: Desk, events: list[Event], seconds: float) -> None:
+async def _work_off(desk: EventProcessor, events: list[InboxEvent], seconds: float) -> None:
     batch = Batch(await asyncio.to_thread(clock, desk.engine))
     closed = await asyncio.to_thread(_closed, desk)
     for event in events:
@@ -121,7 +121,7 @@ async def _work_off(desk: Desk, events: list[Event], seconds: float) -> None:
     await _fetch_all(desk, batch, seconds)
     outcomes = [_outcome(batch, event) for event in events]
     for one in outcomes:
-        if one.fate is not Fate.DONE:
+        if one.fate is not Disposition.DONE:
             log.warning("%s: event %s: %s", desk.connection, one.id, one.note)
     news = list(_news(desk, batch, datetime.now(UTC)))
     await asyncio.to_thread(inbox.conclude, desk.engine, desk.connection, outcomes, news)
@@ -129,7 +129,7 @@ async def _work_off(desk: Desk, events: list[Event], seconds: float) -> None:
         await asyncio.to_thread(workflow_runs.look_now, desk.engine, desk.connection)
 
 
-def _closed(desk: Desk) -> dict[str, str]:
+def _closed(desk: EventProcessor) -> dict[str, str]:
     """The streams that are not kept up to date here, and why."""
     why = {}
     for one in EVENT_TYPES.values():
@@ -141,28 +141,28 @@ def _closed(desk: Desk) -> dict[str, str]:
     return why
 
 
-def _look(desk: Desk, batch: Batch, event: Event, closed: dict[str, str]) -> None:
+def _look(desk: EventProcessor, batch: Batch, event: InboxEvent, closed: dict[str, str]) -> None:
     """Finds out what an event needs, without asking anyone."""
     kind = EVENT_TYPES.get(event.type)
     if kind is None:
         note = f"nothing is known of events of type {event.type}"
-        batch.settled[event.id] = Outcome(event.id, note=note)
+        batch.settled[event.id] = EventOutcome(event.id, note=note)
         return
     try:
         keys = kind.keys(event.body)
         row = _row_told(kind, event) if kind.stream.name in desk.streams else None
     except (MalformedEvent, UnusableAnswer) as error:
-        batch.settled[event.id] = Outcome(event.id, Fate.PARKED, str(error))
+        batch.settled[event.id] = EventOutcome(event.id, Disposition.PARKED, str(error))
         return
     if kind.table is not None and row is not None:
         batch.told[kind.table.name].append((event.id, row))
     if why := closed.get(kind.stream.name):
-        batch.settled[event.id] = Outcome(event.id, note=why)
+        batch.settled[event.id] = EventOutcome(event.id, note=why)
     else:
         batch.wanted[event.id] = [(kind.stream.name, key) for key in keys]
 
 
-def _row_told(kind: EventType, event: Event) -> Staged | None:
+def _row_told(kind: EventType, event: InboxEvent) -> Staged | None:
     """The row that an event's body is, where its type has a table."""
     if kind.table is None:
         return None
@@ -172,14 +172,16 @@ def _row_told(kind: EventType, event: Event) -> Staged | None:
     return staged
 
 
-def _store_told(desk: Desk, batch: Batch, name: str, rows: list[tuple[str, Staged]]) -> None:
+def _store_told(
+    desk: EventProcessor, batch: Batch, name: str, rows: list[tuple[str, Staged]]
+) -> None:
     """Stores rows that events told; a later state stays where an earlier one comes late."""
     table = _TABLES[name]
     lease = checkpoints.share_lease(desk.engine, Slice(desk.connection, table))
     batch.counts[name] += load.store_item(desk.engine, lease, together([row for _, row in rows]))
 
 
-async def _fetch_all(desk: Desk, batch: Batch, seconds: float) -> None:
+async def _fetch_all(desk: EventProcessor, batch: Batch, seconds: float) -> None:
     """Fetches the rows side by side; what takes too long is left for another time."""
     places = asyncio.Semaphore(ROWS_AT_ONCE)
     tasks = {asyncio.create_task(_fetch(desk, batch, row, places)): row for row in batch.rows()}
@@ -188,48 +190,52 @@ async def _fetch_all(desk: Desk, batch: Batch, seconds: float) -> None:
     _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
         task.cancel()
-        batch.faults[tasks[task]] = Outcome("", Fate.LATER, "Brex did not answer in time")
+        batch.faults[tasks[task]] = EventOutcome(
+            "", Disposition.LATER, "Brex did not answer in time"
+        )
     await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _fetch(desk: Desk, batch: Batch, row: Row, places: asyncio.Semaphore) -> None:
+async def _fetch(desk: EventProcessor, batch: Batch, row: Row, places: asyncio.Semaphore) -> None:
     name, key = row
     try:
         async with places:
             done = await refetch(desk.client, desk.engine, desk.connection, _STREAMS[name], [key])
     except NotAllowed as error:
-        batch.faults[row] = Outcome("", note=f"{name} is unavailable: {error}")
+        batch.faults[row] = EventOutcome("", note=f"{name} is unavailable: {error}")
     except OUTAGES as error:
-        batch.faults[row] = Outcome("", Fate.LATER, str(error))
+        batch.faults[row] = EventOutcome("", Disposition.LATER, str(error))
     except (BrexError, Fenced) as error:
-        batch.faults[row] = Outcome("", Fate.AGAIN, str(error))
+        batch.faults[row] = EventOutcome("", Disposition.AGAIN, str(error))
     except PostgresUnavailable:
-        batch.faults[row] = Outcome("", Fate.LATER, "the warehouse was out of reach")
+        batch.faults[row] = EventOutcome("", Disposition.LATER, "the warehouse was out of reach")
     except Exception as error:
         log.exception("%s: row %s of %s", desk.connection, key, name)
-        batch.faults[row] = Outcome("", Fate.AGAIN, f"unforeseen: {type(error).__name__}")
+        batch.faults[row] = EventOutcome(
+            "", Disposition.AGAIN, f"unforeseen: {type(error).__name__}"
+        )
     else:
         batch.counts[name] += done.counts
         batch.gone[name] += len(done.gone)
 
 
-_WORST_LAST = (Fate.DONE, Fate.LATER, Fate.AGAIN, Fate.PARKED)
+_WORST_LAST = (Disposition.DONE, Disposition.LATER, Disposition.AGAIN, Disposition.PARKED)
 _STREAMS: dict[str, Stream] = {one.stream.name: one.stream for one in EVENT_TYPES.values()}
 _TABLES: dict[str, EventTable] = {
     one.table.name: one.table for one in EVENT_TYPES.values() if one.table
 }
 
 
-def _outcome(batch: Batch, event: Event) -> Outcome:
+def _outcome(batch: Batch, event: InboxEvent) -> EventOutcome:
     """What came of an event: the worst that became of its rows."""
     if event.id in batch.settled:
         return batch.settled[event.id]
     faults = [batch.faults[row] for row in batch.wanted[event.id] if row in batch.faults]
-    worst = max(faults, key=lambda one: _WORST_LAST.index(one.fate), default=Outcome(""))
-    return Outcome(event.id, worst.fate, worst.note)
+    worst = max(faults, key=lambda one: _WORST_LAST.index(one.fate), default=EventOutcome(""))
+    return EventOutcome(event.id, worst.fate, worst.note)
 
 
-def _news(desk: Desk, batch: Batch, now: datetime) -> Iterator[Notice]:
+def _news(desk: EventProcessor, batch: Batch, now: datetime) -> Iterator[Notice]:
     """What to tell of the rows that changed."""
     for name in {**batch.counts, **batch.gone}:
         counts, gone = batch.counts[name], batch.gone[name]

@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from brex_sync.brex.addresses import is_private
-from brex_sync.brex.client import BrexClient, Call, Meter
+from brex_sync.brex.client import BrexClient, BrexRequest, Meter
 from brex_sync.brex.paging import listing_of, walk
 from brex_sync.errors import (
     CredentialRefused,
@@ -168,7 +168,7 @@ async def unregister(client: BrexClient, key: str) -> bool:
         BrexError: Brex refused, or could not be asked.
     """
     try:
-        await client.send(Call("DELETE", _path(key)), Meter())
+        await client.send(BrexRequest("DELETE", _path(key)), Meter())
     except NotFound:
         return False
     return True
@@ -181,7 +181,7 @@ def _path(key: str) -> str:
 async def _send(
     client: BrexClient, method: str, path: str, body: dict[str, object]
 ) -> Subscription:
-    call = Call(method, path, body=msgspec.json.encode(body), idempotency_key=str(uuid4()))
+    call = BrexRequest(method, path, body=msgspec.json.encode(body), idempotency_key=str(uuid4()))
     return _read((await client.send(call, Meter())).body)
 
 

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from brex_sync.brex.strict_json import clean
 from brex_sync.errors import DeliveryRejected, UnusableAnswer, WrongSignature
-from brex_sync.warehouse.events.inbox import Event
+from brex_sync.warehouse.events.inbox import InboxEvent
 
 LARGEST = 256 * 1024
 """Bytes of a body that is read at all."""
@@ -50,7 +50,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> s
     return webhook_id
 
 
-def read_event(webhook_id: str, body: bytes) -> Event:
+def read_event(webhook_id: str, body: bytes) -> InboxEvent:
     """What a verified delivery tells of, without characters that Postgres cannot hold.
 
     Raises:
@@ -64,7 +64,7 @@ def read_event(webhook_id: str, body: bytes) -> Event:
     kind = content.get("event_type") if isinstance(content, dict) else None
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         raise DeliveryRejected(400, "the body has no event_type")
-    return Event(webhook_id, kind, text.decode())
+    return InboxEvent(webhook_id, kind, text.decode())
 
 
 def _header(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:

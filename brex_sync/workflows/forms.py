@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from brex_sync.workflows.declare import Inputs
 
 
-class Kind(Enum):
+class InputKind(Enum):
     """How an input is entered. NESTED ones only as JSON."""
 
     TEXT = auto()
@@ -23,11 +23,11 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InputField:
     """One input. `choices` are the texts it may be; a `private` one must not be shown to others."""
 
     name: str
-    kind: Kind
+    kind: InputKind
     description: str
     required: bool
     default: Any
@@ -35,29 +35,31 @@ class Entry:
     private: bool
 
 
-def entries(inputs: type[Inputs]) -> Iterator[Entry]:
+def entries(inputs: type[Inputs]) -> Iterator[InputField]:
     """The inputs, in the order in which they are declared."""
     for name, field in inputs.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        kind, choices = (Kind.TEXT, ()) if extra.get("path") else _kind(field.annotation)
+        kind, choices = (InputKind.TEXT, ()) if extra.get("path") else _kind(field.annotation)
         required = field.is_required()
         default = None if required else field.get_default(call_default_factory=True)
         told, private = field.description or "", bool(extra.get("private"))
-        yield Entry(name, kind, told, required, default, choices, private)
+        yield InputField(name, kind, told, required, default, choices, private)
 
 
-def _kind(annotation: Any) -> tuple[Kind, tuple[str, ...]]:
+def _kind(annotation: Any) -> tuple[InputKind, tuple[str, ...]]:
     annotation = _bare(annotation)
     if get_origin(annotation) in (list, tuple):
         inner, choices = _kind(get_args(annotation)[0])
-        many = {Kind.TEXT: Kind.TEXTS, Kind.CHOICE: Kind.CHOICES}
-        return many.get(inner, Kind.NESTED), choices
+        many = {InputKind.TEXT: InputKind.TEXTS, InputKind.CHOICE: InputKind.CHOICES}
+        return many.get(inner, InputKind.NESTED), choices
     if get_origin(annotation) is Literal:
-        return Kind.CHOICE, get_args(annotation)
+        return InputKind.CHOICE, get_args(annotation)
     if annotation is bool:
-        return Kind.FLAG, ()
+        return InputKind.FLAG, ()
     nested = isinstance(annotation, type) and issubclass(annotation, BaseModel | dict)
-    return (Kind.NESTED if nested or get_origin(annotation) is not None else Kind.TEXT), ()
+    return (
+        InputKind.NESTED if nested or get_origin(annotation) is not None else InputKind.TEXT
+    ), ()
 
 
 def _bare(annotation: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from brex_sync.sensitive import LAST, Fate, fate_of, purge, scrubbed
+from brex_sync.sensitive import LAST, Treatment, fate_of, purge, scrubbed
 
 EXEMPT = ("amount",)
 """Fields of bodies whose values are kept, whatever they look like."""
@@ -30,7 +30,7 @@ def _numbers(value: Any) -> Iterator[str]:
             yield from _numbers(element)
     elif isinstance(value, dict):
         for name, inner in value.items():
-            if fate_of(name) is Fate.CUT and isinstance(inner, str):
+            if fate_of(name) is Treatment.CUT and isinstance(inner, str):
                 yield inner
             else:
                 yield from _numbers(inner)

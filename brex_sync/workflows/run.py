@@ -60,7 +60,7 @@ class _Waits(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunRequest:
     """A workflow to perform. `run_id` makes it one and the same, however often it is asked for;
     `by` is who asks, for the record; `confirmed`: they agree to what it spends or ends."""
 
@@ -72,7 +72,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What came of it.
 
     `steps` are those that stand. `error` says what failed, None where all was done; `faults` what
@@ -92,10 +92,10 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Going:
+class _RunState:
     """A run on its way: what was done before, and what was come to since."""
 
-    asked: Asked
+    asked: RunRequest
     lease: Lease
     known: Mapping[str, StepNote]
     taken: Taken = field(default_factory=Taken)
@@ -104,7 +104,7 @@ class _Going:
 
 
 @dataclass(frozen=True, slots=True)
-class Performer:
+class WorkflowRunner:
     """Performs the workflows of one connection. `store` replaces the network to where files go."""
 
     connection: str
@@ -114,7 +114,7 @@ class Performer:
     store: httpx.AsyncBaseTransport | None = None
     lease_terms: Terms = TERMS
 
-    async def perform(self, asked: Asked) -> Outcome:
+    async def perform(self, asked: RunRequest) -> RunOutcome:
         """Does what is not done yet, and fetches the rows concerned again.
 
         A run that another process held is taken over once that process's lease has ended.
@@ -136,9 +136,9 @@ class Performer:
             except LeaseLost as lost:
                 raise RunBusy(str(lost)) from None
 
-    async def _perform(self, asked: Asked, lease: Lease, *, waited: bool) -> Outcome:
+    async def _perform(self, asked: RunRequest, lease: Lease, *, waited: bool) -> RunOutcome:
         known = await asyncio.to_thread(table.steps_of, self.engine, asked.run_id)
-        going = _Going(asked, lease, {note.step: note for note in known})
+        going = _RunState(asked, lease, {note.step: note for note in known})
         closing = partial(table.close_run, self.engine, lease, asked.run_id)
         failure: WorkflowError | BrexError | None = None
         try:
@@ -180,7 +180,7 @@ class Performer:
                 raise RunBusy(f"run {run_id} is being performed by another process")
             await asyncio.sleep(LOOK_EVERY)
 
-    def _open(self, asked: Asked, lease: Lease) -> RunState | None:
+    def _open(self, asked: RunRequest, lease: Lease) -> RunState | None:
         """Notes that the run begins, or goes on, if it may; how it stood before, None if new."""
         given = {"inputs": asked.inputs.model_dump_json()}
         name, run_id = asked.workflow.name, asked.run_id
@@ -200,11 +200,11 @@ class Performer:
             table.reopen_run(self.engine, lease, run_id, agreed, asked.by)
         return run.state
 
-    def _suspend(self, going: _Going, wait: _Waits) -> bool:
+    def _suspend(self, going: _RunState, wait: _Waits) -> bool:
         run_id, patience = going.asked.run_id, wait.until.patience
         return table.suspend(self.engine, going.lease, run_id, wait.note, wait.told, patience)
 
-    async def _drive(self, going: _Going, steps: Steps) -> None:
+    async def _drive(self, going: _RunState, steps: Steps) -> None:
         try:
             wish = next(steps)
             while True:
@@ -215,7 +215,7 @@ class Performer:
         except StopIteration:
             pass
 
-    async def _make_all(self, going: _Going, steps: Sequence[Step]) -> list[Any]:
+    async def _make_all(self, going: _RunState, steps: Sequence[Step]) -> list[Any]:
         """Steps that do not depend on one another: one that is refused stops no other."""
         lost: list[StepFailed] = []
 
@@ -239,7 +239,7 @@ class Performer:
         by_name = {step.name: answer for step, answer in zip(wanted, answers, strict=True)}
         return [by_name[step.name] for step in steps]
 
-    async def _make(self, going: _Going, step: Step) -> Any:
+    async def _make(self, going: _RunState, step: Step) -> Any:
         """What is kept of a step's answer; made now, unless it was made before."""
         going.asked.workflow.check(step)
         if going.taken.again(step):
@@ -262,7 +262,7 @@ class Performer:
             going.touched.setdefault(stream, []).append(step.id or kept["id"])
         return kept
 
-    async def _answer(self, going: _Going, step: Step, note: StepNote) -> Any:
+    async def _answer(self, going: _RunState, step: Step, note: StepNote) -> Any:
         if note.state is StepState.DONE:
             return sending.distinct(step, note.kept) if step.every else note.kept
         if step.until is not None:
@@ -274,13 +274,13 @@ class Performer:
         except LinkRefused:
             return await self._write(going, step, replace(note, refusals=note.refusals + 1))
 
-    async def _look(self, going: _Going, step: Step, note: StepNote) -> Any:
+    async def _look(self, going: _RunState, step: Step, note: StepNote) -> Any:
         kept = await sending.look(self.client, step)
         done = replace(note, state=StepState.DONE, kept=kept)
         await asyncio.to_thread(table.note_read, self.engine, going.lease, going.asked.run_id, done)
         return kept
 
-    async def _wait(self, going: _Going, step: Step, until: Until, note: StepNote) -> Any:
+    async def _wait(self, going: _RunState, step: Step, until: Until, note: StepNote) -> Any:
         """What is kept of a look, if it shows what is waited for.
 
         One that shows nothing, for whatever reason, is made again later. Where a version that did
@@ -306,7 +306,7 @@ class Performer:
         waits = replace(note, state=StepState.WAITING)
         raise _Waits(waits, until, f"{step.name}: waits {until}; {shows}")
 
-    async def _write(self, going: _Going, step: Step, note: StepNote) -> Kept:
+    async def _write(self, going: _RunState, step: Step, note: StepNote) -> Kept:
         asked = going.asked
         who = (asked.run_id, self.connection, asked.workflow.name, asked.by)
         key = key_of(asked.run_id, step.name, note.refusals)
@@ -332,7 +332,7 @@ class Performer:
         return kept
 
     async def _upload(
-        self, going: _Going, step: Step, note: StepNote, key: str, sent: sending.Sent
+        self, going: _RunState, step: Step, note: StepNote, key: str, sent: sending.Sent
     ) -> Kept:
         """Puts a file, unless it was put by an attempt that could not note it any more."""
         if note.kept and await sending.is_attached(self.client, step, note.kept["id"]):
@@ -356,13 +356,13 @@ class Performer:
         return tuple(stale)
 
     def _outcome(
-        self, asked: Asked, failure: Exception | None = None, stale: tuple[str, ...] = ()
-    ) -> Outcome:
+        self, asked: RunRequest, failure: Exception | None = None, stale: tuple[str, ...] = ()
+    ) -> RunOutcome:
         run, notes = (
             table.find(self.engine, asked.run_id),
             table.steps_of(self.engine, asked.run_id),
         )
-        return Outcome(
+        return RunOutcome(
             asked.run_id,
             asked.workflow.name,
             tuple(note for note in notes if note.method != "GET" and note.state is StepState.DONE),
@@ -408,7 +408,7 @@ def key_of(run_id: str, step: str, refusals: int = 0) -> str:
     return str(uuid5(uuid5(NAMESPACE_OID, run_id), name))
 
 
-def unconfirmed(engine: sa.Engine, asked: Asked) -> str | None:
+def unconfirmed(engine: sa.Engine, asked: RunRequest) -> str | None:
     """What must be agreed to before a run is performed; None where it is, or nothing needs it."""
     if asked.confirmed:
         return None
@@ -419,7 +419,7 @@ def unconfirmed(engine: sa.Engine, asked: Asked) -> str | None:
     return None
 
 
-def _agreed(asked: Asked, run: table.Run | None) -> str | None:
+def _agreed(asked: RunRequest, run: table.Run | None) -> str | None:
     """What is to be noted as agreed to now; None where it is noted, or nothing needs it.
 
     Raises:
@@ -435,7 +435,7 @@ def _agreed(asked: Asked, run: table.Run | None) -> str | None:
 
 def recall(
     engine: sa.Engine, vault: Vault, workflows: Mapping[str, Workflow], run_id: str, by: str
-) -> tuple[str, Asked]:
+) -> tuple[str, RunRequest]:
     """The connection of a run that was begun, and what it was asked for, not confirmed again.
 
     Raises:
@@ -449,7 +449,7 @@ def recall(
         raise WorkflowError(f"run {run_id} is of {run.workflow}, which is not declared any more")
     workflow = workflows[run.workflow]
     inputs = read_back(workflow, vault.open(sealed)["inputs"])
-    return run.connection, Asked(workflow, inputs, run_id, by)
+    return run.connection, RunRequest(workflow, inputs, run_id, by)
 
 
 def _in_doubt(step: Step, note: StepNote, sent: sending.Sent) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from brex_sync.brex.client import BrexClient, Call, Meter, Reply
+from brex_sync.brex.client import BrexClient, BrexRequest, Meter, Reply
 from brex_sync.brex.paging import Listing, walk
 from brex_sync.brex.strict_json import read_item
 from brex_sync.brex.uploads import LARGEST
@@ -149,7 +149,7 @@ async def _ask(
     client: BrexClient, step: Step, key: str, sent: Sent, needed: tuple[str, ...]
 ) -> Mapping[str, Any]:
     body = None if step.body is None else msgspec.json.encode(step.body)
-    call = Call(step.method, step.url, step.params, body, key)
+    call = BrexRequest(step.method, step.url, step.params, body, key)
 
     def check(reply: Reply) -> None:
         _needed(needed, _object(reply.body))

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from brex_sync.errors import RunBusy, VaultError, WorkflowError
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.run import Outcome, Performer, recall
+from brex_sync.workflows.run import RunOutcome, WorkflowRunner, recall
 
 log = logging.getLogger(__name__)
 
 
 async def go_on(
-    performer: Performer, workflows: Mapping[str, Workflow]
-) -> list[tuple[str, Outcome | str]]:
+    performer: WorkflowRunner, workflows: Mapping[str, Workflow]
+) -> list[tuple[str, RunOutcome | str]]:
     """Goes on with the runs of a connection that wait and are due; what became of each, by its id.
 
     A text says why a run cannot go on by itself: it has failed, and a person may resume it. One
@@ -23,7 +23,7 @@ async def go_on(
     Raises:
         PostgresError: the warehouse failed; the runs go on waiting.
     """
-    engine, went = performer.engine, list[tuple[str, Outcome | str]]()
+    engine, went = performer.engine, list[tuple[str, RunOutcome | str]]()
     for run_id in await asyncio.to_thread(workflow_runs.due, engine, performer.connection):
         run = await asyncio.to_thread(workflow_runs.find, engine, run_id)
         by = run.asked_by if run else ""

@@ -10,7 +10,7 @@ import pytest
 
 from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.sandbox.app import Access
+from brex_sync.sandbox.app import TokenPermissions
 from brex_sync.sandbox.oauth import ISSUER, Authority, create_brex
 from brex_sync_tests.browser.conftest import look
 from brex_sync_tests.connections.test_commands import question
@@ -60,7 +60,7 @@ def test_three_ways_to_connect_and_three_months_away(stranger: Any, mine: Accoun
             BREX_API_URL=url, BREX_AUTH_URL=url + ISSUER,
         )  # fmt: skip
         assert "staging is connected to Northwind" in approve(page, connecting)
-        mine.authority.keys[mine.secrets["API key"]] = Access()
+        mine.authority.keys[mine.secrets["API key"]] = TokenPermissions()
         key = mine.secrets["API key"] + "\n"
         code, printed = mine.run("connect", "by_key", "--configuration", "brex-api-key", typed=key)
         assert code == 0, printed

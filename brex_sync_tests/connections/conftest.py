@@ -25,7 +25,7 @@ from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER, Authority,
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse.credentials import Credential, State
+from brex_sync.warehouse.credentials import Credential, CredentialState
 from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync_tests import commands as command_line
 from brex_sync_tests.e2e.conftest import free_port
@@ -128,7 +128,7 @@ class Desk:
 
     def _put(self, name: str, **values: Any) -> None:
         with self.engine.begin() as db:
-            table.put(db, name, state=State.CONNECTED, state_since=self.now(), **values)
+            table.put(db, name, state=CredentialState.CONNECTED, state_since=self.now(), **values)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from brex_sync.connections.health import Level, is_due
 from brex_sync.errors import ActionNeeded, BrexError
-from brex_sync.sandbox.faults import Fault, Kind
-from brex_sync.warehouse.credentials import State
+from brex_sync.sandbox.faults import Fault, FaultKind
+from brex_sync.warehouse.credentials import CredentialState
 from brex_sync_tests.connections.conftest import Desk
 from brex_sync_tests.connections.test_tokens import TOKEN_PATH
 
@@ -49,7 +49,7 @@ def test_after_91_days_off_a_person_is_asked_and_nothing_else_happens(desk: Desk
             credentials.keep_alive()
     assert desk.refreshes == ["invalid_grant"]
     found = desk.health()
-    assert (found.level, found.state) == (Level.ACTION, State.RECONNECT_REQUIRED)
+    assert (found.level, found.state) == (Level.ACTION, CredentialState.RECONNECT_REQUIRED)
     assert "brex-sync connect brex" in found.told
     desk.oauth().keep_alive()
     assert desk.health().level is Level.WELL
@@ -111,7 +111,7 @@ def test_a_clock_set_back_by_an_hour_costs_one_refresh_at_most(desk: Desk) -> No
 def test_while_brex_is_down_it_is_tried_every_quarter_of_an_hour(desk: Desk) -> None:
     credentials = desk.oauth()
     desk.pass_time(days=1)
-    desk.faults.add(Fault(Kind.STATUS, TOKEN_PATH, times=None, status=503))
+    desk.faults.add(Fault(FaultKind.STATUS, TOKEN_PATH, times=None, status=503))
     for _ in range(12):
         try:
             credentials.keep_alive()

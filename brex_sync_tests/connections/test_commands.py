@@ -12,8 +12,8 @@ import yaml
 
 from brex_sync.errors import ActionNeeded
 from brex_sync.sandbox import World
-from brex_sync.sandbox.app import Access
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.app import TokenPermissions
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import ISSUER
 from brex_sync.warehouse import workflow_runs
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
@@ -129,7 +129,7 @@ def test_a_scope_lost_by_a_key_is_told_by_status_until_its_stream_is_left_out(
     commands.run("sync", **chosen)
     commands.run("status", **chosen)
     missing = '{"type":"FORBIDDEN","message":"Missing required scope cards.readonly"}'
-    desk.faults.add(Fault(Kind.STATUS, "/v2/cards", times=None, status=403, body=missing))
+    desk.faults.add(Fault(FaultKind.STATUS, "/v2/cards", times=None, status=403, body=missing))
     commands.run("sync", **chosen)
     printed = commands.run("status", code=1, **chosen)
     assert "Brex no longer lets it read cards" in " ".join(printed.split())
@@ -164,7 +164,7 @@ def test_a_refused_connection_is_repaired_by_connecting_again_without_a_full_res
     assert "RECONNECT_REQUIRED" in commands.run("connections", code=1)
     commands.run("sync", code=1)
     assert len(desk.app.state.requests) == before
-    desk.authority.keys["bxt_new"] = Access()
+    desk.authority.keys["bxt_new"] = TokenPermissions()
     commands.run("connect", typed="bxt_new\n")
     printed = commands.run("sync", "--stream", "card_transactions")
     fetched = re.search(r"card_transactions: (\d+) rows fetched", printed)
@@ -200,7 +200,7 @@ def test_a_key_of_the_environment_stays_there(desk: Desk, commands: Commands) ->
     assert desk.row().secrets is None
     assert not (desk.home / "connections.yaml").exists()
     commands.run("sync", "--stream", "users")
-    desk.authority.keys["bxt_second"] = Access()
+    desk.authority.keys["bxt_second"] = TokenPermissions()
     commands.run("connect", "second", "--configuration", "brex-api-key", typed="bxt_second\n")
     shown = commands.run("connections")
     assert "brex: connected" in shown
@@ -310,7 +310,7 @@ def test_a_token_endpoint_that_fails_for_a_moment_costs_no_sync(
 ) -> None:
     desk.oauth()
     desk.age(hours=2)
-    desk.faults.add(Fault(Kind.STATUS, f"{ISSUER}/v1/token", status=503, times=2))
+    desk.faults.add(Fault(FaultKind.STATUS, f"{ISSUER}/v1/token", status=503, times=2))
     commands.run("sync", "--stream", "users", BREX_CONFIGURATION="brex")
     assert desk.refreshes == ["HTTP 503", "HTTP 503", ""]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from brex_sync.errors import ActionNeeded
-from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.credentials import CredentialState
 from brex_sync_tests.connections.conftest import Desk
 from brex_sync_tests.waiting import HANGS
 
@@ -84,7 +84,7 @@ def test_killed_between_brexs_answer_and_the_commit_is_recognised_and_said(desk:
     credentials = desk.oauth()
     end_access(desk)
     killed(desk, "after")
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
     with pytest.raises(ActionNeeded, match="cut off before it was stored"):
         credentials.access()
     assert desk.refreshes == ["", "invalid_grant"]

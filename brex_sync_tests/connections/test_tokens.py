@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.brex.client import BrexClient, Endpoint, Meter
+from brex_sync.brex.client import BrexApi, BrexClient, Meter
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.connections.credentials import Session
@@ -21,9 +21,9 @@ from brex_sync.errors import (
     SettingsError,
     UnusableAnswer,
 )
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.credentials import CredentialState
 from brex_sync_tests.conftest import SHORT
 from brex_sync_tests.connections.conftest import Desk
 
@@ -32,7 +32,7 @@ TOKEN_PATH = "/oauth2/default/v1/token"
 
 async def ask(desk: Desk, session: Session, times: int = 1) -> None:
     """So many requests for the company, side by side."""
-    endpoint = Endpoint(desk.url, session.token, session.renew)
+    endpoint = BrexApi(desk.url, session.token, session.renew)
     async with BrexClient(endpoint, RateLimiter(), SHORT) as client:
         await asyncio.gather(
             *(client.get("/v2/company", {}, read_item, Meter()) for _ in range(times))
@@ -97,7 +97,7 @@ def test_a_revoked_grant_is_asked_for_once_and_then_left_alone(desk: Desk) -> No
             asyncio.run(ask(desk, Session(credentials), 4))
     assert desk.refreshes == ["invalid_grant"]
     row = desk.row()
-    assert (row.state, row.secrets) == (State.RECONNECT_REQUIRED, None)
+    assert (row.state, row.secrets) == (CredentialState.RECONNECT_REQUIRED, None)
     assert "invalid_grant" in (row.reason or "")
 
 
@@ -118,11 +118,11 @@ def test_a_token_used_twice_revokes_the_family_at_brex(desk: Desk) -> None:
 def test_a_failing_token_endpoint_never_means_reconnect(desk: Desk, status: int) -> None:
     credentials = desk.oauth()
     desk.pass_time(hours=2)
-    desk.faults.add(Fault(Kind.STATUS, TOKEN_PATH, status=status))
+    desk.faults.add(Fault(FaultKind.STATUS, TOKEN_PATH, status=status))
     with pytest.raises(OAuthError, match=str(status)):
         credentials.access()
     assert desk.refreshes == [f"HTTP {status}"]
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
     assert str(status) in (desk.row().failure or "")
     credentials.access()
     assert desk.row().failure is None
@@ -131,7 +131,7 @@ def test_a_failing_token_endpoint_never_means_reconnect(desk: Desk, status: int)
 def test_a_keep_alive_that_failed_is_not_told_of_once_brex_was_read_again(desk: Desk) -> None:
     credentials = desk.oauth()
     desk.pass_time(hours=2)
-    desk.faults.add(Fault(Kind.STATUS, TOKEN_PATH, status=503))
+    desk.faults.add(Fault(FaultKind.STATUS, TOKEN_PATH, status=503))
     with pytest.raises(OAuthError, match="503"):
         credentials.access()
     connection, row, now = desk.connections["brex"], desk.row(), desk.now()
@@ -143,7 +143,7 @@ def test_a_keep_alive_that_failed_is_not_told_of_once_brex_was_read_again(desk: 
 def test_a_failure_shortly_before_the_end_uses_the_token_to_its_end(desk: Desk) -> None:
     credentials = desk.oauth()
     desk.pass_time(minutes=57)
-    desk.faults.add(Fault(Kind.STATUS, TOKEN_PATH, status=503))
+    desk.faults.add(Fault(FaultKind.STATUS, TOKEN_PATH, status=503))
     for _ in range(3):
         assert credentials.access().token == desk.secrets()["access_token"]
     assert desk.refreshes == ["HTTP 503"]
@@ -152,7 +152,7 @@ def test_a_failure_shortly_before_the_end_uses_the_token_to_its_end(desk: Desk) 
 def test_an_answer_lost_after_rotation_is_asked_for_once_more_and_explained(desk: Desk) -> None:
     credentials = desk.oauth()
     desk.pass_time(hours=2)
-    desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
+    desk.faults.add(Fault(FaultKind.EMPTY, TOKEN_PATH))
     with pytest.raises(ActionNeeded, match="was lost or cut off before it was stored"):
         credentials.access()
     assert desk.refreshes == ["", "invalid_grant"]
@@ -162,12 +162,12 @@ def test_an_answer_lost_after_rotation_is_asked_for_once_more_and_explained(desk
 def test_an_access_token_outlives_the_refresh_token_whose_answer_was_lost(desk: Desk) -> None:
     credentials, token = desk.oauth(), desk.secrets()["access_token"]
     desk.pass_time(minutes=57)
-    desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
+    desk.faults.add(Fault(FaultKind.EMPTY, TOKEN_PATH))
     for _ in range(3):
         credentials.keep_alive()
         assert credentials.access().token == token
     assert desk.refreshes == ["", "invalid_grant"]
-    assert desk.row().state is State.RECONNECT_REQUIRED
+    assert desk.row().state is CredentialState.RECONNECT_REQUIRED
     assert (desk.health().level, desk.health().usable) == (Level.ACTION, True)
     desk.pass_time(minutes=4)
     for act in (credentials.access, credentials.keep_alive):
@@ -180,7 +180,7 @@ def test_an_access_token_outlives_the_refresh_token_whose_answer_was_lost(desk: 
 def test_an_access_token_that_brex_refuses_is_not_used_up(desk: Desk) -> None:
     credentials, token = desk.oauth(), desk.secrets()["access_token"]
     desk.pass_time(minutes=57)
-    desk.faults.add(Fault(Kind.EMPTY, TOKEN_PATH))
+    desk.faults.add(Fault(FaultKind.EMPTY, TOKEN_PATH))
     assert credentials.access().token == token
     for _ in range(2):
         with pytest.raises(ActionNeeded):
@@ -196,10 +196,10 @@ def test_an_answer_lost_behind_a_gateway_is_remembered_by_the_next_process(
 ) -> None:
     desk.oauth()
     desk.pass_time(hours=2)
-    desk.faults.add(Fault(Kind.DONE_STATUS, TOKEN_PATH, status=status, body="<html>"))
+    desk.faults.add(Fault(FaultKind.DONE_STATUS, TOKEN_PATH, status=status, body="<html>"))
     with pytest.raises(OAuthError):
         desk.credentials().access()
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
     with pytest.raises(ActionNeeded, match="was lost or cut off before it was stored"):
         desk.credentials().access()
 
@@ -226,7 +226,7 @@ def test_two_lost_answers_are_not_followed_by_a_third_question(desk: Desk) -> No
     with pytest.raises(RefreshUncertain):
         asyncio.run(ask(desk, Session(credentials), 4))
     assert desk.refreshes == ["", ""]
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
 
 
 def test_a_wrong_client_secret_is_said_and_costs_no_connection(desk: Desk) -> None:
@@ -237,7 +237,7 @@ def test_a_wrong_client_secret_is_said_and_costs_no_connection(desk: Desk) -> No
     object.__setattr__(application, "client_secret", "wrong")
     with pytest.raises(OAuthError, match="BREX_CLIENT_SECRET"):
         credentials.access()
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
 
 
 def test_a_missing_client_id_is_named(desk: Desk) -> None:
@@ -283,16 +283,16 @@ def test_a_refused_key_is_asked_about_once_and_then_left_alone(desk: Desk) -> No
         with pytest.raises(ActionNeeded, match="Invalid or Revoked"):
             asyncio.run(ask(desk, Session(credentials)))
     assert len(desk.app.state.requests) == 2
-    assert desk.row().state is State.RECONNECT_REQUIRED
+    assert desk.row().state is CredentialState.RECONNECT_REQUIRED
 
 
 def test_one_odd_refusal_of_a_good_key_changes_nothing(desk: Desk) -> None:
     credentials = desk.key("bxt_sandbox")
     body = '{"type":"FORBIDDEN","message":"Expired token"}'
-    desk.faults.add(Fault(Kind.STATUS, "/v2/company", status=403, body=body))
+    desk.faults.add(Fault(FaultKind.STATUS, "/v2/company", status=403, body=body))
     with pytest.raises(CredentialRefused):
         asyncio.run(ask(desk, Session(credentials)))
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
 
 
 def test_a_new_key_in_the_environment_makes_an_old_refusal_void(desk: Desk) -> None:
@@ -304,7 +304,7 @@ def test_a_new_key_in_the_environment_makes_an_old_refusal_void(desk: Desk) -> N
     new = desk.key("bxt_sandbox", stored_here=False)
     assert new.check_key().legal_name == "Northwind"
     row = desk.row()
-    assert (row.state, row.secrets, row.company_id) == (State.CONNECTED, None, "cuacc_1")
+    assert (row.state, row.secrets, row.company_id) == (CredentialState.CONNECTED, None, "cuacc_1")
     assert "bxt_" not in repr(row)
 
 
@@ -313,7 +313,7 @@ DEAD = '{"type":"FORBIDDEN","message":"Invalid or Revoked Token"}'
 
 def test_a_key_of_the_environment_is_tried_by_every_run_until_brex_takes_it(desk: Desk) -> None:
     desk.key("bxt_sandbox", stored_here=False)
-    desk.faults.add(Fault(Kind.STATUS, times=4, status=403, body=DEAD))
+    desk.faults.add(Fault(FaultKind.STATUS, times=4, status=403, body=DEAD))
     with pytest.raises(ActionNeeded):
         asyncio.run(ask(desk, Session(desk.credentials())))
     since = desk.row().state_since
@@ -323,10 +323,13 @@ def test_a_key_of_the_environment_is_tried_by_every_run_until_brex_takes_it(desk
         with pytest.raises(ActionNeeded, match="Every run tries the key again"):
             desk.credentials().keep_alive()
         assert len(desk.app.state.requests) == before + 1
-        assert (desk.row().state, desk.row().state_since) == (State.RECONNECT_REQUIRED, since)
+        assert (desk.row().state, desk.row().state_since) == (
+            CredentialState.RECONNECT_REQUIRED,
+            since,
+        )
         assert (desk.health().level, desk.health().usable) == (Level.ACTION, True)
     desk.credentials().keep_alive()
-    assert (desk.row().state, desk.row().reason) == (State.CONNECTED, None)
+    assert (desk.row().state, desk.row().reason) == (CredentialState.CONNECTED, None)
     assert desk.health().level is Level.WELL
 
 
@@ -345,22 +348,22 @@ def test_a_run_of_answers_that_are_not_brexs_leaves_a_key_as_it_is(
     desk: Desk, body: str, stored_here: bool
 ) -> None:
     credentials = desk.key("bxt_sandbox", stored_here=stored_here)
-    desk.faults.add(Fault(Kind.STATUS, times=None, status=403, body=body))
+    desk.faults.add(Fault(FaultKind.STATUS, times=None, status=403, body=body))
     for act in (credentials.check_key, lambda: asyncio.run(ask(desk, Session(credentials)))):
         with pytest.raises(UnusableAnswer):
             act()
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
     desk.faults.clear()
     asyncio.run(ask(desk, Session(credentials)))
     credentials.check_key()
-    assert (desk.row().state, desk.row().failure) == (State.CONNECTED, None)
+    assert (desk.row().state, desk.row().failure) == (CredentialState.CONNECTED, None)
 
 
 @pytest.mark.parametrize("key", ["bxt_team", "bxt_employee"])
 def test_a_key_without_the_scope_for_the_company_is_a_good_key(desk: Desk, key: str) -> None:
     desk.app.state.sandbox.world.collection("users").add({"id": "cuuser_00000"})
     desk.key(key).check_key()
-    assert desk.row().state is State.CONNECTED
+    assert desk.row().state is CredentialState.CONNECTED
 
 
 def test_what_was_never_connected_says_how_to(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from brex_sync.brex.application import Application
-from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Meter, Patience
 from brex_sync.brex.oauth import OAuth
 from brex_sync.brex.paging import fetch_item, listing_of
 from brex_sync.brex.rate_limit import RateLimiter
@@ -80,7 +80,7 @@ def other() -> Iterator[Server]:
 
 def get(url: str, path: str = "/v2/company") -> Any:
     async def ask() -> Any:
-        endpoint = Endpoint(url, lambda: "at_secret")
+        endpoint = BrexApi(url, lambda: "at_secret")
         async with BrexClient(endpoint, RateLimiter(), ONCE) as client:
             return await client.get(path, {}, read_item, Meter())
 
@@ -151,7 +151,7 @@ def asked_for_user(key: str) -> list[bytes]:
         return httpx.Response(404)
 
     async def ask() -> None:
-        endpoint = Endpoint("https://api.brex.test", lambda: "at_secret")
+        endpoint = BrexApi("https://api.brex.test", lambda: "at_secret")
         async with BrexClient(endpoint, RateLimiter(), ONCE, httpx.MockTransport(note)) as client:
             await fetch_item(client, STREAMS["users"], key, Meter())
 

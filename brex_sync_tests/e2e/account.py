@@ -18,7 +18,7 @@ import psycopg
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.http_server import running
 from brex_sync.sandbox import Faults, World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
 from brex_sync_tests.waiting import HANGS
@@ -104,7 +104,7 @@ def _plant(world: World, faults: Faults, secrets: dict[str, str]) -> None:
     vendors.edit(vendors.rows().ids[0], company_name=told, payment_accounts=[{"details": bank}])
     refusal = {"type": "FORBIDDEN", "message": f"Missing required scope travel.trips: {told}"}
     body = json.dumps(refusal)
-    faults.add(Fault(Kind.STATUS, path="/v1/trips", times=None, status=403, body=body))
+    faults.add(Fault(FaultKind.STATUS, path="/v1/trips", times=None, status=403, body=body))
 
 
 @contextmanager

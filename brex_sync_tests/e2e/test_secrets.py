@@ -10,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 
-from brex_sync.sandbox.app import Access
+from brex_sync.sandbox.app import TokenPermissions
 from brex_sync_tests.connections.conftest import consent
 from brex_sync_tests.connections.test_commands import question
 from brex_sync_tests.e2e.account import Account, account, words_with
@@ -35,7 +35,7 @@ NOT_SECRET = "Run `brex-sync connect brex`"
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Up]]:
     """An account in use: connected twice over, synced, renewed, revoked, and failing."""
     with account(tmp_path_factory.mktemp("account"), card_transactions=100) as mine:
-        mine.authority.keys[mine.secrets["API key"]] = Access()
+        mine.authority.keys[mine.secrets["API key"]] = TokenPermissions()
         connecting = mine.start("connect", "--configuration", "brex")
         httpx.get(consent(question(connecting)))
         mine.printed.append(connecting.communicate(timeout=HANGS)[0])
@@ -205,7 +205,7 @@ def test_no_command_printed_one(used: tuple[Account, Up]) -> None:
 def test_a_crash_prints_none(used: tuple[Account, Up], tmp_path: Path) -> None:
     """A fault nobody foresaw, in a request that carries a token, with its traceback."""
     mine, _ = used
-    mine.authority.keys[mine.secrets["API key"]] = Access()
+    mine.authority.keys[mine.secrets["API key"]] = TokenPermissions()
     (tmp_path / "sitecustomize.py").write_text(
         "import httpx\n"
         "def crash(self, request, **_):\n"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from brex_sync.databases import databases, reset_password
 from brex_sync.embedded import EmbeddedPostgres, Server
-from brex_sync.embedded.credentials import OWNER, Credentials, read_passfile, write_passfile
+from brex_sync.embedded.credentials import OWNER, PassfileEntry, read_passfile, write_passfile
 from brex_sync.embedded.ownership import FORMER, RENAMING
 from brex_sync.errors import EmbeddedPostgresError, PostgresUnavailable
 from brex_sync.runtime import parts, supervisor
@@ -322,7 +322,7 @@ def undone(settings: Settings) -> Server:
         db.execute(f'ALTER ROLE "{OWNER}" RENAME TO {FORMER}')  # type: ignore[arg-type]
     former = replace(server, user=FORMER)
     ask(former.url("postgres"), f'DROP ROLE "{RENAMING}"')
-    write_passfile(server.passfile, Credentials(server.port, server.password, FORMER))
+    write_passfile(server.passfile, PassfileEntry(server.port, server.password, FORMER))
     return former
 
 

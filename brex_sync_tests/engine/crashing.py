@@ -11,7 +11,7 @@ from typing import Any
 
 from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import card, day, person, spent
@@ -51,7 +51,7 @@ def rig_of(engine: Any, world: World) -> Rig:
     """A rig whose Brex refuses pages of more than fifty rows, so that most lists have several."""
     rig = Rig(engine, world)
     for path in (CARDS, "/v2/transactions/cash/*", "/v2/users", "/v2/cards"):
-        rig.faults.add(Fault(Kind.SMALL_PAGES, path, times=None, limit=PAGE))
+        rig.faults.add(Fault(FaultKind.SMALL_PAGES, path, times=None, limit=PAGE))
     return rig
 
 

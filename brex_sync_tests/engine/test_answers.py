@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.normalise.items import normalise
 from brex_sync_tests.engine.items import day, person, spend
@@ -19,7 +19,7 @@ GATEWAY = "<html>404 page not found</html>"
 def test_a_cursor_refused_in_whatever_words_begins_the_window_anew(rig: Any, status: int) -> None:
     spend(rig, 40)
     body = '{"type":"BAD_REQUEST","message":"Invalid page token"}'
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=1, after=2, status=status, body=body))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=1, after=2, status=status, body=body))
     report = rig.sync("card_transactions", pages=10)
     assert report.finished
     assert report.streams["card_transactions"].unavailable is None
@@ -48,7 +48,7 @@ def test_a_saved_cursor_that_stays_bad_is_given_up_once_the_list_itself_comes(
     rig: Any, answer: str
 ) -> None:
     spend(rig, 60)
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, after=2, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=None, after=2, status=500))
     assert not rig.sync("card_transactions", pages=10).finished
     cursor = rig.one("SELECT window_cursor FROM brex_sync.checkpoints")
     bad = {
@@ -79,7 +79,7 @@ def test_a_gateway_that_finds_no_row_is_no_proof_that_it_is_gone(rig: Any) -> No
         rig.world.collection("users").add(person(f"u{n}"))
     rig.sync("users")
     rig.world.collection("users").delete("u1")
-    rig.faults.add(Fault(Kind.STATUS, "/v2/users/u1", times=None, status=404, body=GATEWAY))
+    rig.faults.add(Fault(FaultKind.STATUS, "/v2/users/u1", times=None, status=404, body=GATEWAY))
     assert "not Brex's form" in str(rig.sync("users").streams["users"].error)
     assert rig.gone("users") == set()
     rig.faults.clear()
@@ -91,7 +91,7 @@ def test_a_gateway_that_finds_no_list_empties_none(company: Any) -> None:
     company.sync("user_limits")
     before = company.one("SELECT count(*) FROM brex.user_limits WHERE _deleted_at IS NULL")
     limits = "/v2/users/*/limit"
-    company.faults.add(Fault(Kind.STATUS, limits, times=None, status=404, body=GATEWAY))
+    company.faults.add(Fault(FaultKind.STATUS, limits, times=None, status=404, body=GATEWAY))
     report = company.sync("user_limits", full=True).streams["user_limits"]
     assert report.error
     assert company.one("SELECT count(*) FROM brex.user_limits WHERE _deleted_at IS NULL") == before
@@ -102,7 +102,7 @@ def test_a_refusal_by_something_on_the_way_fails_the_run_and_the_next_one_asks_a
     company: Any, status: int
 ) -> None:
     body = "<html>Invalid token. Rate limit exceeded, missing scope</html>"
-    company.faults.add(Fault(Kind.STATUS, "/v2/users", times=None, status=status, body=body))
+    company.faults.add(Fault(FaultKind.STATUS, "/v2/users", times=None, status=status, body=body))
     report = company.sync("users").streams["users"]
     assert "not Brex's form" in str(report.error)
     assert report.unavailable is None
@@ -113,7 +113,7 @@ def test_a_refusal_by_something_on_the_way_fails_the_run_and_the_next_one_asks_a
 
 
 def test_a_refusal_by_something_on_the_way_is_asked_about_again_at_once(company: Any) -> None:
-    company.faults.add(Fault(Kind.STATUS, "/v2/users", times=2, status=403))
+    company.faults.add(Fault(FaultKind.STATUS, "/v2/users", times=2, status=403))
     assert company.sync("users").finished
     assert_equal(company, "users")
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from brex_sync.cli import cli
 from brex_sync.errors import ConnectionBusy, SettingsError
 from brex_sync.http_server import running
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.settings import load_settings
 from brex_sync.sync.turns import CONNECTION, Note, Turn
 from brex_sync.warehouse.state import leases
@@ -230,7 +230,7 @@ def test_status_tells_the_last_run_and_what_is_not_well(command: Command, rig: R
     execute(rig, ago.format("0 minutes", "users"))
 
     unlike = '{"type":"INVALID","message":"no"}'
-    rig.faults.add(Fault(Kind.STATUS, status=400, path="/v2/titles", body=unlike))
+    rig.faults.add(Fault(FaultKind.STATUS, status=400, path="/v2/titles", body=unlike))
     assert command("sync", "--stream", "titles")[0] == 1
     rig.faults.clear()
     code, told = command("status")

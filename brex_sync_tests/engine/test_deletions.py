@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse.status.runs import status
 from brex_sync_tests.engine.items import cash_account, day, paid, person, spend, spent
@@ -110,7 +110,7 @@ def test_one_odd_answer_marks_nothing_however_few_rows_there_are(
     live = {name: company.one(f"SELECT count(*) FROM brex.{name}") for name in read}
     odd = {STREAMS[name].path.replace("{id}", "*").replace("{brex_id}", "*") for name in read}
     for path in odd:
-        company.faults.add(Fault(Kind.BODY, path, times=None, body=answer))
+        company.faults.add(Fault(FaultKind.BODY, path, times=None, body=answer))
     for _ in range(runs):
         company.later += timedelta(hours=1)
         report = company.sync(*read, full=True)
@@ -183,7 +183,7 @@ def test_a_row_missing_from_the_list_is_asked_for_by_its_id_before_it_is_called_
         rig.world.collection("users").add(person(f"u{i}"))
     rig.sync("users")
     rig.world.collection("users").edit("u1", status="VANISHING")
-    rig.faults.add(Fault(Kind.BODY, "/v2/users", times=2, body=NOBODY))
+    rig.faults.add(Fault(FaultKind.BODY, "/v2/users", times=2, body=NOBODY))
     report = rig.sync("users").streams["users"]
     assert rig.gone("users") == set()
     assert rig.one("SELECT status FROM brex.users WHERE id = 'u1'") == "VANISHING"
@@ -195,7 +195,7 @@ def test_when_asking_by_id_fails_nothing_is_marked_and_the_next_run_asks_again(r
         rig.world.collection("users").add(person(f"u{i}"))
     rig.sync("users")
     rig.world.collection("users").delete("u1")
-    rig.faults.add(Fault(Kind.STATUS, "/v2/users/u1", times=None, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, "/v2/users/u1", times=None, status=500))
     assert rig.sync("users").streams["users"].error
     assert rig.gone("users") == set()
     rig.faults.clear()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.test_streams import EDITS, _now
 from brex_sync_tests.engine.truth import assert_equal
@@ -27,7 +27,11 @@ step = st.one_of(
     st.tuples(st.just("edit"), table, row),
     st.tuples(st.just("delete"), st.sampled_from([t for t in TABLES if t != "company"]), row),
     st.tuples(st.just("back_date"), st.sampled_from(TABLES[-2:]), row),
-    st.tuples(st.just("fail"), st.sampled_from([Kind.STATUS, Kind.TRUNCATED, Kind.HTML]), row),
+    st.tuples(
+        st.just("fail"),
+        st.sampled_from([FaultKind.STATUS, FaultKind.TRUNCATED, FaultKind.HTML]),
+        row,
+    ),
     st.tuples(st.just("sync"), st.booleans(), row),
 )
 pytestmark = [pytest.mark.history, pytest.mark.timeout(3600)]
@@ -56,7 +60,7 @@ class History:
         collection, key = self._row(name, at)
         collection.edit(key, posted_at_date=BACK_DATED)
 
-    def fail(self, kind: Kind, after: int) -> None:
+    def fail(self, kind: FaultKind, after: int) -> None:
         self.rig.faults.add(Fault(kind, times=4, after=after % 40))
 
     def sync(self, full: bool, _: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from brex_sync.brex.client import Patience
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import FOR_HUNG, REFUSED, SHORT
 from brex_sync_tests.engine.items import person, spend
 from brex_sync_tests.engine.truth import assert_equal
@@ -15,33 +15,33 @@ from brex_sync_tests.engine.truth import assert_equal
 CARDS = "/v2/transactions/card/primary"
 NAN = '{"items":[{"id":NaN}]}'
 PASSING = [
-    Fault(Kind.STATUS, CARDS, status=429, headers={"Retry-After": "0"}),
-    Fault(Kind.STATUS, CARDS, status=429, body='{"type":"X","message":"slow down"}', after=1),
-    Fault(Kind.STATUS, CARDS, status=500, body="oops"),
-    Fault(Kind.STATUS, CARDS, status=503, after=1, headers={"Retry-After": "0"}),
-    Fault(Kind.HTML, CARDS, after=1),
-    Fault(Kind.TRUNCATED, CARDS, after=2),
-    Fault(Kind.EMPTY, CARDS),
-    Fault(Kind.EMPTY, CARDS, after=2),
-    Fault(Kind.NO_ITEMS, CARDS, after=1),
-    Fault(Kind.NULL_ITEMS, CARDS, after=1),
-    Fault(Kind.BODY, CARDS, body=NAN),
-    Fault(Kind.EXPIRED_CURSOR, CARDS, after=1),
-    Fault(Kind.HANG, CARDS, after=1),
-    Fault(Kind.SMALL_PAGES, CARDS, limit=3, times=None),
+    Fault(FaultKind.STATUS, CARDS, status=429, headers={"Retry-After": "0"}),
+    Fault(FaultKind.STATUS, CARDS, status=429, body='{"type":"X","message":"slow down"}', after=1),
+    Fault(FaultKind.STATUS, CARDS, status=500, body="oops"),
+    Fault(FaultKind.STATUS, CARDS, status=503, after=1, headers={"Retry-After": "0"}),
+    Fault(FaultKind.HTML, CARDS, after=1),
+    Fault(FaultKind.TRUNCATED, CARDS, after=2),
+    Fault(FaultKind.EMPTY, CARDS),
+    Fault(FaultKind.EMPTY, CARDS, after=2),
+    Fault(FaultKind.NO_ITEMS, CARDS, after=1),
+    Fault(FaultKind.NULL_ITEMS, CARDS, after=1),
+    Fault(FaultKind.BODY, CARDS, body=NAN),
+    Fault(FaultKind.EXPIRED_CURSOR, CARDS, after=1),
+    Fault(FaultKind.HANG, CARDS, after=1),
+    Fault(FaultKind.SMALL_PAGES, CARDS, limit=3, times=None),
 ]
 LASTING = [
-    (Fault(Kind.STATUS, CARDS, status=500), "answered 500"),
-    (Fault(Kind.STATUS, CARDS, status=302, headers={"Location": "http://x"}), "answered 302"),
-    (Fault(Kind.HTML, CARDS), "not the JSON list expected"),
-    (Fault(Kind.TRUNCATED, CARDS), "not the JSON list expected"),
-    (Fault(Kind.EMPTY, CARDS), "not the JSON list expected"),
-    (Fault(Kind.NO_ITEMS, CARDS), "not the JSON list expected"),
-    (Fault(Kind.NULL_ITEMS, CARDS), "not the JSON list expected"),
-    (Fault(Kind.BODY, CARDS, body=NAN), "not the JSON list expected"),
-    (Fault(Kind.LOOP, CARDS), "pages do not end"),
-    (Fault(Kind.EXPIRED_CURSOR, CARDS), "Invalid cursor"),
-    (Fault(Kind.HANG, CARDS), "no complete answer within"),
+    (Fault(FaultKind.STATUS, CARDS, status=500), "answered 500"),
+    (Fault(FaultKind.STATUS, CARDS, status=302, headers={"Location": "http://x"}), "answered 302"),
+    (Fault(FaultKind.HTML, CARDS), "not the JSON list expected"),
+    (Fault(FaultKind.TRUNCATED, CARDS), "not the JSON list expected"),
+    (Fault(FaultKind.EMPTY, CARDS), "not the JSON list expected"),
+    (Fault(FaultKind.NO_ITEMS, CARDS), "not the JSON list expected"),
+    (Fault(FaultKind.NULL_ITEMS, CARDS), "not the JSON list expected"),
+    (Fault(FaultKind.BODY, CARDS, body=NAN), "not the JSON list expected"),
+    (Fault(FaultKind.LOOP, CARDS), "pages do not end"),
+    (Fault(FaultKind.EXPIRED_CURSOR, CARDS), "Invalid cursor"),
+    (Fault(FaultKind.HANG, CARDS), "no complete answer within"),
 ]
 
 
@@ -51,7 +51,7 @@ def again(fault: Fault, **changes: Any) -> Fault:
 
 
 def patient(fault: Fault) -> Patience:
-    return FOR_HUNG if fault.kind is Kind.HANG else SHORT
+    return FOR_HUNG if fault.kind is FaultKind.HANG else SHORT
 
 
 def named(value: Any) -> str | None:
@@ -94,7 +94,7 @@ def test_a_refused_cursor_begins_the_same_window_again_and_not_the_whole_list(ri
     spend(rig, 40)
     rig.sync("card_transactions")
     rig.requests.clear()
-    rig.faults.add(Fault(Kind.EXPIRED_CURSOR, CARDS, after=1))
+    rig.faults.add(Fault(FaultKind.EXPIRED_CURSOR, CARDS, after=1))
     assert rig.sync("card_transactions", pages=5).finished
     assert len(rig.asked(CARDS)) > 3
     assert all("posted_at_start" in r.query for r in rig.asked(CARDS))
@@ -102,7 +102,7 @@ def test_a_refused_cursor_begins_the_same_window_again_and_not_the_whole_list(ri
 
 def test_what_was_read_before_a_server_hung_is_kept_and_gone_on_from(rig: Any) -> None:
     keys = spend(rig, 30, back=100)
-    rig.faults.add(Fault(Kind.HANG, CARDS, times=None, after=3))
+    rig.faults.add(Fault(FaultKind.HANG, CARDS, times=None, after=3))
     started = asyncio.run(rig.run("card_transactions", pages=5, patience=FOR_HUNG))
     assert not started.finished
     assert rig.live() == set(keys[:15])
@@ -115,7 +115,7 @@ def test_what_was_read_before_a_server_hung_is_kept_and_gone_on_from(rig: Any) -
 
 
 def test_a_missing_scope_makes_one_stream_unavailable_and_says_so(company: Any) -> None:
-    company.faults.add(Fault(Kind.STATUS, "/v2/cards", times=None, status=403, body=REFUSED))
+    company.faults.add(Fault(FaultKind.STATUS, "/v2/cards", times=None, status=403, body=REFUSED))
     report = company.sync()
     assert report.failed == []
     assert [s.stream for s in report.streams.values() if s.unavailable] == ["cards"]
@@ -124,7 +124,7 @@ def test_a_missing_scope_makes_one_stream_unavailable_and_says_so(company: Any) 
 
 
 def test_a_fault_in_the_accounts_fails_the_transactions_that_need_them(company: Any) -> None:
-    company.faults.add(Fault(Kind.STATUS, "/v2/accounts/cash", times=None, status=500))
+    company.faults.add(Fault(FaultKind.STATUS, "/v2/accounts/cash", times=None, status=500))
     report = company.sync()
     assert {s.stream for s in report.failed} == {
         "cash_accounts", "cash_statements", "cash_transactions"
@@ -137,7 +137,7 @@ def test_one_account_that_fails_fails_its_stream_and_the_others_accounts_land(
 ) -> None:
     broken, *others = company.world.collection("cash_transactions").parents()
     company.faults.add(
-        Fault(Kind.STATUS, f"/v2/transactions/cash/{broken}", times=None, status=500)
+        Fault(FaultKind.STATUS, f"/v2/transactions/cash/{broken}", times=None, status=500)
     )
     report = company.sync()
     assert [s.stream for s in report.failed] == ["cash_transactions"]

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from brex_sync.brex import client
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import FOR_HUNG
 from brex_sync_tests.engine.items import spend
 from brex_sync_tests.engine.truth import assert_equal
@@ -87,7 +87,7 @@ def test_the_size_is_remembered_and_the_larger_one_tried_again_after_a_week(rig:
 def test_an_outage_makes_no_page_smaller_and_loses_no_place(rig: Any, status: int) -> None:
     spend(rig, 500)
     body = "<html>down</html>"
-    fault = Fault(Kind.STATUS, CARDS, times=None, after=2, status=status, body=body)
+    fault = Fault(FaultKind.STATUS, CARDS, times=None, after=2, status=status, body=body)
     rig.faults.add(fault)
     report = rig.sync("card_transactions", pages=100).streams["card_transactions"]
     assert f"answered {status}" in str(report.error)
@@ -104,7 +104,7 @@ def test_an_outage_makes_no_page_smaller_and_loses_no_place(rig: Any, status: in
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_an_outage_that_ends_meanwhile_makes_no_page_smaller(rig: Any, failures: int) -> None:
     spend(rig, 300)
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=failures, after=1, status=504))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=failures, after=1, status=504))
     report = rig.sync("card_transactions", pages=100)
     assert report.finished is (failures < 3)
     assert rig.rows("SELECT * FROM brex_sync.page_sizes") == []

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, spent
 from brex_sync_tests.engine.truth import assert_equal
 
-SLOW = (Kind.HANG, Kind.DELAY)
-SPECIAL = (Kind.SMALL_PAGES, Kind.BODY, Kind.DONE_STATUS, Kind.DROPPED)
+SLOW = (FaultKind.HANG, FaultKind.DELAY)
+SPECIAL = (FaultKind.SMALL_PAGES, FaultKind.BODY, FaultKind.DONE_STATUS, FaultKind.DROPPED)
 number = st.integers(0, 30)
 step = st.one_of(
     st.tuples(st.just("add"), st.sampled_from([-40, -1, 0, 0, 1, 5, 13, 14, 15, 60, 400])),
@@ -25,7 +25,9 @@ step = st.one_of(
     st.tuples(st.just("move"), st.tuples(number, st.sampled_from([-3, 0, 2, 14, 15, 29, 300]))),
     st.tuples(
         st.just("fail"),
-        st.tuples(st.sampled_from([k for k in Kind if k not in SLOW + SPECIAL]), st.integers(0, 4)),
+        st.tuples(
+            st.sampled_from([k for k in FaultKind if k not in SLOW + SPECIAL]), st.integers(0, 4)
+        ),
     ),
     st.tuples(st.just("sync"), st.booleans()),
 )
@@ -55,7 +57,7 @@ class History:
         if key := self._key(how[0]):
             self.truth.edit(key, posted_at_date=day(self.rig.world, how[1]))
 
-    def fail(self, how: tuple[Kind, int]) -> None:
+    def fail(self, how: tuple[FaultKind, int]) -> None:
         self.rig.faults.add(Fault(kind=how[0], times=4, after=how[1]))
 
     def sync(self, full: bool) -> None:

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import Response
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.credentials import Credentials, Session
 from brex_sync.connections.declared import Connection
@@ -32,7 +32,7 @@ from brex_sync.streams.selection import with_parents
 from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
 from brex_sync.warehouse import credentials as credential_table
-from brex_sync.warehouse.credentials import State
+from brex_sync.warehouse.credentials import CredentialState
 from brex_sync_tests.conftest import BREX_URL, FOR_HUNG, Rig, streams_in_pages
 from brex_sync_tests.engine.items import day, paid, person, spent
 from brex_sync_tests.engine.truth import COLLECTIONS, IDS, PARENTS, assert_equal
@@ -208,7 +208,7 @@ class Account:
             api_transport=transport,
         )  # fmt: skip
         session = Session(credentials)
-        endpoint = Endpoint(BREX_URL, session.token, session.renew)
+        endpoint = BrexApi(BREX_URL, session.token, session.renew)
         async with BrexClient(endpoint, RateLimiter(), FOR_HUNG, transport) as client:
             sync = Sync("brex", client, self.rig.engine, clock=self.rig.now)
             return await sync.run(self.streams)
@@ -217,7 +217,7 @@ class Account:
         for name in self.names:
             assert not self._falsely_gone(name), f"live rows of {name} were marked as deleted"
         row = credential_table.read(self.rig.engine, "brex")
-        assert row is None or row.state is not State.RECONNECT_REQUIRED, row
+        assert row is None or row.state is not CredentialState.RECONNECT_REQUIRED, row
         if report.finished:
             left_out = [s.stream for s in report.streams.values() if s.unavailable]
             assert not left_out, "a green run left them out"

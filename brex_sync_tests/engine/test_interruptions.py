@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from brex_sync.brex.strict_json import Page
 from brex_sync.errors import Fenced
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read.walking import prepare
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Lease, Scope, Slice, Window
+from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow, Scope, Slice
 from brex_sync_tests.engine.cutting import cutting
 from brex_sync_tests.engine.items import day, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
@@ -41,7 +41,7 @@ def sync_and_end_after(got: int, rig: Any, stream: str, path: str, pages: int) -
         if rig.one("SELECT max(window_pages) FROM brex_sync.checkpoints") >= got:
             raise Killed
 
-    fault = Fault(Kind.HANG, path, times=None, after=got)
+    fault = Fault(FaultKind.HANG, path, times=None, after=got)
     rig.faults.add(fault)
     with pytest.raises((Killed, BaseExceptionGroup)):
         rig.sync(stream, progress=progress, pages=pages)
@@ -171,7 +171,7 @@ def test_two_runs_at_once_end_like_one_after_the_other(rig: Any) -> None:
     assert rig.sync("card_transactions").finished
 
 
-WRITES: dict[str, Callable[[sa.Engine, Lease, Window, Any], object]] = {
+WRITES: dict[str, Callable[[sa.Engine, ListLease, ListWindow, Any], object]] = {
     "a page": lambda engine, lease, window, page: load.commit_pages(engine, lease, window, page),
     "one row": lambda engine, lease, window, page: load.store_item(engine, lease, page),
     "a new window": lambda engine, lease, window, page: checkpoints.begin_window(
@@ -190,7 +190,9 @@ def test_a_run_that_was_taken_over_writes_nothing_when_it_wakes(rig: Any, what: 
     slice_ = Slice("brex", STREAMS["card_transactions"])
     paused = checkpoints.open_lease(rig.engine, slice_)
     window = checkpoints.begin_window(
-        rig.engine, paused, Window(paused.state.last_number + 1, Scope.FULL, None, rig.now(), 10)
+        rig.engine,
+        paused,
+        ListWindow(paused.state.last_number + 1, Scope.FULL, None, rig.now(), 10),
     )
     checkpoints.open_lease(rig.engine, slice_)
     before = rig.rows("SELECT * FROM brex_sync.checkpoints")
@@ -206,7 +208,7 @@ def test_a_transaction_that_was_let_in_before_the_takeover_cannot_advance_after_
 ) -> None:
     slice_ = Slice("brex", STREAMS["card_transactions"])
     paused = checkpoints.open_lease(rig.engine, slice_)
-    window = Window(1, Scope.FULL, None, rig.now(), 10)
+    window = ListWindow(1, Scope.FULL, None, rig.now(), 10)
     checkpoints.begin_window(rig.engine, paused, window)
     checkpoints.open_lease(rig.engine, slice_)
     with pytest.raises(Fenced), rig.engine.begin() as db:
@@ -220,11 +222,13 @@ def test_pages_the_server_committed_though_the_answer_was_lost_are_not_done_twic
     rig: Any, last: bool
 ) -> None:
     lease = checkpoints.open_lease(rig.engine, Slice("brex", STREAMS["card_transactions"]))
-    window = checkpoints.begin_window(rig.engine, lease, Window(1, Scope.FULL, None, rig.now(), 10))
+    window = checkpoints.begin_window(
+        rig.engine, lease, ListWindow(1, Scope.FULL, None, rig.now(), 10)
+    )
     _, staged = prepare(lease.slice.stream, Page((b'{"id":"a"}',), None), None)
     after = replace(window, pages=1)
 
-    def finish(db: sa.Connection, closing: Window) -> None:
+    def finish(db: sa.Connection, closing: ListWindow) -> None:
         checkpoints.close(
             db, lease, closing, watermark=date.today(), listed=1, held=1, now=rig.now()
         )

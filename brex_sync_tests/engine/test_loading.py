@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brex_sync.sandbox.faults import Fault
-from brex_sync.sandbox.faults import Kind as Misbehaviour
+from brex_sync.sandbox.faults import FaultKind as Misbehaviour
 from brex_sync.streams.columns import Kind
 from brex_sync.sync.normalise.items import DTYPES
 from brex_sync.warehouse.database import driver_cursor

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from brex_sync.errors import Fenced
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
 from brex_sync.warehouse.load import slices
@@ -113,7 +113,7 @@ def begun(rig: Any) -> Counter[str]:
 
 def interrupt(rig: Any, requests: int, **options: Any) -> None:
     """A run that Brex fails after so many answers."""
-    rig.faults.add(Fault(Kind.STATUS, path=PATH, after=requests, times=None, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, path=PATH, after=requests, times=None, status=500))
     assert not rig.sync("expenses", pages=PAGES, patience=SHORT, **options).finished
     rig.faults.clear()
     rig.requests.clear()

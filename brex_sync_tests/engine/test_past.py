@@ -13,15 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, person, spent
 from brex_sync_tests.engine.truth import assert_equal
 
 EDITED = {"users": "last_name", "card_transactions": "description"}
 TABLES = tuple(EDITED)
-OTHERS = (Kind.HANG, Kind.DELAY, Kind.SMALL_PAGES, Kind.BODY, Kind.DONE_STATUS, Kind.DROPPED)
-FAULTS = [k for k in Kind if k not in OTHERS]
+OTHERS = (
+    FaultKind.HANG,
+    FaultKind.DELAY,
+    FaultKind.SMALL_PAGES,
+    FaultKind.BODY,
+    FaultKind.DONE_STATUS,
+    FaultKind.DROPPED,
+)
+FAULTS = [k for k in FaultKind if k not in OTHERS]
 
 table = st.sampled_from(TABLES)
 number = st.integers(0, 30)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.engine.items import cash_account, day, paid, person, spend, spent
 from brex_sync_tests.engine.truth import assert_equal
 
@@ -145,7 +145,7 @@ def test_an_interrupted_reconciliation_is_not_recorded_and_begins_anew(rig: Any)
     rig.sync("card_transactions", pages=5)
     for key in ("t0020", "t0039"):
         rig.world.collection("card_transactions").edit(key, description="edited")
-    rig.faults.add(Fault(Kind.STATUS, times=None, after=10, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, times=None, after=10, status=500))
     assert not rig.sync("card_transactions", pages=5, compare=True).finished
     assert rig.rows(CONCLUDED) == []
     rig.faults.clear()

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read.refetch import Refetched, can_refetch, refetch
@@ -21,7 +21,7 @@ from brex_sync_tests.engine.truth import assert_equal
 def fetch(rig: Any, stream: str, *keys: str) -> Refetched:
     async def go() -> Refetched:
         async with BrexClient(
-            Endpoint(BREX_URL, lambda: rig.token),
+            BrexApi(BREX_URL, lambda: rig.token),
             RateLimiter(),
             SHORT,
             transport=httpx.ASGITransport(rig.app),

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Meter, Patience
 from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sync.run import Sync
 from brex_sync_tests.conftest import BREX_URL, SHORT, streams_in_pages
 from brex_sync_tests.engine.items import cash_account, day, paid, person, spend
@@ -45,7 +45,7 @@ class Gate:
 
 
 async def sync(rig: Any, gate: Gate, limiter: RateLimiter, patience: Patience, pages: int) -> Any:
-    endpoint = Endpoint(BREX_URL, lambda: rig.token)
+    endpoint = BrexApi(BREX_URL, lambda: rig.token)
     transport = httpx.ASGITransport(gate)
     async with BrexClient(endpoint, limiter, patience, transport=transport) as client:
         return await Sync("brex", client, rig.engine).run(streams_in_pages(pages))
@@ -74,7 +74,7 @@ def test_all_streams_wait_as_long_as_brex_asks(rig: Any) -> None:
     for i in range(150):
         rig.world.collection("users").add(person(f"u{i}"))
     headers = {"Retry-After": "1"}
-    rig.faults.add(Fault(Kind.STATUS, CARDS, status=429, after=2, headers=headers))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, status=429, after=2, headers=headers))
     gate = Gate(rig.app, 0.005)
     assert asyncio.run(sync(rig, gate, RateLimiter(), SHORT, pages=2)).finished
     refused = next(r.at for r in rig.requests if r.status == 429)
@@ -87,21 +87,21 @@ def test_all_streams_wait_as_long_as_brex_asks(rig: Any) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 def test_what_brex_refuses_is_asked_once(rig: Any, status: int) -> None:
     body = '{"type":"X","message":"no"}'
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, status=status, body=body))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=None, status=status, body=body))
     report = rig.sync("card_transactions").streams["card_transactions"]
     assert f"answered {status}: no" in str(report.error or report.unavailable)
     assert report.requests == len(rig.requests) == 1
 
 
 def test_what_may_pass_is_asked_again_as_often_as_patience_says(rig: Any) -> None:
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, status=503))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=None, status=503))
     report = rig.sync("card_transactions").streams["card_transactions"]
     assert report.requests == len(rig.requests) == SHORT.attempts
 
 
 def test_a_redirect_is_not_followed_and_never_carries_the_credential(rig: Any) -> None:
     elsewhere = {"Location": "http://elsewhere.test/v2/users"}
-    rig.faults.add(Fault(Kind.STATUS, "/v2/users", times=None, status=307, headers=elsewhere))
+    rig.faults.add(Fault(FaultKind.STATUS, "/v2/users", times=None, status=307, headers=elsewhere))
     gate = Gate(rig.app)
     report = asyncio.run(sync(rig, gate, RateLimiter(), SHORT, pages=5))
     assert "answered 307" in str(report.streams["users"].error)
@@ -139,7 +139,7 @@ def test_a_server_that_is_busy_says_for_how_long(when: str) -> None:
     async def main() -> bytes:
         transport = httpx.MockTransport(answer)
         async with BrexClient(
-            Endpoint(BREX_URL, lambda: "t"), RateLimiter(), SHORT, transport=transport
+            BrexApi(BREX_URL, lambda: "t"), RateLimiter(), SHORT, transport=transport
         ) as client:
             return await client.get("/x", {}, bytes, Meter())
 

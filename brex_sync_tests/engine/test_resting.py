@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.status.runs import status
@@ -114,7 +114,9 @@ def test_a_full_run_and_a_reconciliation_read_every_list(rig: Any, option: str) 
 def test_an_interrupted_run_is_gone_on_with_where_it_was(rig: Any) -> None:
     keys = [f"u{i:02d}" for i in range(20)]
     people(rig, *keys)
-    rig.faults.add(Fault(Kind.STATUS, path="/v2/users/*/limit", after=12, times=None, status=500))
+    rig.faults.add(
+        Fault(FaultKind.STATUS, path="/v2/users/*/limit", after=12, times=None, status=500)
+    )
     assert not rig.sync("user_limits").finished
     read = {key for (key,) in rig.rows("SELECT user_id FROM brex.user_limits")}
     assert len(read) == 12

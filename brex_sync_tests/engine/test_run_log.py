@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from brex_sync.errors import LeaseLost
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.state import run_log
@@ -45,7 +45,7 @@ def test_a_run_and_its_streams_are_noted_with_their_numbers(rig: Any) -> None:
 
 
 def test_a_failed_stream_fails_its_run_and_says_why(company: Any) -> None:
-    company.faults.add(Fault(Kind.STATUS, path="/v2/cards", times=None, status=500))
+    company.faults.add(Fault(FaultKind.STATUS, path="/v2/cards", times=None, status=500))
     company.sync("users", "cards")
     assert company.rows(
         "SELECT r.state, s.stream, s.state, s.message LIKE '%500%', s.synced_through IS NULL "
@@ -82,7 +82,7 @@ LOG = (
 def test_a_run_that_was_killed_is_called_interrupted_by_the_next_and_one_that_lives_is_not(
     rig: Any, tmp_path: Path
 ) -> None:
-    rig.faults.add(Fault(Kind.HANG, CARDS))
+    rig.faults.add(Fault(FaultKind.HANG, CARDS))
     seen: list[Any] = []
 
     def look_and_kill(child: Any) -> None:
@@ -123,7 +123,7 @@ def test_an_attempt_that_was_killed_is_told_from_the_next_at_the_same_run(
 
 def test_a_run_that_was_taken_for_dead_stops_and_leaves_the_log_to_the_next(rig: Any) -> None:
     spend(rig, 4)
-    rig.faults.add(Fault(Kind.HANG, "/v2/cards"))
+    rig.faults.add(Fault(FaultKind.HANG, "/v2/cards"))
 
     def take_for_dead(report: Any) -> None:
         if report.stream != "card_transactions" or rig.rows("SELECT FROM brex_sync.leases") == []:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
 from brex_sync.warehouse.status import runs
@@ -20,7 +20,7 @@ PATH = "/v1/expenses"
 
 def broken() -> Fault:
     """Brex fails after 25 answers, some of them to the questions before the slices."""
-    return Fault(Kind.STATUS, path=PATH, after=25, times=None, status=500)
+    return Fault(FaultKind.STATUS, path=PATH, after=25, times=None, status=500)
 
 
 def checkpoints(rig: Any) -> list[str]:
@@ -139,7 +139,7 @@ def test_rows_set_aside_in_a_slice_are_released_by_the_list(company: Any) -> Non
 
 
 def test_a_smaller_page_that_brex_asks_for_is_used_in_every_slice(company: Any) -> None:
-    company.faults.add(Fault(Kind.SMALL_PAGES, path=PATH, times=None, limit=4))
+    company.faults.add(Fault(FaultKind.SMALL_PAGES, path=PATH, times=None, limit=4))
     assert company.sync("expenses", pages=5).finished
     assert_equal(company, "expenses")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from brex_sync.sandbox import Fault, create_app
-from brex_sync.sandbox.app import Access
-from brex_sync.sandbox.faults import Kind
+from brex_sync.sandbox.app import TokenPermissions
+from brex_sync.sandbox.faults import FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.warehouse.status import runs
 from brex_sync.warehouse.status.runs import StreamStatus
@@ -21,7 +21,7 @@ ABSENT = '{"type": "NOT_FOUND", "message": "No such product"}'
 
 
 def refuse(rig: Any, path: str, status: int, body: str) -> None:
-    rig.faults.add(Fault(Kind.STATUS, path=path, times=None, status=status, body=body))
+    rig.faults.add(Fault(FaultKind.STATUS, path=path, times=None, status=status, body=body))
 
 
 def stands(rig: Any, name: str) -> StreamStatus:
@@ -85,7 +85,7 @@ def test_what_is_listed_by_an_unavailable_stream_is_unavailable_too(company: Any
 
 def test_a_token_with_few_scopes_reads_what_it_may(company: Any) -> None:
     scopes = frozenset({"users.readonly", "cards.readonly"})
-    company.app = create_app(company.world, tokens={company.token: Access(scopes)})
+    company.app = create_app(company.world, tokens={company.token: TokenPermissions(scopes)})
     report = company.sync()
     assert report.finished
     read = {s.stream for s in report.streams.values() if not s.unavailable}

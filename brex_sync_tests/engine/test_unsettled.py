@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse.load import deletions
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import cash_account, day, paid, spend, spent
@@ -32,7 +32,7 @@ def month_later(rig: Any) -> None:
 
 def fails(rig: Any, after: int) -> None:
     """The month's read, with an outage after so many answers."""
-    rig.faults.add(Fault(Kind.STATUS, CARDS, times=None, after=after, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, CARDS, times=None, after=after, status=500))
     assert not rig.sync("card_transactions", pages=10).finished
     rig.faults.clear()
 
@@ -93,7 +93,7 @@ def test_a_row_that_could_not_be_asked_for_is_asked_for_again(engine: sa.Engine)
     oldest = expenses.rows().ids[-1]
     expenses.delete(oldest)
     rig.later = timedelta(days=33)
-    rig.faults.add(Fault(Kind.STATUS, f"/v1/expenses/{oldest}", times=None, status=500))
+    rig.faults.add(Fault(FaultKind.STATUS, f"/v1/expenses/{oldest}", times=None, status=500))
     assert not rig.sync("expenses").finished
     rig.faults.clear()
     rig.sync("expenses")
@@ -143,7 +143,9 @@ def test_the_guard_counts_the_rows_of_all_lists_of_a_stream(rig: Any) -> None:
         paid_once = paid(f"a{account}t", day(rig.world, 1))
         rig.world.collection("cash_transactions").add(paid_once, f"a{account}")
     rig.sync("cash_transactions")
-    rig.faults.add(Fault(Kind.BODY, "/v2/transactions/cash/*", times=None, body='{"items":[]}'))
+    rig.faults.add(
+        Fault(FaultKind.BODY, "/v2/transactions/cash/*", times=None, body='{"items":[]}')
+    )
     for hours in (0, 1, 26, 50):
         rig.later = timedelta(hours=hours)
         report = rig.sync("cash_transactions").streams["cash_transactions"]

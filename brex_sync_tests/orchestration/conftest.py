@@ -8,7 +8,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.settings import load_settings
 from brex_sync.sync.read.reading import Options
@@ -58,7 +58,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
     ) -> AsyncIterator[Sync]:
         asked.update(run_id=run_id, kind=kind, options=options)
         async with BrexClient(
-            Endpoint(BREX_URL, lambda: company.token),
+            BrexApi(BREX_URL, lambda: company.token),
             RateLimiter(),
             SHORT,
             transport=httpx.ASGITransport(company.app),

@@ -97,9 +97,9 @@ def test_what_is_due_is_renewed_and_a_warning_comes_from_60_days_on(keep: Keep, 
 
 
 def _token_endpoint_down() -> Any:
-    from brex_sync.sandbox.faults import Fault, Kind
+    from brex_sync.sandbox.faults import Fault, FaultKind
 
-    return Fault(Kind.STATUS, f"{ISSUER}/v1/token", status=503)
+    return Fault(FaultKind.STATUS, f"{ISSUER}/v1/token", status=503)
 
 
 def test_after_91_days_a_check_fails_one_alert_is_sent_and_syncs_are_skipped(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from brex_sync.warehouse import proxied
 from brex_sync.warehouse.events import inbox, outbox
-from brex_sync.warehouse.events.inbox import Event, Outcome
+from brex_sync.warehouse.events.inbox import EventOutcome, InboxEvent
 from brex_sync.warehouse.events.outbox import Notice
 from brex_sync_tests.orchestration.conftest import Build
 
@@ -46,8 +46,12 @@ def test_events_that_are_done_are_forgotten_and_parked_ones_wait_for_a_person(
 ) -> None:
     notice = Notice("https://bi.example/hook", "brex.event", "{}")
     for name in ("old", "fresh", "parked", "waiting"):
-        inbox.take(engine, "brex", Event(name, "USER_UPDATED", "{}"), [notice])
-    fates = [Outcome("old"), Outcome("fresh"), Outcome("parked", inbox.Fate.PARKED, "poison")]
+        inbox.take(engine, "brex", InboxEvent(name, "USER_UPDATED", "{}"), [notice])
+    fates = [
+        EventOutcome("old"),
+        EventOutcome("fresh"),
+        EventOutcome("parked", inbox.Disposition.PARKED, "poison"),
+    ]
     inbox.conclude(engine, "brex", fates, [])
     with engine.begin() as db:
         ago = "now() - interval '8 days'"

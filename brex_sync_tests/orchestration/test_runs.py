@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from brex_sync.orchestration import checks
 from brex_sync.orchestration.catalogue import entries
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read.reading import Options
 from brex_sync.warehouse.internal import missing_rows
@@ -17,7 +17,7 @@ from brex_sync_tests.engine.items import spent
 from brex_sync_tests.orchestration.conftest import Build, CheckAlone, Execute
 
 TABLES = entries(STREAMS.values())
-CARDS_BROKEN = Fault(Kind.STATUS, path="/v2/cards", times=None, status=422, body=REFUSED)
+CARDS_BROKEN = Fault(FaultKind.STATUS, path="/v2/cards", times=None, status=422, body=REFUSED)
 
 
 def made(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -90,7 +90,9 @@ def test_a_stream_that_may_not_be_read_is_a_warning_and_no_failure(
     execute: Execute, company: Rig
 ) -> None:
     refusal = '{"type": "FORBIDDEN", "message": "Missing required scope"}'
-    company.faults.add(Fault(Kind.STATUS, path="/v1/trips", times=None, status=403, body=refusal))
+    company.faults.add(
+        Fault(FaultKind.STATUS, path="/v1/trips", times=None, status=403, body=refusal)
+    )
     result = execute()
     assert result.success
     assert set(made(result)) == set(TABLES) - {"trips", "bookings"}

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from brex_sync.brex.allowed import METHODS, Rules, refusal
-from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, BrexRequest, Meter, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.declared import connection_of
 from brex_sync.errors import NeverAsked, SettingsError
@@ -104,7 +104,7 @@ def test_what_could_be_read_in_two_ways_is_refused(path: str) -> None:
 def test_card_numbers_are_never_asked_for_not_even_by_our_own_code(path: str) -> None:
     assert refusal("GET", path) is not None
     with pytest.raises(NeverAsked, match="card numbers"):
-        Call("GET", path)
+        BrexRequest("GET", path)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_card_numbers_are_never_asked_for_not_even_by_our_own_code(path: str) ->
 )
 def test_not_even_our_own_code_asks_another_host(path: str) -> None:
     with pytest.raises(NeverAsked, match="another host"):
-        Call("GET", path)
+        BrexRequest("GET", path)
 
 
 @pytest.mark.parametrize("method", ["", "get", "HEAD", "TRACE", "CONNECT", "OPTIONS", "GET "])
@@ -173,14 +173,14 @@ def test_whatever_is_let_through_arrives_as_it_was_written(method: str, path: st
     assert url.raw_path.decode() == unquote(path) == path
     segments = path.lower().split("/")
     assert not {"pan", "", ".", ".."} & set(segments[1:])
-    assert asked(Call(method, path)) == f"https://api.brex.test{path}"
+    assert asked(BrexRequest(method, path)) == f"https://api.brex.test{path}"
 
 
 @given(PATHS)
 def test_a_call_made_anyhow_stays_on_the_host(path: str) -> None:
     for written in (path, "/v2/users/" + quote(path, safe="")):
         try:
-            call = Call("GET", written)
+            call = BrexRequest("GET", written)
         except NeverAsked:
             continue
         try:
@@ -191,7 +191,7 @@ def test_a_call_made_anyhow_stays_on_the_host(path: str) -> None:
         assert "/pan/" not in f"{unquote(unquote(url.path))}/".lower()
 
 
-def asked(call: Call) -> str:
+def asked(call: BrexRequest) -> str:
     """The URL that a call leads to."""
     seen: list[str] = []
 
@@ -201,7 +201,7 @@ def asked(call: Call) -> str:
 
     async def main() -> None:
         async with BrexClient(
-            Endpoint("https://api.brex.test", lambda: "bxt_secret"),
+            BrexApi("https://api.brex.test", lambda: "bxt_secret"),
             RateLimiter(),
             Patience(attempts=1),
             httpx.MockTransport(answer),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.cli.requests import _sent
 from brex_sync.client.calls import call_of
@@ -112,7 +112,7 @@ def test_where_it_is_not_known_whether_a_write_was_done_its_key_is_told(
     brex.how = lambda *_: Response(b'{"message":"not now"}', 500)
 
     async def main(url: str) -> None:
-        endpoint = Endpoint(url, lambda: KEY)
+        endpoint = BrexApi(url, lambda: KEY)
         async with BrexClient(endpoint, RateLimiter(), Patience(attempts=1)) as client:
             await _sent(client, call_of("POST", "/v1/vendors", idempotency_key="k-1"))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.endpoints import ENDPOINTS, Endpoint, Shape
+from brex_sync.sandbox.endpoints import ENDPOINTS, BodyShape, ListEndpoint
 from brex_sync_tests.sandbox.asking import get
 from brex_sync_tests.sandbox.schemas import FOLDER, Documented, documented
 
@@ -23,7 +23,7 @@ def plain(path: str) -> str:
 GETS = {plain(get.path): get for get in documented()}
 SERVED = {plain(e.path): e for e in ENDPOINTS}
 BOTH = sorted(GETS.keys() & SERVED.keys())
-LISTS = [p for p in BOTH if SERVED[p].shape in (Shape.PAGE, Shape.RECORDS)]
+LISTS = [p for p in BOTH if SERVED[p].shape in (BodyShape.PAGE, BodyShape.RECORDS)]
 NOT_SERVED = {"/v2/cards/{}/pan": "card numbers are never read, so there are none"}
 NOT_DOCUMENTED = {"/v2/cost_centers": "newer than the documents"}
 ALWAYS_KNOWN = {
@@ -40,7 +40,7 @@ NEVER_THERE = {
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="Brex's OpenAPI documents are absent")
 
 
-def paths(endpoint: Endpoint) -> list[str]:
+def paths(endpoint: ListEndpoint) -> list[str]:
     """The endpoint's path for some of the items or for every parent there is."""
     collection = WORLD.collection(endpoint.collection)
     if not endpoint.per_parent:
@@ -71,7 +71,7 @@ def test_answers_are_as_documented(path: str) -> None:
     endpoint = SERVED[path]
     asked = paths(endpoint)
     assert asked, "the sandbox has nothing to show here"
-    limit = {"limit": endpoint.maximum} if endpoint.shape is Shape.PAGE else {}
+    limit = {"limit": endpoint.maximum} if endpoint.shape is BodyShape.PAGE else {}
     for one in asked:
         ask(one, GETS[path], **limit)
 
@@ -80,7 +80,7 @@ def test_answers_are_as_documented(path: str) -> None:
 def test_every_documented_parameter_is_understood(path: str) -> None:
     endpoint = SERVED[path]
     known = {f.parameter for f in endpoint.filters} | {d.parameter for d in endpoint.details}
-    if endpoint.shape in (Shape.PAGE, Shape.RECORDS):
+    if endpoint.shape in (BodyShape.PAGE, BodyShape.RECORDS):
         known |= {"cursor"} | ({"limit"} if endpoint.maximum else set())
     told = GETS[path].parameters
     if "updated_at" in told:
@@ -91,7 +91,7 @@ def test_every_documented_parameter_is_understood(path: str) -> None:
 @pytest.mark.parametrize("path", [p for p in BOTH if SERVED[p].details])
 def test_expansions_and_other_details_answer_as_documented(path: str) -> None:
     endpoint = SERVED[path]
-    few = {} if endpoint.shape is Shape.ITEM else {"limit": 30}
+    few = {} if endpoint.shape is BodyShape.ITEM else {"limit": 30}
     for one in paths(endpoint)[:4]:
         bare = ask(one, GETS[path], **few)
         for detail in endpoint.details:

@@ -15,7 +15,7 @@ import pytest
 from brex_sync.http_server import running
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.deliveries import sign
-from brex_sync.sandbox.events import Conduct, Fate
+from brex_sync.sandbox.events import Conduct, DeliveryMode
 from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe
 from brex_sync_tests.waiting import HANGS, wait_until
 
@@ -187,9 +187,9 @@ def test_events_go_astray_as_the_seed_says(world: World, url: str, receiver: Rec
     events = [world.emit("TRANSFER_PROCESSED", transfer_id=str(n)) for n in range(200)]
     fates = Counter(event.fate for event in events)
     assert [e.fate for e in events] == [world.events.conduct.fate(n) for n in range(1, 201)]
-    assert all(8 <= fates[f] <= 40 for f in Fate if f is not Fate.PLAIN)
+    assert all(8 <= fates[f] <= 40 for f in DeliveryMode if f is not DeliveryMode.PLAIN)
     expected = {
-        e.id: {Fate.DROPPED: 0, Fate.DOUBLED: 2}.get(e.fate, 1)
+        e.id: {DeliveryMode.DROPPED: 0, DeliveryMode.DOUBLED: 2}.get(e.fate, 1)
         for e in events
     }  # fmt: skip
     wait_until(lambda: len(receiver.heard) >= sum(expected.values()))

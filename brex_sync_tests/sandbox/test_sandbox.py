@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.app import REMEMBERED, Access
+from brex_sync.sandbox.app import REMEMBERED, TokenPermissions
 from brex_sync_tests.sandbox.asking import get
 
 DAY = date(2026, 3, 10)
@@ -76,7 +76,10 @@ def test_users_who_left_are_listed_only_when_asked_for(app: Any) -> None:
 
 
 def test_credentials_are_refused_as_brex_refuses_them(world: World) -> None:
-    tokens = {"some": Access(frozenset({"users.readonly"})), "norole": Access(roles=False)}
+    tokens = {
+        "some": TokenPermissions(frozenset({"users.readonly"})),
+        "norole": TokenPermissions(roles=False),
+    }
     app = create_app(world, tokens=tokens)
     assert get(app, "/v2/users", token=None).status_code == 401
     assert "Token" in get(app, "/v2/users", token="other").json()["message"]

@@ -9,7 +9,7 @@ import pytest
 
 from brex_sync.sandbox import World, create_app
 from brex_sync.sandbox.writes import WRITES
-from brex_sync.sandbox.writes.declare import Write
+from brex_sync.sandbox.writes.declare import WriteEndpoint
 from brex_sync_tests.sandbox.asking import get
 from brex_sync_tests.sandbox.schemas import FOLDER, documented_events, documented_writes
 
@@ -149,7 +149,7 @@ def prepared() -> World:
     return world
 
 
-def send(app: Any, write: Write, body: Any, key: str | None = "k") -> Any:
+def send(app: Any, write: WriteEndpoint, body: Any, key: str | None = "k") -> Any:
     """The write with an id of its own collection."""
     path = re.sub(r"{\w+}", IDS.get(write.path.split("/")[2], ""), write.path)
     headers = {"Idempotency-Key": key} if key else {}

@@ -9,8 +9,8 @@ import pytest
 
 from brex_sync.http_server import running
 from brex_sync.sandbox import Fault, Faults, World, create_app
-from brex_sync.sandbox.app import Access
-from brex_sync.sandbox.faults import Kind
+from brex_sync.sandbox.app import TokenPermissions
+from brex_sync.sandbox.faults import FaultKind
 from brex_sync_tests.sandbox.asking import get, ids
 
 DAY = date(2026, 3, 10)
@@ -189,8 +189,8 @@ def test_a_raised_limit_leaves_what_is_spent_spent(app: Any, world: World) -> No
 
 def test_writes_need_the_scope_to_write(world: World) -> None:
     tokens = {
-        "reads": Access(frozenset({"users.readonly"})),
-        "writes": Access(frozenset({"users"})),
+        "reads": TokenPermissions(frozenset({"users.readonly"})),
+        "writes": TokenPermissions(frozenset({"users"})),
     }
     app = create_app(world, tokens=tokens)
     assert get(app, "/v2/users", method="POST", json=ADA, token="reads").status_code == 403
@@ -205,7 +205,7 @@ def test_what_is_no_json_is_refused(app: Any) -> None:
 
 
 def test_a_write_can_be_done_and_answered_as_a_failure(world: World) -> None:
-    faults = Faults(Fault(Kind.DONE_STATUS, "/v2/users", method="POST", status=500))
+    faults = Faults(Fault(FaultKind.DONE_STATUS, "/v2/users", method="POST", status=500))
     app = create_app(world, faults=faults)
     assert get(app, "/v2/users").status_code == 200
     assert write(app, "POST", "/v2/users", ADA, "k1").status_code == 500
@@ -214,20 +214,20 @@ def test_a_write_can_be_done_and_answered_as_a_failure(world: World) -> None:
 
 
 def test_a_late_answer_is_the_answer(world: World) -> None:
-    app = create_app(world, faults=Faults(Fault(Kind.DELAY, seconds=0.01)))
+    app = create_app(world, faults=Faults(Fault(FaultKind.DELAY, seconds=0.01)))
     answer = write(app, "POST", "/v1/expenses/card/receipt_match", {"receipt_name": "a.pdf"})
     assert answer.status_code == 201
     assert set(answer.json()) == {"id", "uri"}
 
 
 def test_a_write_can_be_refused_without_being_done(world: World) -> None:
-    app = create_app(world, faults=Faults(Fault(Kind.STATUS, "/v2/users", status=503)))
+    app = create_app(world, faults=Faults(Fault(FaultKind.STATUS, "/v2/users", status=503)))
     assert write(app, "POST", "/v2/users", ADA).status_code == 503
     assert world.writes == []
 
 
 def test_a_key_in_flight_twice_is_done_once(world: World) -> None:
-    app = create_app(world, faults=Faults(Fault(Kind.DELAY, "/v2/cards", seconds=0.2)))
+    app = create_app(world, faults=Faults(Fault(FaultKind.DELAY, "/v2/cards", seconds=0.2)))
     headers = {"Authorization": "Bearer bxt_sandbox", "Idempotency-Key": "k1"}
 
     async def both(url: str) -> list[httpx.Response]:
@@ -242,7 +242,7 @@ def test_a_key_in_flight_twice_is_done_once(world: World) -> None:
 
 
 def test_a_connection_can_drop_once_the_write_is_done(world: World) -> None:
-    app = create_app(world, faults=Faults(Fault(Kind.DROPPED, "/v2/users")))
+    app = create_app(world, faults=Faults(Fault(FaultKind.DROPPED, "/v2/users")))
     headers = {"Authorization": "Bearer bxt_sandbox", "Idempotency-Key": "k1"}
     with running(app) as url, httpx.Client(base_url=url, headers=headers) as client:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 import brex_sync
-from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter
+from brex_sync.brex.client import BrexApi, BrexClient, BrexRequest, Meter
 from brex_sync.brex.cookies import no_cookies
 from brex_sync.brex.rate_limit import RateLimiter
 
@@ -23,11 +23,11 @@ def test_the_client_sends_none_back() -> None:
         return httpx.Response(200, json={"id": "1"}, headers={"Set-Cookie": SET})
 
     async def go() -> None:
-        endpoint = Endpoint("https://api.example.com", lambda: "token")
+        endpoint = BrexApi("https://api.example.com", lambda: "token")
         transport = httpx.MockTransport(answer)
         async with BrexClient(endpoint, RateLimiter(), transport=transport) as client:
             for _ in range(3):
-                await client.exchange(Call("GET", "/v2/users/me"), Meter())
+                await client.exchange(BrexRequest("GET", "/v2/users/me"), Meter())
 
     asyncio.run(go())
     assert len(asked) == 3

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, BrexRequest, Meter, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.brex.strict_json import read_item
 from brex_sync.errors import (
@@ -57,7 +57,7 @@ def with_client(
     brex: Brex, how: Callable[[BrexClient], Awaitable[Any]], limiter: RateLimiter | None = None
 ) -> Any:
     async def go() -> Any:
-        endpoint = Endpoint("https://api.brex.test", lambda: "bxt_secret")
+        endpoint = BrexApi("https://api.brex.test", lambda: "bxt_secret")
         async with BrexClient(endpoint, limiter or RateLimiter(), PATIENCE, brex) as client:
             return await how(client)
 
@@ -134,7 +134,7 @@ def test_a_write_follows_only_where_it_stays_the_same_and_is_done_once(
     status: int, key: str | None, followed: bool
 ) -> None:
     brex = Brex(to("/v3/users", status), ITEM)
-    call = Call("POST", "/v2/users", body=b"{}", idempotency_key=key)
+    call = BrexRequest("POST", "/v2/users", body=b"{}", idempotency_key=key)
     reply = with_client(brex, lambda client: client.exchange(call, Meter()))
     assert (reply.status, len(brex.asked)) == ((200, 2) if followed else (status, 1))
     for request in brex.asked:
@@ -177,7 +177,7 @@ def test_a_request_that_came_too_late_or_too_early_is_made_again(status: int) ->
 def test_a_delay_that_is_none_is_capped_and_noted(
     told: str, longest: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limiter, bare = Limiter(), Call("POST", "/v2/users", body=b"{}")
+    limiter, bare = Limiter(), BrexRequest("POST", "/v2/users", body=b"{}")
     brex = Brex(httpx.Response(429, headers={"Retry-After": told}))
     reply = with_client(brex, lambda client: client.exchange(bare, Meter()), limiter)
     assert reply.status == 429

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint, Meter, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Meter, Patience
 from brex_sync.brex.paging import LONGEST_EMPTY, LONGEST_WALK, Listing, walk
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.errors import LoopingCursor
@@ -42,7 +42,7 @@ def walked(pages: dict[str | None, Any], take: int = 1000) -> tuple[int, list[st
     async def main() -> int:
         asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
         client = BrexClient(
-            Endpoint("http://brex.test", lambda: "t"),
+            BrexApi("http://brex.test", lambda: "t"),
             RateLimiter(),
             Patience(attempts=1),
             transport=answering(pages, log),
@@ -117,7 +117,7 @@ def test_pages_with_new_cursors_end_by_the_clock(
 
     async def main() -> None:
         transport = answering(Endless(), asked)
-        endpoint = Endpoint("http://brex.test", lambda: "t")
+        endpoint = BrexApi("http://brex.test", lambda: "t")
         async with BrexClient(endpoint, RateLimiter(), Patience(), transport) as client:
             async for _ in walk(client, LIST, Meter(), clock=lambda: 60.0 * len(asked)):
                 pass

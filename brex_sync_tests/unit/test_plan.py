@@ -7,13 +7,13 @@ import pytest
 
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
-from brex_sync.warehouse.state.checkpoints import Absence, Scope, State, Window
+from brex_sync.warehouse.state.checkpoints import Absence, ListState, ListWindow, Scope
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 TODAY = datetime(2026, 3, 10, tzinfo=UTC)
 TRIPS, EXPENSES = STREAMS["trips"], STREAMS["expenses"]
 CARDS, USERS = STREAMS["card_transactions"], STREAMS["users"]
-KNOWN = State(1, watermark=TODAY, wide_at=NOW, full_at=NOW)
+KNOWN = ListState(1, watermark=TODAY, wide_at=NOW, full_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_watermark_never_goes_back_nor_beyond_the_moment_the_run_began(
 @pytest.mark.parametrize(
     ("state", "scope", "back"),
     [
-        (State(1), Scope.FULL, None),
+        (ListState(1), Scope.FULL, None),
         (KNOWN, Scope.OVERLAP, 14),
         (replace(KNOWN, full_at=None), Scope.FULL, None),
         (replace(KNOWN, watermark=None), Scope.FULL, None),
@@ -47,7 +47,9 @@ def test_the_watermark_never_goes_back_nor_beyond_the_moment_the_run_began(
         (replace(KNOWN, full_at=NOW - timedelta(31.9)), Scope.OVERLAP, 14),
     ],
 )
-def test_each_range_is_read_when_it_is_due(state: State, scope: Scope, back: int | None) -> None:
+def test_each_range_is_read_when_it_is_due(
+    state: ListState, scope: Scope, back: int | None
+) -> None:
     since = None if back is None else TODAY - timedelta(back)
     assert plan.next_range(CARDS, state, NOW, None) == plan.Range(scope, since)
 
@@ -85,7 +87,7 @@ def test_the_guard_wants_more_than_ten_rows_and_more_than_two_percent(
 
 
 def test_only_a_fresh_walk_through_an_unfiltered_list_is_gone_on_with() -> None:
-    old = Window(1, Scope.FULL, None, NOW - timedelta(minutes=16), 10, pages=1)
+    old = ListWindow(1, Scope.FULL, None, NOW - timedelta(minutes=16), 10, pages=1)
     fresh = replace(old, opened_at=NOW - timedelta(minutes=15))
     for stream, window, full, expected in [
         (USERS, old, False, None),
@@ -96,7 +98,7 @@ def test_only_a_fresh_walk_through_an_unfiltered_list_is_gone_on_with() -> None:
         (CARDS, replace(fresh, scope=Scope.WIDE), False, replace(fresh, scope=Scope.WIDE)),
         (CARDS, replace(fresh, pages=0), False, None),
     ]:
-        state = State(1, window=window)
+        state = ListState(1, window=window)
         assert plan.resumable(stream, state, NOW, full=full) == expected
 
 

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from brex_sync.brex.client import BrexClient, Call, Endpoint, Meter, Patience, Reply
+from brex_sync.brex.client import BrexApi, BrexClient, BrexRequest, Meter, Patience, Reply
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.errors import Refused, ServerFault, Unreachable, UnusableAnswer
 
 PATIENCE = Patience(deadline=1, attempts=3, total=5, first=0.001, longest=0.002)
-KEYED = Call("POST", "/v2/users", body=b'{"first_name":"Zo\xc3\xab"}', idempotency_key="k1")
-BARE = Call("POST", "/v2/users", body=b"{}")
+KEYED = BrexRequest("POST", "/v2/users", body=b'{"first_name":"Zo\xc3\xab"}', idempotency_key="k1")
+BARE = BrexRequest("POST", "/v2/users", body=b"{}")
 
 
 SAID = {"type": "SOME_KIND", "message": "so it is"}
@@ -42,7 +42,7 @@ class Brex:
 def ask(brex: Brex, how: Callable[[BrexClient], Awaitable[Reply]], **more: Any) -> Reply:
     async def go() -> Reply:
         async with BrexClient(
-            Endpoint("http://brex.test", lambda: "bxt_1", **more),
+            BrexApi("http://brex.test", lambda: "bxt_1", **more),
             RateLimiter(),
             PATIENCE,
             httpx.ASGITransport(brex.app),
@@ -52,7 +52,7 @@ def ask(brex: Brex, how: Callable[[BrexClient], Awaitable[Reply]], **more: Any) 
     return asyncio.run(go())
 
 
-def send(brex: Brex, call: Call) -> Reply:
+def send(brex: Brex, call: BrexRequest) -> Reply:
     return ask(brex, lambda client: client.send(call, Meter()))
 
 

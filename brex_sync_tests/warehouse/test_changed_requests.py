@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.sandbox import World
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import text
 from brex_sync.streams.declare import Stream
@@ -68,7 +68,7 @@ def test_older_rows_have_what_a_later_version_asks_for(old: Rig, declare: Declar
 
 def test_it_stays_due_until_it_was_read_to_its_end(old: Rig, declare: Declare) -> None:
     declare(CARD)
-    old.faults.add(Fault(Kind.STATUS, PATH, after=2, times=None, status=500))
+    old.faults.add(Fault(FaultKind.STATUS, PATH, after=2, times=None, status=500))
     assert not old.sync("card_transactions", pages=40).finished
     old.faults.clear()
     assert old.sync("card_transactions", pages=40).finished
@@ -79,7 +79,7 @@ def test_it_stays_due_until_it_was_read_to_its_end(old: Rig, declare: Declare) -
 
 
 def test_a_walk_begun_before_the_change_is_not_gone_on_with(old: Rig, declare: Declare) -> None:
-    old.faults.add(Fault(Kind.STATUS, PATH, after=2, times=None, status=500))
+    old.faults.add(Fault(FaultKind.STATUS, PATH, after=2, times=None, status=500))
     assert not old.sync("card_transactions", pages=40, full=True).finished
     old.faults.clear()
     declare(CARD)

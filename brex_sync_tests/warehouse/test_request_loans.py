@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
-from brex_sync.warehouse.state.request_loans import Loan, RequestLedger
+from brex_sync.warehouse.state.request_loans import RequestLedger, StoredPermits
 from brex_sync_tests.waiting import HANGS, wait_until
 
 PERIOD = 0.6
@@ -69,23 +69,23 @@ def test_a_process_that_follows_another_counts_its_requests(engine: sa.Engine) -
 def test_what_was_not_used_is_given_back_at_once(engine: sa.Engine) -> None:
     books = ledger(engine, limit=3)
     loan = books.borrow()
-    assert isinstance(loan, Loan)
+    assert isinstance(loan, StoredPermits)
     wait = books.borrow()
     assert isinstance(wait, float)
     books.repay(loan, used=1)
     again = books.borrow()
-    assert isinstance(again, Loan)
+    assert isinstance(again, StoredPermits)
     assert again.requests == 2
     books.repay(again, used=0)
-    assert isinstance(books.borrow(), Loan)
+    assert isinstance(books.borrow(), StoredPermits)
 
 
 def test_what_a_dead_process_had_borrowed_is_free_again_in_time(engine: sa.Engine) -> None:
     books = ledger(engine, limit=3, lost_after=0.2)
-    assert isinstance(books.borrow(), Loan)
+    assert isinstance(books.borrow(), StoredPermits)
     assert isinstance(books.borrow(), float)
     time.sleep(0.2)
-    assert isinstance(books.borrow(), Loan)
+    assert isinstance(books.borrow(), StoredPermits)
 
 
 def test_a_pause_holds_every_process_back_and_a_shorter_one_does_not_end_it(
@@ -100,16 +100,16 @@ def test_a_pause_holds_every_process_back_and_a_shorter_one_does_not_end_it(
 
 
 def test_connections_do_not_count_for_each_other(engine: sa.Engine) -> None:
-    assert isinstance(ledger(engine, limit=3).borrow(), Loan)
+    assert isinstance(ledger(engine, limit=3).borrow(), StoredPermits)
     other = RequestLedger(engine, "brex_uk", 3, PERIOD, 5)
-    assert isinstance(other.borrow(), Loan)
+    assert isinstance(other.borrow(), StoredPermits)
 
 
 def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
     engine: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     loan = ledger(engine).borrow()
-    assert isinstance(loan, Loan)
+    assert isinstance(loan, StoredPermits)
     nowhere = open_warehouse("postgresql://nobody@127.0.0.1:1/nothing")
     ledger(nowhere).repay(loan, used=1)
     (record,) = caplog.records
@@ -122,7 +122,7 @@ def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
 
 def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> None:
     engine = open_warehouse(database_url)
-    assert isinstance(ledger(engine).borrow(), Loan)
+    assert isinstance(ledger(engine).borrow(), StoredPermits)
     other = open_warehouse(database_url)
     with engine.connect() as held, psycopg.connect(database_url, autocommit=True) as db:
         limits = "SELECT FROM brex_sync.request_limits FOR UPDATE"
@@ -162,7 +162,7 @@ def test_a_pause_that_one_process_met_holds_another_that_has_a_loan_in_hand(
 def test_no_pause_lasts_longer_than_two_minutes_whoever_stored_it(engine: sa.Engine) -> None:
     lender = ledger(engine)
     for _ in range(3):
-        assert isinstance(lender.borrow(), Loan), "nothing is paused that nobody paused"
+        assert isinstance(lender.borrow(), StoredPermits), "nothing is paused that nobody paused"
     lender.pause(1795834000)
     assert 100 < float(lender.borrow()) <= 120  # type: ignore[arg-type]
     stored = sa.text("UPDATE brex_sync.request_limits SET paused_until = now() + interval '9 days'")

@@ -16,8 +16,8 @@ from brex_sync.brex.budget import Budget
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.state.request_loans import (
-    Loan,
     RequestLedger,
+    StoredPermits,
     _room_for_others,
     _room_for_syncs,
 )
@@ -37,7 +37,7 @@ def ledger(
 def borrow_all(books: RequestLedger) -> int:
     """Borrows until there is nothing more to be had; how much there was."""
     borrowed = 0
-    while isinstance(lent := books.borrow(), Loan):
+    while isinstance(lent := books.borrow(), StoredPermits):
         borrowed += lent.requests
     return borrowed
 
@@ -118,7 +118,7 @@ def test_others_have_a_trickle_while_a_sync_wants_everything(engine: sa.Engine) 
 def test_once_no_sync_wants_to_borrow_others_have_most_of_it(engine: sa.Engine) -> None:
     syncs, others = (ledger(engine, for_syncs=which) for which in (True, False))
     loan = syncs.borrow()
-    assert isinstance(loan, Loan)
+    assert isinstance(loan, StoredPermits)
     syncs.repay(loan, used=0)
     assert borrow_all(others) == 5
     with engine.begin() as db:

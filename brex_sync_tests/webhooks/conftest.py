@@ -25,7 +25,7 @@ from brex_sync.sandbox import Faults, World
 from brex_sync.sandbox.events import Conduct
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
-from brex_sync.service.reception import Reception
+from brex_sync.service.reception import WebhookReceiver
 from brex_sync.service.webhooks import routes
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse.events import inbox, webhook_secrets
@@ -70,7 +70,7 @@ class Office:
     connection: Connection
     url: str
     others: tuple[str, ...] = ()
-    reception: Reception = field(init=False, repr=False)
+    reception: WebhookReceiver = field(init=False, repr=False)
 
     @property
     def world(self) -> World:
@@ -96,7 +96,7 @@ class Office:
 
         async def go() -> httpx.Response:
             async with self.accounts() as accounts:
-                self.reception = Reception(accounts)
+                self.reception = WebhookReceiver(accounts)
                 app = Starlette(routes=routes(self.reception))
                 transport = httpx.ASGITransport(app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:

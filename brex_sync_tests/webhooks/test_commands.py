@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from brex_sync.cli import cli
-from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.settings import load_settings
 from brex_sync_tests.webhooks.conftest import Office, signed, told
 
@@ -147,7 +147,7 @@ def test_of_several_none_is_taken_over(office: Office) -> None:
 def test_where_brex_allows_no_other_the_choices_are_said(office: Office, faults: Faults) -> None:
     theirs(office, "wsub_theirs", "https://other.example/x")
     told = '{"type": "BAD_REQUEST", "message": "Only one webhook endpoint is allowed"}'
-    faults.add(Fault(Kind.STATUS, "/v1/webhooks", method="POST", status=400, body=told))
+    faults.add(Fault(FaultKind.STATUS, "/v1/webhooks", method="POST", status=400, body=told))
     ran = webhooks("register", "--url", URL)
     assert ran.code == 1
     for word in ("Only one webhook endpoint", "wsub_theirs", "--take-over", "unregister ID"):
@@ -168,7 +168,7 @@ def test_registering_stores_the_secret_sealed_and_what_it_signs_is_taken(office:
 
 
 def test_an_answer_that_was_lost_registers_once(office: Office, faults: Faults) -> None:
-    faults.add(Fault(Kind.DROPPED, "/v1/webhooks", method="POST"))
+    faults.add(Fault(FaultKind.DROPPED, "/v1/webhooks", method="POST"))
     done("register", "--url", URL)
     assert len(registered(office)) == 1
 

@@ -21,7 +21,7 @@ from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.embedded.postmaster import find_postmaster
 from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.sandbox.events import Conduct, Fate
+from brex_sync.sandbox.events import Conduct, DeliveryMode
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.prepare.tables import prepare
@@ -166,7 +166,7 @@ def live_through(home: Path, events: int, kills: int, seed: int) -> None:
                         kill_postgres(home)
                         with EmbeddedPostgres(home, port=port) as again:
                             assert again.url("brex") == url
-                sent = [e for e in world.events.emitted if e.fate is not Fate.DROPPED]
+                sent = [e for e in world.events.emitted if e.fate is not DeliveryMode.DROPPED]
                 wait_until(lambda: acknowledged(world) >= {e.id for e in sent})
                 engine.dispose()
                 wait_until(lambda: not rig.rows(WAITING))
@@ -188,7 +188,7 @@ def check(rig: Rig, world: World) -> None:
     kept = dict(rig.rows("SELECT id, state FROM brex_sync.webhook_events"))
     assert set(kept) == acknowledged(world)
     assert set(kept.values()) == {"done"}
-    assert {e.id for e in world.events.emitted if e.fate is Fate.DROPPED}.isdisjoint(kept)
+    assert {e.id for e in world.events.emitted if e.fate is DeliveryMode.DROPPED}.isdisjoint(kept)
     told: dict[str, int] = {}
     for body in rig.rows(
         "SELECT body FROM brex_sync.webhook_bodies JOIN brex_sync.webhook_events "

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from brex_sync.brex.client import Patience
 from brex_sync.errors import MalformedEvent
 from brex_sync.runtime.events import process_events
-from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.streams import EVENT_TABLES, STREAMS
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.events import inbox
@@ -148,7 +148,7 @@ def test_a_scope_that_was_lost_ends_the_event_with_what_brex_says(
     office: Office, faults: Faults
 ) -> None:
     body = json.dumps({"type": "FORBIDDEN", "message": "your role may not see users"})
-    faults.add(Fault(Kind.STATUS, "/v2/users/*", status=403, body=body))
+    faults.add(Fault(FaultKind.STATUS, "/v2/users/*", status=403, body=body))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"))
     office.process()
     [(_, state, _, note)] = office.events()
@@ -182,7 +182,9 @@ def test_what_does_not_say_what_it_should_is_parked_at_once(office: Office, body
 def test_an_event_that_fails_is_tried_again_later_then_parked_and_holds_up_no_other(
     office: Office, faults: Faults
 ) -> None:
-    faults.add(Fault(Kind.STATUS, "/v2/users/cuuser_00001", times=None, status=422, body=REFUSED))
+    faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/cuuser_00001", times=None, status=422, body=REFUSED)
+    )
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"), "poison")
     office.deliver(told("USER_UPDATED", user_id="cuuser_00002"), "good")
     assert office.process() == 2
@@ -204,7 +206,7 @@ def test_an_event_that_fails_is_tried_again_later_then_parked_and_holds_up_no_ot
 
 
 def test_waits_between_tries_grow(office: Office, faults: Faults) -> None:
-    faults.add(Fault(Kind.STATUS, "/v2/users/*", times=None, status=422, body=REFUSED))
+    faults.add(Fault(FaultKind.STATUS, "/v2/users/*", times=None, status=422, body=REFUSED))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"))
     waits = []
     for _ in range(4):
@@ -218,7 +220,7 @@ def test_waits_between_tries_grow(office: Office, faults: Faults) -> None:
 
 
 def test_an_outage_is_no_events_fault(office: Office, faults: Faults) -> None:
-    faults.add(Fault(Kind.HANG, "/v2/users/*", times=None))
+    faults.add(Fault(FaultKind.HANG, "/v2/users/*", times=None))
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"))
     began = time.monotonic()
     for _ in range(3):

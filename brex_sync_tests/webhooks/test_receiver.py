@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from brex_sync.http_server import running
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import credentials
 from brex_sync.webhooks.verify import LARGEST
 from brex_sync_tests.sandbox.hearing import subscribe
@@ -140,7 +140,7 @@ def test_however_many_signatures_are_wrong_brex_is_asked_once_a_minute(office: O
 
 def test_what_is_known_is_verified_though_brex_is_down(office: Office, faults: Any) -> None:
     office.know(SECRET)
-    faults.add(Fault(Kind.HANG, "/v1/webhooks/secrets", times=None))
+    faults.add(Fault(FaultKind.HANG, "/v1/webhooks/secrets", times=None))
     assert office.post(BODY, signed(BODY)).status_code == 200
     pass_a_minute(office)
     assert office.post(BODY, signed(BODY, secret="AAAA" * 8)).status_code == 401

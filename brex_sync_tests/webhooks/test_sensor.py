@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox.faults import Fault, Faults, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.settings import load_settings
 from brex_sync_tests.webhooks.conftest import SECRET, Office, told
 from brex_sync_tests.webhooks.test_processing import payment
@@ -100,7 +100,7 @@ def test_a_refused_credential_is_told_and_the_events_go_on_waiting(
     office: Office, tick: Any, faults: Faults
 ) -> None:
     body = '{"type": "UNAUTHORIZED", "message": "Invalid or Revoked Token"}'
-    faults.add(Fault(Kind.STATUS, "/v2/users/*", times=None, status=401, body=body))
+    faults.add(Fault(FaultKind.STATUS, "/v2/users/*", times=None, status=401, body=body))
     office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "a")
     news = shown(tick())
     assert news["webhook_events"]["waiting"] == 1

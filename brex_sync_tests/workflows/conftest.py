@@ -8,13 +8,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint, Patience
+from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.warehouse.state.leases import TERMS, Terms
 from brex_sync.workflows import load
 from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import Asked, Outcome, Performer
+from brex_sync.workflows.run import RunOutcome, RunRequest, WorkflowRunner
 from brex_sync_tests.conftest import SHORT, Rig
 
 HERE = "http://127.0.0.1"
@@ -32,21 +32,21 @@ class Desk:
     patience: Patience = SHORT
     terms: Terms = TERMS
 
-    def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> Asked:
+    def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> RunRequest:
         """A run that is agreed to."""
         workflow = self.workflows[name]
         inputs = read_inputs(workflow.inputs, given, files=True)
-        return Asked(workflow, inputs, run_id or str(uuid4()), BY, confirmed=True)
+        return RunRequest(workflow, inputs, run_id or str(uuid4()), BY, confirmed=True)
 
-    def perform(self, name: str, run_id: str | None = None, /, **given: Any) -> Outcome:
+    def perform(self, name: str, run_id: str | None = None, /, **given: Any) -> RunOutcome:
         return asyncio.run(self.performed(self.asked(name, run_id, **given)))
 
-    async def performed(self, asked: Asked) -> Outcome:
+    async def performed(self, asked: RunRequest) -> RunOutcome:
         transport = httpx.ASGITransport(self.rig.wrap(self.rig.app))
         async with BrexClient(
-            Endpoint(HERE, lambda: self.rig.token), RateLimiter(), self.patience, transport
+            BrexApi(HERE, lambda: self.rig.token), RateLimiter(), self.patience, transport
         ) as client:
-            performer = Performer(
+            performer = WorkflowRunner(
                 "brex", client, self.rig.engine, self.vault, transport, self.terms
             )
             return await performer.perform(asked)

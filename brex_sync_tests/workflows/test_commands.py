@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.killing import Ended, command
@@ -58,7 +58,9 @@ def test_what_cannot_be_undone_is_asked_for(run: Any, desk: Desk) -> None:
 
 
 def test_what_failed_is_said_shown_and_resumed(run: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED)
+    )
     failed = run("run", "offboard-user", "--user-id", "leaver")
     assert failed.code == 1
     assert "Done: lock card c1\n" in failed.said

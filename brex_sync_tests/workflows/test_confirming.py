@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from brex_sync.errors import Unconfirmed
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows.declare import Steps, workflow, write
-from brex_sync.workflows.run import Asked, Outcome, recall, unconfirmed
+from brex_sync.workflows.run import RunOutcome, RunRequest, recall, unconfirmed
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing
@@ -19,7 +19,7 @@ RUN = "3c9cf2fb-1c34-4a55-b0bb-1d3a4bb4a033"
 ENDS = "All cards of leaver are ended for good."
 
 
-def unasked(desk: Desk, asked: Asked) -> Outcome:
+def unasked(desk: Desk, asked: RunRequest) -> RunOutcome:
     return asyncio.run(desk.performed(replace(asked, confirmed=False)))
 
 
@@ -45,7 +45,9 @@ def test_the_engine_does_nothing_that_nobody_agreed_to(
 
 
 def test_who_agreed_to_what_is_on_record_and_holds_for_the_run(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED)
+    )
     asked = desk.asked("offboard-user", RUN, user_id=leaver, cards="terminate")
     assert asyncio.run(desk.performed(asked)).error is not None
     run = workflow_runs.find(desk.rig.engine, RUN)
@@ -58,14 +60,14 @@ def test_who_agreed_to_what_is_on_record_and_holds_for_the_run(desk: Desk, leave
 
 
 def test_what_is_changed_is_agreed_to_again(desk: Desk, leaver: str) -> None:
-    def ours(says: str | None) -> Asked:
+    def ours(says: str | None) -> RunRequest:
         def lock_all(given: Nothing) -> Steps:
             yield write("lock", LOCK, id="c1", body=OTHER)
 
-        return Asked(workflow(LOCK, confirm=lambda _: says)(lock_all), Nothing(), RUN, "us")
+        return RunRequest(workflow(LOCK, confirm=lambda _: says)(lock_all), Nothing(), RUN, "us")
 
     desk.rig.faults.add(
-        Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED, times=2)
+        Fault(FaultKind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED, times=2)
     )
     agreed = replace(ours("One card is locked."), confirmed=True)
     assert asyncio.run(desk.performed(agreed)).error is not None
@@ -80,7 +82,7 @@ def test_what_is_changed_is_agreed_to_again(desk: Desk, leaver: str) -> None:
 
 def test_a_run_of_a_version_that_noted_no_agreement_asks_again(desk: Desk, leaver: str) -> None:
     desk.rig.faults.add(
-        Fault(Kind.STATUS, "/v2/cards/c1/terminate", "POST", status=400, body=REFUSED)
+        Fault(FaultKind.STATUS, "/v2/cards/c1/terminate", "POST", status=400, body=REFUSED)
     )
     asked = desk.asked("terminate-card", RUN, card_id="c1")
     assert asyncio.run(desk.performed(asked)).error is not None

@@ -11,8 +11,8 @@ from pydantic import Field
 from brex_sync.errors import BadInputs
 from brex_sync.workflows.declare import Call, Inputs, Step, Steps, read, workflow, write
 from brex_sync.workflows.fields import Amount, minor
-from brex_sync.workflows.forms import Kind, entries
-from brex_sync.workflows.run import Asked
+from brex_sync.workflows.forms import InputKind, entries
+from brex_sync.workflows.run import RunRequest
 from brex_sync_tests.workflows.conftest import Desk
 
 LOCK = Call("POST /v2/cards/{id}/lock", "cards")
@@ -26,7 +26,7 @@ class Nothing(Inputs):
 
 
 def perform(desk: Desk, declared: Any, run_id: str = "a-run") -> Any:
-    return asyncio.run(desk.performed(Asked(declared, Nothing(), run_id, "a test")))
+    return asyncio.run(desk.performed(RunRequest(declared, Nothing(), run_id, "a test")))
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,17 @@ def test_a_form_has_an_entry_of_the_right_kind_for_every_input() -> None:
     found = {entry.name: entry for entry in entries(Everything)}
     kinds = {name: entry.kind for name, entry in found.items()}
     assert kinds == {
-        "text": Kind.TEXT,
-        "maybe": Kind.TEXT,
-        "texts": Kind.TEXTS,
-        "choice": Kind.CHOICE,
-        "maybe_choice": Kind.CHOICE,
-        "choices": Kind.CHOICES,
-        "flag": Kind.FLAG,
-        "number": Kind.TEXT,
-        "nested": Kind.NESTED,
-        "several": Kind.NESTED,
-        "secret": Kind.TEXT,
+        "text": InputKind.TEXT,
+        "maybe": InputKind.TEXT,
+        "texts": InputKind.TEXTS,
+        "choice": InputKind.CHOICE,
+        "maybe_choice": InputKind.CHOICE,
+        "choices": InputKind.CHOICES,
+        "flag": InputKind.FLAG,
+        "number": InputKind.TEXT,
+        "nested": InputKind.NESTED,
+        "several": InputKind.NESTED,
+        "secret": InputKind.TEXT,
     }
     assert [name for name, entry in found.items() if entry.required] == ["text"]
     assert [name for name, entry in found.items() if entry.private] == ["secret"]

@@ -11,7 +11,7 @@ import pytest
 from brex_sync import definitions
 from brex_sync.http_server import running
 from brex_sync.orchestration.workflows import WAITING, form_of
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.settings import load_settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.workflows import load
@@ -59,7 +59,9 @@ def test_a_job_performs_the_workflow_and_shows_what_was_done(execute: Execute, d
 
 
 def test_re_executed_it_goes_on_with_what_is_left(execute: Execute, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED)
+    )
     given = {"user_id": "leaver", "cards": "terminate", "confirm": True}
     failed = execute("offboard_user", given)
     told = failure(failed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync_tests.conftest import end_leases
@@ -64,7 +64,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
     desk: Desk, leaver: str, tmp_path: Path
 ) -> None:
     for path in ("/v2/cards/*/terminate", "/v2/users/leaver"):
-        desk.rig.faults.add(Fault(Kind.DROPPED, path, "P*"))
+        desk.rig.faults.add(Fault(FaultKind.DROPPED, path, "P*"))
     ended = command(desk.rig, tmp_path, *WORDS)
     assert ended.code == 0, ended.said
     assert sorted(desk.did()) == WRITES

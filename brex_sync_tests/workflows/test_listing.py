@@ -94,9 +94,11 @@ def test_a_run_that_an_earlier_version_stopped_at_a_card_listed_twice_goes_on(
 ) -> None:
     Pages(desk, [[OPEN_1, OPEN_2]])
     refused = '{"type": "FORBIDDEN", "message": "no scope"}'
-    from brex_sync.sandbox.faults import Fault, Kind
+    from brex_sync.sandbox.faults import Fault, FaultKind
 
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=refused))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=403, body=refused)
+    )
     assert desk.perform("offboard-user", RUN, user_id=leaver).error is not None
     twice = [{"id": key, "status": "ACTIVE"} for key in ("c1", "c2", "c1")]
     with desk.rig.engine.begin() as db:

@@ -14,7 +14,7 @@ import pytest
 from brex_sync.brex import uploads
 from brex_sync.brex.uploads import put_file
 from brex_sync.errors import BadInputs, LinkRefused, Refused, ServerFault
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.workflows.run import key_of
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
@@ -219,7 +219,7 @@ def test_a_receipt_brex_refuses_stops_no_other(desk: Desk, expense: str, tmp_pat
     (tmp_path / f"{expense}.pdf").write_bytes(b"x")
     (tmp_path / f"{expense}--2.pdf").write_bytes(b"y")
     path = f"/v1/expenses/card/{expense}/receipt_upload"
-    desk.rig.faults.add(Fault(Kind.STATUS, path, "POST", status=400, body=REFUSED, times=1))
+    desk.rig.faults.add(Fault(FaultKind.STATUS, path, "POST", status=400, body=REFUSED, times=1))
     outcome = desk.perform("attach-receipts", RUN, folder=str(tmp_path))
     assert outcome.error is not None
     assert len(receipts(desk, expense)) == 1

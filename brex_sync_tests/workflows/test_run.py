@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.errors import OtherInputs, PostgresError, RunBusy, WorkflowError
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.schema.roles import let_people_read
 from brex_sync.warehouse.state.leases import Terms
@@ -52,7 +52,9 @@ def test_a_run_is_never_taken_for_another(desk: Desk, leaver: str) -> None:
 
 def test_what_failed_is_told_and_what_stands_is_not_done_again(desk: Desk, leaver: str) -> None:
     refusal = '{"type": "FORBIDDEN", "message": "Missing required scope"}'
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=refusal))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=403, body=refusal)
+    )
     outcome = desk.perform("offboard-user", RUN, user_id=leaver)
     assert outcome.error is not None
     assert outcome.error.startswith(
@@ -70,8 +72,12 @@ def test_what_failed_is_told_and_what_stands_is_not_done_again(desk: Desk, leave
 
 
 def test_a_card_that_brex_does_not_lock_stops_no_other(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c2/lock", "POST", status=400, body=REFUSED))
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/cards/c2/lock", "POST", status=400, body=REFUSED)
+    )
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/cards/c1/lock", "POST", status=400, body=REFUSED)
+    )
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert outcome.error is not None
     assert sorted(line.partition(":")[0] for line in outcome.error.splitlines()) == [
@@ -84,19 +90,19 @@ def test_a_card_that_brex_does_not_lock_stops_no_other(desk: Desk, leaver: str) 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(Kind.DONE_STATUS, status=500),
-        Fault(Kind.HANG),
-        Fault(Kind.HTML),
-        Fault(Kind.TRUNCATED),
-        Fault(Kind.EMPTY),
-        Fault(Kind.STATUS, status=429, headers={"Retry-After": "0"}),
+        Fault(FaultKind.DONE_STATUS, status=500),
+        Fault(FaultKind.HANG),
+        Fault(FaultKind.HTML),
+        Fault(FaultKind.TRUNCATED),
+        Fault(FaultKind.EMPTY),
+        Fault(FaultKind.STATUS, status=429, headers={"Retry-After": "0"}),
     ],
     ids=lambda fault: fault.kind.value + str(fault.status),
 )
 def test_a_write_whose_answer_is_spoilt_is_done_once(desk: Desk, leaver: str, fault: Any) -> None:
     fault.path, fault.method, fault.times = "/v2/cards/c1/lock", "POST", 1
     desk.rig.faults.add(fault)
-    if fault.kind is Kind.HANG:
+    if fault.kind is FaultKind.HANG:
         desk.patience = FOR_HUNG
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert outcome.error is None
@@ -108,7 +114,9 @@ def test_a_write_whose_answer_is_spoilt_is_done_once(desk: Desk, leaver: str, fa
 def test_an_outcome_that_is_not_known_is_told_and_asked_for_with_the_same_key(
     desk: Desk, leaver: str
 ) -> None:
-    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v2/cards/c1/lock", "POST", times=3, status=503))
+    desk.rig.faults.add(
+        Fault(FaultKind.DONE_STATUS, "/v2/cards/c1/lock", "POST", times=3, status=503)
+    )
     outcome = desk.perform("offboard-user", RUN, user_id=leaver)
     assert outcome.error is not None
     assert "lock card c1: POST /v2/cards/c1/lock answered 503" in outcome.error
@@ -124,8 +132,8 @@ def test_an_outcome_that_is_not_known_is_told_and_asked_for_with_the_same_key(
 
 
 def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", status=500))
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
+    desk.rig.faults.add(Fault(FaultKind.DONE_STATUS, "/v1/vendors", "POST", status=500))
+    desk.rig.faults.add(Fault(FaultKind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
     outcome = desk.perform("create-vendor", RUN, company_name="Acme")
     assert outcome.error is not None
     assert "answered 403: no scope" in outcome.error
@@ -139,16 +147,18 @@ def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk)
 
 
 def test_a_refusal_of_what_an_earlier_attempt_began_changes_no_key(desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v1/vendors", "POST", times=3, status=500))
+    desk.rig.faults.add(Fault(FaultKind.DONE_STATUS, "/v1/vendors", "POST", times=3, status=500))
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
+    desk.rig.faults.add(Fault(FaultKind.STATUS, "/v1/vendors", "POST", status=403, body=REFUSED))
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is not None
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is None
     assert desk.did() == [("POST", "/v1/vendors")]
 
 
 def test_cards_that_come_between_two_attempts_change_nothing(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED)
+    )
     desk.perform("offboard-user", RUN, user_id=leaver)
     late = desk.item("cards", "c1") | {"id": "c0", "status": "ACTIVE"}
     desk.rig.world.collection("cards").add(late)
@@ -175,7 +185,7 @@ def test_a_row_that_cannot_be_fetched_again_is_said_and_fails_nothing(
     desk: Desk, leaver: str
 ) -> None:
     desk.rig.faults.add(
-        Fault(Kind.STATUS, "/v2/cards/c1", "GET", times=None, status=403, body=REFUSED)
+        Fault(FaultKind.STATUS, "/v2/cards/c1", "GET", times=None, status=403, body=REFUSED)
     )
     outcome = desk.perform("lock-card", card_id="c1")
     assert outcome.error is None
@@ -215,8 +225,8 @@ def test_the_record_of_writes_cannot_be_changed(desk: Desk, leaver: str, stateme
 
 def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -> None:
     desk.terms = Terms(length=60, beat=0.1)
-    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/users/leaver", "PUT", seconds=0.9))
-    desk.rig.faults.add(Fault(Kind.HANG, "/v2/users/leaver", "PUT"))
+    desk.rig.faults.add(Fault(FaultKind.DELAY, "/v2/users/leaver", "PUT", seconds=0.9))
+    desk.rig.faults.add(Fault(FaultKind.HANG, "/v2/users/leaver", "PUT"))
     asked = desk.asked("offboard-user", RUN, user_id=leaver)
 
     async def both() -> list[Any]:
@@ -269,7 +279,7 @@ def test_a_process_that_wakes_up_after_a_takeover_writes_nothing_more(
 
 
 def test_a_run_is_seen_to_run_by_whoever_looks(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/users/leaver", "PUT", seconds=0.3))
+    desk.rig.faults.add(Fault(FaultKind.DELAY, "/v2/users/leaver", "PUT", seconds=0.3))
 
     async def look() -> list[Any]:
         asked = desk.asked("offboard-user", RUN, user_id=leaver)
@@ -303,7 +313,9 @@ def test_what_a_run_was_given_is_known_to_whoever_has_the_key(desk: Desk, leaver
 
 
 def test_no_credential_is_stored(desk: Desk, leaver: str) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=400, body=REFUSED)
+    )
     outcome = desk.perform("offboard-user", user_id=leaver)
     assert desk.rig.token not in repr(outcome)
     for table in ("writes", "workflow_runs", "workflow_steps", "workflow_inputs"):

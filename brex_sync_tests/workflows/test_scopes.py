@@ -9,12 +9,12 @@ import pytest
 
 from brex_sync.connections.connect import wanted_scopes
 from brex_sync.sandbox import create_app
-from brex_sync.sandbox.app import TOKEN, Access
+from brex_sync.sandbox.app import TOKEN, TokenPermissions
 from brex_sync.sandbox.endpoints import ENDPOINTS
 from brex_sync.sandbox.writes import WRITES
 from brex_sync.workflows import load
 from brex_sync.workflows.declare import Call, Steps, scopes_of, workflow, write
-from brex_sync.workflows.run import Asked
+from brex_sync.workflows.run import RunRequest
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, LOOK, OTHER, Nothing
 
@@ -50,7 +50,7 @@ def test_a_call_that_is_not_declared_is_not_made(desk: Desk, leaver: str) -> Non
     def lock_it(given: Nothing) -> Steps:
         yield write("lock", LOCK, id="c1", body=OTHER)
 
-    outcome = asyncio.run(desk.performed(Asked(lock_it, Nothing(), "a-run", "a test")))
+    outcome = asyncio.run(desk.performed(RunRequest(lock_it, Nothing(), "a-run", "a test")))
     assert outcome.error == (
         "lock: lock-it does not declare POST /v2/cards/{id}/lock (scope cards): name the call in "
         "its @workflow(…)"
@@ -72,7 +72,7 @@ def test_with_the_scopes_declared_all_is_done_and_without_one_it_is_not(
 ) -> None:
     declared = desk.workflows["offboard-user"].scopes
     assert declared == set(SCOPES)
-    access = Access(declared - {lacking})
+    access = TokenPermissions(declared - {lacking})
     desk.rig.app = create_app(desk.rig.world, tokens={TOKEN: access})
     outcome = desk.perform("offboard-user", user_id=leaver)
     said = f"{outcome.error} {' '.join(outcome.stale)}"

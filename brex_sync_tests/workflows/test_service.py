@@ -16,12 +16,12 @@ from starlette.requests import Request
 
 from brex_sync.connections.declared import Connection
 from brex_sync.http_server import running
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.service import worker
 from brex_sync.service import workflows as service
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
-from brex_sync.service.reception import Reception
+from brex_sync.service.reception import WebhookReceiver
 from brex_sync.settings import Configuration, Settings
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
@@ -92,7 +92,7 @@ def test_a_workflow_is_performed_and_answered(talk: Any, desk: Desk) -> None:
 
 
 def test_past_the_deadline_there_is_a_run_to_poll(talk: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.DELAY, "/v2/cards/c1/lock", "POST", seconds=1))
+    desk.rig.faults.add(Fault(FaultKind.DELAY, "/v2/cards/c1/lock", "POST", seconds=1))
 
     async def said(client: httpx.AsyncClient) -> Any:
         first = await post("lock-card", LOCK, Prefer="respond-async, wait=0")(client)
@@ -126,7 +126,9 @@ def test_asked_twice_with_one_key_it_is_done_once(talk: Any, desk: Desk) -> None
 
 
 def test_what_failed_goes_on_when_it_is_asked_for_again(talk: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED))
+    desk.rig.faults.add(
+        Fault(FaultKind.STATUS, "/v2/users/leaver", "PUT", status=403, body=REFUSED)
+    )
 
     async def said(client: httpx.AsyncClient) -> list[httpx.Response]:
         body = {"inputs": {"user_id": "leaver"}}
@@ -199,7 +201,11 @@ def test_a_run_that_waits_is_polled_and_the_service_goes_on_with_it(
 
     async def works(brex: str) -> None:
         accounts = accounts_of(desk, tmp_path, brex)
-        async with asyncio.timeout(120), accounts, worker.working(Reception(accounts), load()):
+        async with (
+            asyncio.timeout(120),
+            accounts,
+            worker.working(WebhookReceiver(accounts), load()),
+        ):
             while workflow_runs.find(desk.rig.engine, shown["run"]).state is not RunState.FINISHED:
                 await asyncio.sleep(0.05)
 
@@ -233,7 +239,7 @@ def test_what_there_is_and_how_it_is_asked_for_can_be_seen(talk: Any) -> None:
 
 
 def test_the_service_s_end_cuts_a_run_off_and_it_can_go_on(talk: Any, desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards/c1/lock", "POST"))
+    desk.rig.faults.add(Fault(FaultKind.HANG, "/v2/cards/c1/lock", "POST"))
     body, once = {"inputs": {"user_id": "leaver"}}, {"Idempotency-Key": "leaver"}
 
     async def left(client: httpx.AsyncClient) -> str:
@@ -286,5 +292,5 @@ def test_who_hangs_up_in_the_middle_of_a_body_leaves_no_traceback() -> None:
         return {"type": "http.disconnect"}
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-    with pytest.raises(service.Refusal, match="did not come to its end"):
+    with pytest.raises(service.ApiError, match="did not come to its end"):
         asyncio.run(service._read(request))

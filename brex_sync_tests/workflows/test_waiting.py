@@ -6,13 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from brex_sync.brex.client import BrexClient, Endpoint
+from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.workflow_runs import RunState
 from brex_sync.workflows.dry import rehearse
-from brex_sync.workflows.run import Outcome, Performer
+from brex_sync.workflows.run import RunOutcome, WorkflowRunner
 from brex_sync.workflows.waiting import go_on
 from brex_sync_tests.conftest import SHORT
 from brex_sync_tests.workflows.conftest import HERE, Desk
@@ -22,7 +22,7 @@ ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@northwind.exa
 CARD = ("POST", "/v2/cards")
 
 
-def invite(desk: Desk) -> Outcome:
+def invite(desk: Desk) -> RunOutcome:
     return desk.perform("invite-user", RUN, **ADA, card_name="First card")
 
 
@@ -34,15 +34,15 @@ def becomes(desk: Desk, status: str) -> None:
     desk.rig.world.collection("users").edit(ada(desk), status=status)
 
 
-def look(desk: Desk, workflows: Any = None) -> list[tuple[str, Outcome | str]]:
+def look(desk: Desk, workflows: Any = None) -> list[tuple[str, RunOutcome | str]]:
     """What the sensor and the service do from time to time."""
 
-    async def go() -> list[tuple[str, Outcome | str]]:
+    async def go() -> list[tuple[str, RunOutcome | str]]:
         transport = httpx.ASGITransport(desk.rig.wrap(desk.rig.app))
         async with BrexClient(
-            Endpoint(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
+            BrexApi(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
         ) as client:
-            performer = Performer("brex", client, desk.rig.engine, desk.vault, transport)
+            performer = WorkflowRunner("brex", client, desk.rig.engine, desk.vault, transport)
             return await go_on(performer, desk.workflows if workflows is None else workflows)
 
     return asyncio.run(go())
@@ -78,13 +78,13 @@ def test_the_run_waits_until_they_are_active_and_then_issues_one_card(desk: Desk
     later(desk)
     [(run_id, still)] = look(desk)
     assert (run_id, CARD in desk.did()) == (RUN, False)
-    assert isinstance(still, Outcome)
+    assert isinstance(still, RunOutcome)
     assert still.waiting is not None
     assert len(desk.rig.requests) == asked + 1
     becomes(desk, "ACTIVE")
     later(desk)
     [(_, done)] = look(desk)
-    assert isinstance(done, Outcome)
+    assert isinstance(done, RunOutcome)
     assert (done.error, done.waiting, state(desk)) == (None, None, RunState.FINISHED)
     assert desk.did() == [("POST", "/v2/users"), CARD]
     assert look(desk) == []
@@ -98,10 +98,10 @@ def test_a_look_that_fails_is_no_reason_to_stop_waiting(desk: Desk) -> None:
     invite(desk)
     for fault in ({"status": 503}, {"status": 403}, {"status": 404, "body": "<html>"}):
         path = f"/v2/users/{ada(desk)}"
-        desk.rig.faults.add(Fault(Kind.STATUS, path, "GET", times=None, **fault))
+        desk.rig.faults.add(Fault(FaultKind.STATUS, path, "GET", times=None, **fault))
         later(desk)
         [(_, outcome)] = look(desk)
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, RunOutcome)
         assert f"answered {fault['status']}" in str(outcome.waiting)
         desk.rig.faults.clear()
     assert state(desk) is RunState.WAITING
@@ -119,7 +119,7 @@ def test_a_wait_ends_and_can_be_resumed(desk: Desk, waited: str, status: str, to
     becomes(desk, status)
     later(desk, waited)
     [(_, failed)] = look(desk)
-    assert isinstance(failed, Outcome)
+    assert isinstance(failed, RunOutcome)
     assert told in str(failed.error)
     assert (state(desk), CARD in desk.did()) == (RunState.FAILED, False)
     assert look(desk) == []
@@ -154,7 +154,7 @@ def test_a_look_that_is_cut_off_is_made_again(desk: Desk) -> None:
     invite(desk)
     becomes(desk, "ACTIVE")
     later(desk)
-    desk.rig.faults.add(Fault(Kind.HANG, "/v2/cards", "POST"))
+    desk.rig.faults.add(Fault(FaultKind.HANG, "/v2/cards", "POST"))
 
     async def cut() -> None:
         task = asyncio.create_task(desk.performed(desk.asked("invite-user", RUN, **ADA,
@@ -168,13 +168,13 @@ def test_a_look_that_is_cut_off_is_made_again(desk: Desk) -> None:
     assert state(desk) is RunState.INTERRUPTED
     later(desk)
     [(_, done)] = look(desk)
-    assert isinstance(done, Outcome)
+    assert isinstance(done, RunOutcome)
     assert (done.error, state(desk)) == (None, RunState.FINISHED)
     assert desk.did().count(CARD) == 1
 
 
 def test_a_run_whose_card_a_version_without_waiting_asked_for_does_not_wait(desk: Desk) -> None:
-    desk.rig.faults.add(Fault(Kind.DONE_STATUS, "/v2/cards", "POST", times=3, status=503))
+    desk.rig.faults.add(Fault(FaultKind.DONE_STATUS, "/v2/cards", "POST", times=3, status=503))
     assert invite(desk).waiting
     becomes(desk, "ACTIVE")
     assert invite(desk).error is not None
@@ -200,7 +200,7 @@ def test_a_rehearsal_does_not_wait(desk: Desk) -> None:
         transport = httpx.ASGITransport(desk.rig.app)
         asked = desk.asked("invite-user", **ADA, card_name="First card")
         async with BrexClient(
-            Endpoint(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
+            BrexApi(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
         ) as client:
             planned = await rehearse(client, asked.workflow, asked.inputs)
         return [one.step for one in planned]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from brex_sync.errors import BadInputs
-from brex_sync.sandbox.faults import Fault, Kind
+from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.workflows.conftest import Desk
 
 RUN = "5b0e6f4e-4b4f-4d53-9e02-3a1f4e1c7d22"
@@ -141,7 +141,7 @@ ACCOUNT = {
 
 def test_a_vendor_is_created_and_its_bank_numbers_are_kept_nowhere(desk: Desk) -> None:
     refusal = '{"type": "BAD", "message": "account_number 9876543210 is unknown at 021000021"}'
-    desk.rig.faults.add(Fault(Kind.STATUS, "/v1/vendors", "POST", status=400, body=refusal))
+    desk.rig.faults.add(Fault(FaultKind.STATUS, "/v1/vendors", "POST", status=400, body=refusal))
     given = {"company_name": "Acme Ltd", "payment_accounts": [ACCOUNT]}
     refused = desk.perform("create-vendor", RUN, **given)
     assert refused.error is not None

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import Errors, Refusal, bad_request, not_found
-from brex_sync.sandbox.writes.declare import Call, Text, Write, sent
+from brex_sync.sandbox.refusals import ErrorReply, Errors, bad_request, not_found
+from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint, sent
 
 
 class NewField(msgspec.Struct):
@@ -55,13 +55,13 @@ class Result(msgspec.Struct):
     failure: Failure | None = None
 
 
-class Results(msgspec.Struct):
+class RecordResults(msgspec.Struct):
     """What became of records."""
 
     results: Annotated[list[Result], Meta(min_length=1)]
 
 
-def add_field(call: Call) -> Item:
+def add_field(call: ReceivedWrite) -> Item:
     """Keeps another field."""
     body = sent(call.body)
     key = call.world.new_id("field")
@@ -72,7 +72,7 @@ def add_field(call: Call) -> Item:
     return field
 
 
-def add_values(call: Call) -> Item:
+def add_values(call: ReceivedWrite) -> Item:
     """Adds values to a field; a value it has is refused, and then all are."""
     call.item("fields")
     values = call.world.collection("field_values")
@@ -89,13 +89,13 @@ def add_values(call: Call) -> Item:
     return {"items": made}
 
 
-def take_results(call: Call) -> Item:
+def take_results(call: ReceivedWrite) -> Item:
     """Marks the records that were exported; those that were not stay ready. All or none."""
     records = call.world.collection("accounting_records")
     results: list[Result] = call.body.results
     keys = [result.accounting_record_id for result in results]
     if len(set(keys)) < len(keys):
-        raise Refusal(422, "DUPLICATE_ACCOUNTING_RECORD_IDS", "Accounting record ids repeat")
+        raise ErrorReply(422, "DUPLICATE_ACCOUNTING_RECORD_IDS", "Accounting record ids repeat")
     for result in results:
         if (result.success is None) == (result.failure is None):
             raise bad_request("A result has either success or failure")
@@ -103,7 +103,7 @@ def take_results(call: Call) -> Item:
         if record is None:
             raise not_found(f"No accounting record {result.accounting_record_id}")
         if record["review_status"] != "READY_FOR_EXPORT":
-            raise Refusal(
+            raise ErrorReply(
                 422,
                 "ACCOUNTING_RECORD_NOT_READY_FOR_EXPORT",
                 f"{result.accounting_record_id} is not ready for export",
@@ -114,7 +114,7 @@ def take_results(call: Call) -> Item:
     return {"updated_accounting_record_ids": keys}
 
 
-def _exported(call: Call, key: str) -> None:
+def _exported(call: ReceivedWrite, key: str) -> None:
     records = call.world.collection("accounting_records")
     record = records.get(key)
     if record is not None:
@@ -123,16 +123,16 @@ def _exported(call: Call, key: str) -> None:
 
 
 BOOK_WRITES = (
-    Write("POST", "/v1/fields", "fields.write", add_field, NewField, keyed=True),
-    Write(
+    WriteEndpoint("POST", "/v1/fields", "fields.write", add_field, NewField, keyed=True),
+    WriteEndpoint(
         "POST", "/v1/fields/{id}/values", "field_values.write", add_values, NewValues, keyed=True
     ),
-    Write(
+    WriteEndpoint(
         "POST",
         "/v3/accounting/records/export-results",
         "accounting.record.write",
         take_results,
-        Results,
+        RecordResults,
         errors=Errors.ACCOUNTING,
     ),
 )

@@ -8,12 +8,12 @@ from msgspec import UNSET, UnsetType
 from brex_sync.sandbox.collection import Item
 from brex_sync.sandbox.refusals import bad_request
 from brex_sync.sandbox.writes.declare import (
-    Call,
     Day,
     MaybeText,
     Money,
+    ReceivedWrite,
     Text,
-    Write,
+    WriteEndpoint,
     check_ids,
     sent,
 )
@@ -141,7 +141,7 @@ class SpendLimitChange(msgspec.Struct):
     department_id: MaybeText = UNSET
 
 
-def plan(call: Call) -> Item:
+def plan(call: ReceivedWrite) -> Item:
     """Plans a budget."""
     body = sent(call.body)
     _check_budget(call, body)
@@ -151,7 +151,7 @@ def plan(call: Call) -> Item:
     return budget | {"spend_budget_status": "ACTIVE"}
 
 
-def change_plan(call: Call) -> Item:
+def change_plan(call: ReceivedWrite) -> Item:
     """Changes a budget."""
     call.item("budgets")
     changes = _not_null(sent(call.body))
@@ -160,13 +160,13 @@ def change_plan(call: Call) -> Item:
     return call.item("budgets")
 
 
-def archive_budget(call: Call) -> None:
+def archive_budget(call: ReceivedWrite) -> None:
     """Archives a budget; one that is archived stays so."""
     call.item("budgets")
     call.world.collection("budgets").edit(call.id, spend_budget_status="ARCHIVED")
 
 
-def limit(call: Call) -> Item:
+def limit(call: ReceivedWrite) -> Item:
     """Sets a spend limit."""
     body = sent(call.body)
     _check_limit(call, body)
@@ -189,7 +189,7 @@ def limit(call: Call) -> Item:
     return made
 
 
-def change_limit(call: Call) -> Item:
+def change_limit(call: ReceivedWrite) -> Item:
     """Changes a spend limit."""
     before, asked = call.item("spend_limits"), sent(call.body)
     nulls = {name: None for name in NULLED if asked.pop(f"set_{name}_null", None)}
@@ -207,13 +207,13 @@ def change_limit(call: Call) -> Item:
     return _edit_limit(call, **changes, **nulls)
 
 
-def archive_limit(call: Call) -> None:
+def archive_limit(call: ReceivedWrite) -> None:
     """Archives a spend limit; one that is archived stays so."""
     call.item("spend_limits")
     _edit_limit(call, status="ARCHIVED")
 
 
-def _edit_limit(call: Call, **changes: Any) -> Item:
+def _edit_limit(call: ReceivedWrite, **changes: Any) -> Item:
     call.world.collection("spend_limits").edit(call.id, **changes)
     shown = call.item("spend_limits")
     earlier = call.world.collection("budgets_v1")
@@ -239,14 +239,14 @@ def _as_before(limit: Item) -> Item:
     }
 
 
-def _check_budget(call: Call, body: Item) -> None:
+def _check_budget(call: ReceivedWrite, body: Item) -> None:
     if body.get("limit_type") == "HARD":
         raise bad_request("limit_type HARD is not supported")
     check_ids(call.world, "budgets", body.get("parent_budget_id"))
     check_ids(call.world, "users", *body.get("owner_user_ids") or ())
 
 
-def _check_limit(call: Call, body: Item) -> None:
+def _check_limit(call: ReceivedWrite, body: Item) -> None:
     check_ids(call.world, "budgets", body.get("parent_budget_id"))
     for field in ("owner_user_ids", "member_user_ids"):
         check_ids(call.world, "users", *body.get(field) or ())
@@ -258,10 +258,12 @@ def _not_null(changes: Item) -> Item:
 
 
 BUDGET_WRITES = (
-    Write("POST", "/v2/budgets", "budgets", plan, NewBudget, keyed=True),
-    Write("PUT", "/v2/budgets/{id}", "budgets", change_plan, BudgetChange, keyed=True),
-    Write("POST", "/v2/budgets/{id}/archive", "budgets", archive_budget),
-    Write("POST", "/v2/spend_limits", "budgets", limit, NewSpendLimit, keyed=True),
-    Write("PUT", "/v2/spend_limits/{id}", "budgets", change_limit, SpendLimitChange, keyed=True),
-    Write("POST", "/v2/spend_limits/{id}/archive", "budgets", archive_limit),
+    WriteEndpoint("POST", "/v2/budgets", "budgets", plan, NewBudget, keyed=True),
+    WriteEndpoint("PUT", "/v2/budgets/{id}", "budgets", change_plan, BudgetChange, keyed=True),
+    WriteEndpoint("POST", "/v2/budgets/{id}/archive", "budgets", archive_budget),
+    WriteEndpoint("POST", "/v2/spend_limits", "budgets", limit, NewSpendLimit, keyed=True),
+    WriteEndpoint(
+        "PUT", "/v2/spend_limits/{id}", "budgets", change_limit, SpendLimitChange, keyed=True
+    ),
+    WriteEndpoint("POST", "/v2/spend_limits/{id}/archive", "budgets", archive_limit),
 )

@@ -9,14 +9,14 @@ from brex_sync.sandbox.collection import Item
 from brex_sync.sandbox.people import ADDRESS
 from brex_sync.sandbox.refusals import bad_request
 from brex_sync.sandbox.writes.declare import (
-    Address,
-    Call,
     Day,
     MaybeText,
     Metadata,
     Money,
+    PostalAddress,
+    ReceivedWrite,
     Text,
-    Write,
+    WriteEndpoint,
     check_ids,
     sent,
 )
@@ -30,13 +30,13 @@ Reason = Literal[
 ]  # fmt: skip
 
 
-class Merchant(msgspec.Struct):
+class MerchantRule(msgspec.Struct):
     """A merchant allowed or blocked."""
 
     name: Text
 
 
-Merchants = Annotated[list[Merchant], Meta(max_length=50)] | None
+Merchants = Annotated[list[MerchantRule], Meta(max_length=50)] | None
 
 
 class Owner(msgspec.Struct):
@@ -68,7 +68,7 @@ class ControlsChange(msgspec.Struct):
     blocked_merchant_details: Merchants | UnsetType = UNSET
 
 
-class NewCard(msgspec.Struct):
+class CardBody(msgspec.Struct):
     """A card to issue."""
 
     owner: Owner
@@ -76,7 +76,7 @@ class NewCard(msgspec.Struct):
     card_type: Literal["VIRTUAL", "PHYSICAL"]
     limit_type: Literal["CARD", "USER"]
     spend_controls: Controls | None = None
-    mailing_address: Address | None = None
+    mailing_address: PostalAddress | None = None
     metadata: Metadata = None
 
 
@@ -94,7 +94,7 @@ class Why(msgspec.Struct):
     description: str | None = None
 
 
-def issue(call: Call) -> Item:
+def issue(call: ReceivedWrite) -> Item:
     """Issues a card; a physical one is shipped."""
     world, body = call.world, sent(call.body)
     check_ids(world, "users", call.body.owner.user_id)
@@ -121,7 +121,7 @@ def issue(call: Call) -> Item:
     return card
 
 
-def update(call: Call) -> Item:
+def update(call: ReceivedWrite) -> Item:
     """Changes the controls or the metadata."""
     card, changes = _open_card(call), sent(call.body)
     controls = changes.pop("spend_controls", None)
@@ -132,26 +132,26 @@ def update(call: Call) -> Item:
     return _edit(call, **changes)
 
 
-def lock(call: Call) -> Item:
+def lock(call: ReceivedWrite) -> Item:
     """Locks a card; one that is locked stays so."""
     _open_card(call)
     return _edit(call, status="LOCKED")
 
 
-def unlock(call: Call) -> Item:
+def unlock(call: ReceivedWrite) -> Item:
     """Opens a locked card."""
     if _open_card(call).get("status") != "LOCKED":
         raise bad_request("Card is not locked")
     return _edit(call, status="ACTIVE")
 
 
-def terminate(call: Call) -> Item:
+def terminate(call: ReceivedWrite) -> Item:
     """Ends a card for good."""
     _open_card(call)
     return _edit(call, status="TERMINATED")
 
 
-def _open_card(call: Call) -> Item:
+def _open_card(call: ReceivedWrite) -> Item:
     """The card, if it is not terminated: that is final."""
     card = call.item("cards")
     if card.get("status") == "TERMINATED":
@@ -159,12 +159,12 @@ def _open_card(call: Call) -> Item:
     return card
 
 
-def _edit(call: Call, **changes: object) -> Item:
+def _edit(call: ReceivedWrite, **changes: object) -> Item:
     call.world.collection("cards").edit(call.id, **changes)
     return call.item("cards")
 
 
-def _check_physical(call: Call) -> None:
+def _check_physical(call: ReceivedWrite) -> None:
     if call.body.mailing_address is None:
         raise bad_request("mailing_address is required for a PHYSICAL card")
     owner = call.body.owner.user_id
@@ -197,9 +197,9 @@ def _changed(before: Item, changes: Item) -> Item:
 
 
 CARD_WRITES = (
-    Write("POST", "/v2/cards", "cards", issue, NewCard, keyed=True),
-    Write("PUT", "/v2/cards/{id}", "cards", update, CardChange),
-    Write("POST", "/v2/cards/{id}/lock", "cards", lock, Why),
-    Write("POST", "/v2/cards/{id}/unlock", "cards", unlock),
-    Write("POST", "/v2/cards/{id}/terminate", "cards", terminate, Why),
+    WriteEndpoint("POST", "/v2/cards", "cards", issue, CardBody, keyed=True),
+    WriteEndpoint("PUT", "/v2/cards/{id}", "cards", update, CardChange),
+    WriteEndpoint("POST", "/v2/cards/{id}/lock", "cards", lock, Why),
+    WriteEndpoint("POST", "/v2/cards/{id}/unlock", "cards", unlock),
+    WriteEndpoint("POST", "/v2/cards/{id}/terminate", "cards", terminate, Why),
 )

@@ -26,7 +26,7 @@ class Money(msgspec.Struct):
     currency: str | None = "USD"
 
 
-class Address(msgspec.Struct):
+class PostalAddress(msgspec.Struct):
     """An address; its lines go on a label, so they are short."""
 
     line1: Annotated[str, Meta(max_length=59)] | None = None
@@ -39,7 +39,7 @@ class Address(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ReceivedWrite:
     """A write as it arrived: the ids in its path, its body, and the sandbox's own address."""
 
     world: "World"
@@ -61,7 +61,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class WriteEndpoint:
     """One way to change the world.
 
     `apply` makes the change and returns what the answer shows, None for an empty one. `scope` ""
@@ -71,14 +71,14 @@ class Write:
     method: str
     path: str
     scope: str
-    apply: Callable[[Call], Any]
+    apply: Callable[[ReceivedWrite], Any]
     body: type[msgspec.Struct] | None = None
     keyed: bool = False
     status: int = 200
     errors: Errors = Errors.USUAL
 
 
-def read_body(write: Write, raw: bytes) -> Any:
+def read_body(write: WriteEndpoint, raw: bytes) -> Any:
     """The body as the write declares it; raises Refusal 400 where it is something else."""
     if write.body is None:
         return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from brex_sync.sandbox.collection import encode
-from brex_sync.sandbox.refusals import Refusal, bad_request
-from brex_sync.sandbox.writes.declare import Call, Write, read_body
+from brex_sync.sandbox.refusals import ErrorReply, bad_request
+from brex_sync.sandbox.writes.declare import ReceivedWrite, WriteEndpoint, read_body
 from brex_sync.sandbox.writes.log import Answered, Written
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Arrived:
     base: str
 
 
-def perform(world: "World", write: Write, arrived: Arrived) -> Answered:
+def perform(world: "World", write: WriteEndpoint, arrived: Arrived) -> Answered:
     """Makes the change, unless its Idempotency-Key was answered already: then that answer again.
 
     Brex says that a key must never be used for another request, and not what happens if it is:
@@ -36,7 +36,7 @@ def perform(world: "World", write: Write, arrived: Arrived) -> Answered:
     corrected under its key. Nothing is awaited in between, so writes come one after the other.
 
     Raises:
-        Refusal: the write is not well, or cannot be.
+        ErrorReply: the write is not well, or cannot be.
     """
     key = arrived.key if write.method in KEYED_METHODS else None
     body = _json(arrived.raw)
@@ -44,7 +44,7 @@ def perform(world: "World", write: Write, arrived: Arrived) -> Answered:
     known = world.answered.get(key) if key else None
     try:
         answer = _repeat(known, request) if known else _do(world, write, arrived, key, request)
-    except Refusal as refusal:
+    except ErrorReply as refusal:
         world.writes.append(Written(*request[:2], key, body, False, refusal.status))
         raise
     world.writes.append(Written(*request[:2], key, body, known is not None, answer.status))
@@ -58,12 +58,16 @@ def _repeat(known: Answered, request: tuple[str, str, Any]) -> Answered:
 
 
 def _do(
-    world: "World", write: Write, arrived: Arrived, key: str | None, request: tuple[str, str, Any]
+    world: "World",
+    write: WriteEndpoint,
+    arrived: Arrived,
+    key: str | None,
+    request: tuple[str, str, Any],
 ) -> Answered:
     if write.keyed and not key:
         raise bad_request("Idempotency-Key header is required")
     body = read_body(write, arrived.raw)
-    shown = write.apply(Call(world, arrived.names, body, arrived.base))
+    shown = write.apply(ReceivedWrite(world, arrived.names, body, arrived.base))
     answer = Answered(request, write.status, b"" if shown is None else encode(shown))
     if key:
         world.answered[key] = answer

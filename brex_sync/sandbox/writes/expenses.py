@@ -6,10 +6,10 @@ from brex_sync.sandbox.collection import Item
 from brex_sync.sandbox.expenses import change
 from brex_sync.sandbox.refusals import not_found
 from brex_sync.sandbox.uploads import open_upload
-from brex_sync.sandbox.writes.declare import Call, Text, Write
+from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint
 
 
-class Memo(msgspec.Struct):
+class MemoBody(msgspec.Struct):
     """A memo; null takes it away."""
 
     memo: str | None = None
@@ -21,33 +21,35 @@ class NewReceipt(msgspec.Struct):
     receipt_name: Text
 
 
-def set_memo(call: Call) -> Item:
+def set_memo(call: ReceivedWrite) -> Item:
     """Writes the memo; `updated_at` moves."""
     _card_expense(call)
     change(call.world, call.id, memo=call.body.memo)
     return call.item("expenses")
 
 
-def match_receipt(call: Call) -> Item:
+def match_receipt(call: ReceivedWrite) -> Item:
     """Takes a file for whichever expense it fits; Brex tells by e-mail which it was."""
     return open_upload(call.world, call.body.receipt_name, None, call.base)
 
 
-def upload_receipt(call: Call) -> Item:
+def upload_receipt(call: ReceivedWrite) -> Item:
     """Takes a file for one expense."""
     _card_expense(call)
     return open_upload(call.world, call.body.receipt_name, call.id, call.base)
 
 
-def _card_expense(call: Call) -> None:
+def _card_expense(call: ReceivedWrite) -> None:
     if call.item("expenses").get("expense_type") != "CARD":
         raise not_found("No card expense with this id")
 
 
 EXPENSE_WRITES = (
-    Write("PUT", "/v1/expenses/card/{id}", "expenses.card", set_memo, Memo),
-    Write("POST", "/v1/expenses/card/receipt_match", "", match_receipt, NewReceipt, status=201),
-    Write(
+    WriteEndpoint("PUT", "/v1/expenses/card/{id}", "expenses.card", set_memo, MemoBody),
+    WriteEndpoint(
+        "POST", "/v1/expenses/card/receipt_match", "", match_receipt, NewReceipt, status=201
+    ),
+    WriteEndpoint(
         "POST",
         "/v1/expenses/card/{id}/receipt_upload",
         "",

@@ -9,12 +9,12 @@ from msgspec import UNSET, UnsetType
 from brex_sync.sandbox.collection import Item, encode
 from brex_sync.sandbox.refusals import bad_request
 from brex_sync.sandbox.writes.declare import (
-    Call,
     MaybeText,
     Metadata,
     Money,
+    ReceivedWrite,
     Text,
-    Write,
+    WriteEndpoint,
     check_ids,
     sent,
 )
@@ -51,7 +51,7 @@ class UserChange(msgspec.Struct):
     metadata: Metadata | UnsetType = UNSET
 
 
-class NewLimit(msgspec.Struct):
+class LimitBody(msgspec.Struct):
     """A monthly limit; null takes it away."""
 
     monthly_limit: Money | None = None
@@ -70,7 +70,7 @@ class NewTitle(msgspec.Struct):
     name: Text
 
 
-def invite(call: Call) -> Item:
+def invite(call: ReceivedWrite) -> Item:
     """Invites somebody, who accepts after a while; an e-mail address that a user has is refused."""
     world, body = call.world, sent(call.body)
     users = world.collection("users")
@@ -89,7 +89,7 @@ def invite(call: Call) -> Item:
     return _shown(call, key)
 
 
-def update(call: Call) -> Item:
+def update(call: ReceivedWrite) -> Item:
     """Changes somebody; a null status is none."""
     call.item("users")
     changes = sent(call.body)
@@ -100,7 +100,7 @@ def update(call: Call) -> Item:
     return _shown(call, call.id)
 
 
-def set_limit(call: Call) -> Item:
+def set_limit(call: ReceivedWrite) -> Item:
     """Sets or takes away a monthly limit; all of a new one is available."""
     call.item("users")
     limit = sent(call.body)["monthly_limit"]
@@ -113,19 +113,19 @@ def set_limit(call: Call) -> Item:
     return changed
 
 
-def _shown(call: Call, key: str) -> Item:
+def _shown(call: ReceivedWrite, key: str) -> Item:
     shown = call.world.collection("users").get(key)
     assert shown is not None  # noqa: S101
     return shown
 
 
-def _check_references(call: Call, body: Item) -> None:
+def _check_references(call: ReceivedWrite, body: Item) -> None:
     for field, collection in REFERENCES.items():
         check_ids(call.world, collection, body.get(field))
 
 
-def _creator(collection: str, prefix: str) -> Callable[[Call], Item]:
-    def create(call: Call) -> Item:
+def _creator(collection: str, prefix: str) -> Callable[[ReceivedWrite], Item]:
+    def create(call: ReceivedWrite) -> Item:
         item = {"id": call.world.new_id(prefix), **sent(call.body)}
         call.world.collection(collection).add(item)
         return item
@@ -134,10 +134,12 @@ def _creator(collection: str, prefix: str) -> Callable[[Call], Item]:
 
 
 PEOPLE_WRITES = (
-    Write("POST", "/v2/users", "users", invite, NewUser),
-    Write("PUT", "/v2/users/{id}", "users", update, UserChange),
-    Write("POST", "/v2/users/{id}/limit", "users", set_limit, NewLimit),
-    Write("POST", "/v2/departments", "departments", _creator("departments", "dept"), NewPlace),
-    Write("POST", "/v2/locations", "locations", _creator("locations", "loc"), NewPlace),
-    Write("POST", "/v2/titles", "titles", _creator("titles", "title"), NewTitle),
+    WriteEndpoint("POST", "/v2/users", "users", invite, NewUser),
+    WriteEndpoint("PUT", "/v2/users/{id}", "users", update, UserChange),
+    WriteEndpoint("POST", "/v2/users/{id}/limit", "users", set_limit, LimitBody),
+    WriteEndpoint(
+        "POST", "/v2/departments", "departments", _creator("departments", "dept"), NewPlace
+    ),
+    WriteEndpoint("POST", "/v2/locations", "locations", _creator("locations", "loc"), NewPlace),
+    WriteEndpoint("POST", "/v2/titles", "titles", _creator("titles", "title"), NewTitle),
 )

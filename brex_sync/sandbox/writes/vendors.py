@@ -6,11 +6,19 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import Refusal, bad_request
-from brex_sync.sandbox.writes.declare import Address, Call, MaybeText, Text, Write, given, sent
+from brex_sync.sandbox.refusals import ErrorReply, bad_request
+from brex_sync.sandbox.writes.declare import (
+    MaybeText,
+    PostalAddress,
+    ReceivedWrite,
+    Text,
+    WriteEndpoint,
+    given,
+    sent,
+)
 
 
-class Ach(msgspec.Struct, tag="ACH", tag_field="type"):
+class AchAccount(msgspec.Struct, tag="ACH", tag_field="type"):
     """A bank account paid by ACH."""
 
     routing_number: Text
@@ -19,28 +27,28 @@ class Ach(msgspec.Struct, tag="ACH", tag_field="type"):
     account_class: Literal["BUSINESS", "PERSONAL"]
 
 
-class Wire(msgspec.Struct, tag="DOMESTIC_WIRE", tag_field="type"):
+class WireAccount(msgspec.Struct, tag="DOMESTIC_WIRE", tag_field="type"):
     """A bank account paid by domestic wire."""
 
     routing_number: Text
     account_number: Text
-    address: Address
+    address: PostalAddress
 
 
-class Cheque(msgspec.Struct, tag="CHEQUE", tag_field="type"):
+class ChequeAddress(msgspec.Struct, tag="CHEQUE", tag_field="type"):
     """Where cheques go."""
 
-    mailing_address: Address
+    mailing_address: PostalAddress
     recipient_name: Annotated[str, Meta(min_length=1, max_length=40)]
 
 
 class PaidBy(msgspec.Struct):
     """A way to pay; international wires are not offered."""
 
-    details: Ach | Wire | Cheque
+    details: AchAccount | WireAccount | ChequeAddress
 
 
-class NewVendor(msgspec.Struct):
+class VendorBody(msgspec.Struct):
     """A vendor to know."""
 
     company_name: Text
@@ -58,7 +66,7 @@ class VendorChange(msgspec.Struct):
     payment_accounts: list[PaidBy] | UnsetType | None = UNSET
 
 
-def create(call: Call) -> Item:
+def create(call: ReceivedWrite) -> Item:
     """Knows another vendor; each company name is known once."""
     _check_name(call, call.body.company_name, None)
     vendor = {"id": call.world.new_id("pdcont"), **sent(call.body)}
@@ -67,7 +75,7 @@ def create(call: Call) -> Item:
     return vendor
 
 
-def update(call: Call) -> Item:
+def update(call: ReceivedWrite) -> Item:
     """Changes a vendor; a way to pay takes the place of the one of its type."""
     vendor, body = call.item("vendors"), call.body
     changes = sent(body)
@@ -85,19 +93,19 @@ def update(call: Call) -> Item:
     return call.item("vendors")
 
 
-def delete(call: Call) -> None:
+def delete(call: ReceivedWrite) -> None:
     """Forgets a vendor."""
     call.item("vendors")
     call.world.collection("vendors").delete(call.id)
 
 
-def _check_name(call: Call, name: str, own: str | None) -> None:
+def _check_name(call: ReceivedWrite, name: str, own: str | None) -> None:
     vendors = call.world.collection("vendors").newest()
     if any(v.get("company_name") == name and v["id"] != own for v in vendors):
         raise bad_request("A vendor with this company_name already exists")
 
 
-def _accounts(call: Call, ways: list[PaidBy] | None) -> list[Item]:
+def _accounts(call: ReceivedWrite, ways: list[PaidBy] | None) -> list[Item]:
     accounts: list[Item] = [sent(way) for way in ways or ()]
     types = [account["details"]["type"] for account in accounts]
     if len(set(types)) < len(types):
@@ -107,14 +115,14 @@ def _accounts(call: Call, ways: list[PaidBy] | None) -> list[Item]:
     return accounts
 
 
-def _not_offered(call: Call) -> Any:
-    raise Refusal(403, "FORBIDDEN", "Transfers are not offered here")
+def _not_offered(call: ReceivedWrite) -> Any:
+    raise ErrorReply(403, "FORBIDDEN", "Transfers are not offered here")
 
 
 VENDOR_WRITES = (
-    Write("POST", "/v1/vendors", "vendors", create, NewVendor, keyed=True),
-    Write("PUT", "/v1/vendors/{id}", "vendors", update, VendorChange),
-    Write("DELETE", "/v1/vendors/{id}", "vendors", delete),
-    Write("POST", "/v1/transfers", "transfers", _not_offered),
-    Write("POST", "/v1/incoming_transfers", "incoming_transfers", _not_offered),
+    WriteEndpoint("POST", "/v1/vendors", "vendors", create, VendorBody, keyed=True),
+    WriteEndpoint("PUT", "/v1/vendors/{id}", "vendors", update, VendorChange),
+    WriteEndpoint("DELETE", "/v1/vendors/{id}", "vendors", delete),
+    WriteEndpoint("POST", "/v1/transfers", "transfers", _not_offered),
+    WriteEndpoint("POST", "/v1/incoming_transfers", "incoming_transfers", _not_offered),
 )

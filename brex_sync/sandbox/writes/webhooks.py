@@ -8,7 +8,7 @@ from msgspec import Meta
 from brex_sync.sandbox.collection import Item
 from brex_sync.sandbox.events import EventType, is_loopback, scheme_and_host
 from brex_sync.sandbox.refusals import bad_request
-from brex_sync.sandbox.writes.declare import Call, Text, Write, check_ids, sent
+from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint, check_ids, sent
 
 
 class NewWebhook(msgspec.Struct):
@@ -31,7 +31,7 @@ class NewGroup(msgspec.Struct):
     name: Text
 
 
-def register(call: Call) -> Item:
+def register(call: ReceivedWrite) -> Item:
     """Subscribes; the first subscription brings a secret to sign with."""
     _check(call)
     made = {"id": call.world.new_id("wsub"), **sent(call.body), "status": "ACTIVE"}
@@ -40,7 +40,7 @@ def register(call: Call) -> Item:
     return made
 
 
-def update(call: Call) -> Item:
+def update(call: ReceivedWrite) -> Item:
     """Puts another subscription in the place of one."""
     call.item("webhooks")
     _check(call)
@@ -48,13 +48,13 @@ def update(call: Call) -> Item:
     return call.item("webhooks")
 
 
-def unregister(call: Call) -> None:
+def unregister(call: ReceivedWrite) -> None:
     """Ends a subscription."""
     call.item("webhooks")
     call.world.collection("webhooks").delete(call.id)
 
 
-def make_group(call: Call) -> Item:
+def make_group(call: ReceivedWrite) -> Item:
     """Makes a group without members."""
     made = {"id": call.world.new_id("wg"), **sent(call.body)}
     call.world.collection("webhook_groups").add(made)
@@ -62,7 +62,7 @@ def make_group(call: Call) -> Item:
     return made
 
 
-def _check(call: Call) -> None:
+def _check(call: ReceivedWrite) -> None:
     """The URL is https; as this is the sandbox, http will do on loopback."""
     scheme, host = scheme_and_host(call.body.url)
     near = scheme == "http" and is_loopback(call.body.url)
@@ -72,8 +72,8 @@ def _check(call: Call) -> None:
 
 
 WEBHOOK_WRITES = (
-    Write("POST", "/v1/webhooks", "", register, NewWebhook, keyed=True),
-    Write("PUT", "/v1/webhooks/{id}", "", update, WebhookChange),
-    Write("DELETE", "/v1/webhooks/{id}", "", unregister),
-    Write("POST", "/v1/webhooks/groups", "", make_group, NewGroup, keyed=True),
+    WriteEndpoint("POST", "/v1/webhooks", "", register, NewWebhook, keyed=True),
+    WriteEndpoint("PUT", "/v1/webhooks/{id}", "", update, WebhookChange),
+    WriteEndpoint("DELETE", "/v1/webhooks/{id}", "", unregister),
+    WriteEndpoint("POST", "/v1/webhooks/groups", "", make_group, NewGroup, keyed=True),
 )

@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from brex_sync.sync.read import plan
-from brex_sync.sync.read.reading import Reading
+from brex_sync.sync.read.reading import SyncContext
 from brex_sync.sync.read.slicing import MEANWHILE, backfill_in_slices, read_in_slices
 from brex_sync.sync.read.vanished import Listed, first
 from brex_sync.sync.read.walking import begin_window, walk_window
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Lease, Scope
+from brex_sync.warehouse.state.checkpoints import ListLease, Scope
 
 
-async def sync_list(reading: Reading) -> Listed:
+async def sync_list(reading: SyncContext) -> Listed:
     """Brings the list up to date. Rows that are missing from it are noted, for `settle` to judge.
 
     An unfinished backfill is put aside, for `backfill` to resume.
@@ -44,8 +44,8 @@ async def sync_list(reading: Reading) -> Listed:
 
 
 async def _read(
-    reading: Reading,
-    lease: Lease,
+    reading: SyncContext,
+    lease: ListLease,
     span: plan.Range,
     began: datetime,
     before: Listed | None = None,
@@ -65,7 +65,7 @@ async def _read(
     return before.and_then(*read) if before else first(lease, *read)
 
 
-def _due(reading: Reading, lease: Lease, now: datetime) -> plan.Range:
+def _due(reading: SyncContext, lease: ListLease, now: datetime) -> plan.Range:
     """What is to be read of a list, by what is known of it and what was asked for."""
     stream, options = reading.slice.stream, reading.options
     if options.full:
@@ -77,7 +77,7 @@ def _due(reading: Reading, lease: Lease, now: datetime) -> plan.Range:
     return plan.next_range(stream, lease.state, now, options.overlap)
 
 
-async def backfill(reading: Reading, lease: Lease) -> None:
+async def backfill(reading: SyncContext, lease: ListLease) -> None:
     """Resumes a backfill put aside, or begins the one asked for.
 
     A list that was read whole for the first time needs none.
@@ -101,7 +101,7 @@ async def backfill(reading: Reading, lease: Lease) -> None:
         await walk_window(reading, lease, window)
 
 
-async def compare_list(reading: Reading) -> Listed:
+async def compare_list(reading: SyncContext) -> Listed:
     """Reads a list that is up to date once more, noting what differs while it is mended. Rows that
     are missing from it are noted, for `settle` to judge.
 

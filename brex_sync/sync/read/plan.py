@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.state.checkpoints import Absence, Scope, State, Window
+from brex_sync.warehouse.state.checkpoints import Absence, ListState, ListWindow, Scope
 
 Moment = datetime | None
 
@@ -41,7 +41,7 @@ class Range:
     since: datetime | None
 
 
-def resumable(stream: Stream, state: State, now: datetime, *, full: bool) -> Window | None:
+def resumable(stream: Stream, state: ListState, now: datetime, *, full: bool) -> ListWindow | None:
     """The unfinished window to go on with, if there is one worth it.
 
     Who asks for a full listing gets one that begins now.
@@ -53,7 +53,7 @@ def resumable(stream: Stream, state: State, now: datetime, *, full: bool) -> Win
     return window if stream.window is not None or fresh else None
 
 
-def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta | None) -> Range:
+def next_range(stream: Stream, state: ListState, now: datetime, overlap: timedelta | None) -> Range:
     """What to read after any unfinished window: the overlap, or more when that is due.
 
     `overlap` overrides the declared one.
@@ -69,7 +69,7 @@ def next_range(stream: Stream, state: State, now: datetime, overlap: timedelta |
     return overlap_range(stream, state, overlap)
 
 
-def missing_rows_are_due(stream: Stream, state: State, now: datetime) -> bool:
+def missing_rows_are_due(stream: Stream, state: ListState, now: datetime) -> bool:
     """Whether a list is to be read whole to learn whether rows that it lacked are gone.
 
     It is once they may be called so, and then once a day. Rows that can be asked for one by one
@@ -84,7 +84,7 @@ def _to_be_judged_at(stream: Stream, rows: Absence) -> datetime:
     return first if rows.judged_at is None or rows.judged_at < first else rows.judged_at + DOUBTED
 
 
-def overlap_range(stream: Stream, state: State, overlap: timedelta | None) -> Range:
+def overlap_range(stream: Stream, state: ListState, overlap: timedelta | None) -> Range:
     """What brings a list up to date, whatever more may be due."""
     declared = stream.window
     if declared is None or state.watermark is None or state.full_at is None:
@@ -151,7 +151,7 @@ def with_present(
     return [*spans[:-1], (spans[-1][0], moment), (moment, None)]
 
 
-def after(state: State, window: Window) -> State:
+def after(state: ListState, window: ListWindow) -> ListState:
     """What is known of a list once `window` is closed."""
     began = window.opened_at
     return replace(

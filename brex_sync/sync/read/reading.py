@@ -32,7 +32,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SyncContext:
     """One list of one connection, where it comes from, where it goes, and who is told.
 
     `orphaned` says that the row whose list it is is marked as deleted here. `report` is added to as

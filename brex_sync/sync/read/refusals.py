@@ -6,11 +6,11 @@ from brex_sync.brex.paging import fetch_item
 from brex_sync.errors import BrexError, ListLost, ListUnavailable, NotAllowed, NotFound
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Per
-from brex_sync.sync.read.reading import Reading
+from brex_sync.sync.read.reading import SyncContext
 from brex_sync.warehouse.state import checkpoints
 
 
-async def meaning(reading: Reading, error: NotAllowed | NotFound) -> ListUnavailable | ListLost:
+async def meaning(reading: SyncContext, error: NotAllowed | NotFound) -> ListUnavailable | ListLost:
     """What a list is that Brex refused in its own form (its error-code guide).
 
     A missing scope or role makes it unavailable. So does a 404, where the list is a stream's only
@@ -27,7 +27,7 @@ async def meaning(reading: Reading, error: NotAllowed | NotFound) -> ListUnavail
     return ListUnavailable(str(error))
 
 
-async def _without_its_row(reading: Reading, per: Per, row: str, error: NotFound) -> ListLost:
+async def _without_its_row(reading: SyncContext, per: Per, row: str, error: NotFound) -> ListLost:
     """Asks for the row of which Brex says that it has no list.
 
     Where Brex does not have that row either, its own stream is read whole by the next run, which

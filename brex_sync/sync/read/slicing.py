@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from brex_sync.brex.paging import first_page, listing_of
 from brex_sync.errors import PageTooHeavy, PageTooLarge
 from brex_sync.sync.read import plan
-from brex_sync.sync.read.reading import Reading
+from brex_sync.sync.read.reading import SyncContext
 from brex_sync.sync.read.walking import span, walk_window
 from brex_sync.warehouse.load import slices
 from brex_sync.warehouse.load.deletions import Comparison
 from brex_sync.warehouse.load.slices import Cut
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Lease, Scope, Slice, Window
+from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow, Scope, Slice
 
 SLICES = 32
 """Into how many slices of equal length a list is cut, if it has as many pages."""
@@ -37,13 +37,13 @@ class Sliced:
     """Slices read to their ends: the window that they are together, how it compares with what is
     here, and the lease with what is known of the list then."""
 
-    lease: Lease
-    window: Window
+    lease: ListLease
+    window: ListWindow
     compared: Comparison
 
 
 async def read_in_slices(
-    reading: Reading, lease: Lease, asked: plan.Range, *, anew: bool
+    reading: SyncContext, lease: ListLease, asked: plan.Range, *, anew: bool
 ) -> Sliced | None:
     """Reads what is asked for in slices, or goes on with those of an earlier run, unless all is to
     be read `anew`.
@@ -66,7 +66,9 @@ async def read_in_slices(
     return Sliced(replace(lease, state=state), window, compared)
 
 
-async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | None) -> bool:
+async def backfill_in_slices(
+    reading: SyncContext, lease: ListLease, since: datetime | None
+) -> bool:
     """Goes on with a backfill that was cut into slices, or begins the one asked for; False where
     there is none, or none worth slicing.
 
@@ -86,7 +88,7 @@ async def backfill_in_slices(reading: Reading, lease: Lease, since: datetime | N
     return True
 
 
-async def _cut(reading: Reading, lease: Lease, asked: plan.Range, anew: bool) -> Cut | None:
+async def _cut(reading: SyncContext, lease: ListLease, asked: plan.Range, anew: bool) -> Cut | None:
     """The slices to read now: those left unfinished, or new ones, if any."""
     if not plan.can_be_sliced(reading.slice.stream):
         return None
@@ -100,7 +102,7 @@ async def _cut(reading: Reading, lease: Lease, asked: plan.Range, anew: bool) ->
 
 
 async def _lay_out(
-    reading: Reading, lease: Lease, asked: plan.Range, instead_of: Cut | None
+    reading: SyncContext, lease: ListLease, asked: plan.Range, instead_of: Cut | None
 ) -> Cut | None:
     """Cuts what is asked for; None where it is not worth it."""
     began = reading.clock()
@@ -116,7 +118,7 @@ async def _lay_out(
 
 
 async def _extent(
-    reading: Reading, lease: Lease, since: datetime | None, now: datetime
+    reading: SyncContext, lease: ListLease, since: datetime | None, now: datetime
 ) -> tuple[datetime, int] | None:
     """Where the rows begin, and how many slices they are worth; None if that is none.
 
@@ -130,7 +132,7 @@ async def _extent(
     return None if first is None or number < 2 else (first, number)
 
 
-async def _read_all(reading: Reading, lease: Lease, cut: Cut) -> None:
+async def _read_all(reading: SyncContext, lease: ListLease, cut: Cut) -> None:
     """Reads the slices to their ends, and those that rows left meanwhile once more."""
     await _read_unfinished(reading, lease, cut)
     for _ in range(READ_AGAIN):
@@ -139,13 +141,13 @@ async def _read_all(reading: Reading, lease: Lease, cut: Cut) -> None:
         await _read_unfinished(reading, lease, cut)
 
 
-async def _read_unfinished(reading: Reading, lease: Lease, cut: Cut) -> None:
+async def _read_unfinished(reading: SyncContext, lease: ListLease, cut: Cut) -> None:
     *past, present = cut.parts
     await _side_by_side(reading, lease, past)
     await _side_by_side(reading, lease, [present])
 
 
-async def _side_by_side(reading: Reading, lease: Lease, parts: Sequence[Slice]) -> None:
+async def _side_by_side(reading: SyncContext, lease: ListLease, parts: Sequence[Slice]) -> None:
     """Reads what is unfinished of the slices; the first fault is raised once all have ended.
 
     The latest come first: what was changed of late is the most, and long slices must not be last.
@@ -161,14 +163,14 @@ async def _side_by_side(reading: Reading, lease: Lease, parts: Sequence[Slice]) 
             raise end
 
 
-async def _read(reading: Reading, comparing: str | None) -> None:
+async def _read(reading: SyncContext, comparing: str | None) -> None:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     if lease.state.window is None:
         return
     await walk_window(reading, replace(lease, comparing=comparing), lease.state.window)
 
 
-async def _is_short(reading: Reading) -> bool:
+async def _is_short(reading: SyncContext) -> bool:
     stream = reading.slice.stream
     listing = listing_of(stream, None, {}, stream.paging.limit)
     try:
@@ -177,7 +179,7 @@ async def _is_short(reading: Reading) -> bool:
         return False
 
 
-async def _first_month(reading: Reading, now: datetime) -> datetime:
+async def _first_month(reading: SyncContext, now: datetime) -> datetime:
     """The start of the first month with a row, found by halving."""
     months = plan.months(now)
     low, high = 0, len(months) - 1
@@ -190,7 +192,7 @@ async def _first_month(reading: Reading, now: datetime) -> datetime:
     return months[low]
 
 
-async def _any_until(reading: Reading, moment: datetime) -> bool:
+async def _any_until(reading: SyncContext, moment: datetime) -> bool:
     stream = reading.slice.stream
     listing = listing_of(stream, None, span(stream, None, moment), 1)
     return bool((await first_page(reading.client, listing, reading.meter)).items)

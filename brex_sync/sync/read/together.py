@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from brex_sync.errors import NotAllowed, NotFound
 from brex_sync.sync.read.listing import backfill, compare_list, sync_list
-from brex_sync.sync.read.reading import Options, Reading
+from brex_sync.sync.read.reading import Options, SyncContext
 from brex_sync.sync.read.refusals import meaning
 from brex_sync.sync.read.vanished import Listed, settle
 
@@ -13,10 +13,10 @@ LISTS_AT_ONCE = 8
 """How many lists of one stream are read side by side, where it has one per parent row."""
 
 End = Listed | BaseException
-Step = Callable[[Reading, Listed], Awaitable[Listed]]
+Step = Callable[[SyncContext, Listed], Awaitable[Listed]]
 
 
-async def read_lists(readings: Sequence[Reading], options: Options) -> list[End]:
+async def read_lists(readings: Sequence[SyncContext], options: Options) -> list[End]:
     """Does all that is asked for with lists of one stream; returns what each came to, in order, be
     it the fault that ended it.
 
@@ -37,13 +37,15 @@ async def _gather(work: Iterable[Awaitable[Listed]]) -> list[End]:
     return list(await asyncio.gather(*work, return_exceptions=True))
 
 
-async def _then(places: asyncio.Semaphore, reading: Reading, before: End, step: Step) -> Listed:
+async def _then(places: asyncio.Semaphore, reading: SyncContext, before: End, step: Step) -> Listed:
     if isinstance(before, BaseException):
         raise before
     return await _guarded(places, reading, step(reading, before))
 
 
-async def _guarded(places: asyncio.Semaphore, reading: Reading, work: Awaitable[Listed]) -> Listed:
+async def _guarded(
+    places: asyncio.Semaphore, reading: SyncContext, work: Awaitable[Listed]
+) -> Listed:
     """Awaits the work once there is a place for it, and says what a refusal means."""
     async with places:
         try:
@@ -52,10 +54,10 @@ async def _guarded(places: asyncio.Semaphore, reading: Reading, work: Awaitable[
             raise await meaning(reading, error) from error
 
 
-async def _compare(reading: Reading, before: Listed) -> Listed:
+async def _compare(reading: SyncContext, before: Listed) -> Listed:
     return await compare_list(reading)
 
 
-async def _backfill(reading: Reading, before: Listed) -> Listed:
+async def _backfill(reading: SyncContext, before: Listed) -> Listed:
     await backfill(reading, before.lease)
     return before

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from brex_sync.brex.paging import fetch_item
 from brex_sync.errors import CredentialRefused, NotFound, Refused
 from brex_sync.sync.read import plan
-from brex_sync.sync.read.reading import Reading
+from brex_sync.sync.read.reading import SyncContext
 from brex_sync.sync.read.walking import begin_window, prepare, walk_window
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.load.deletions import Comparison
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Lease, Scope, Window
+from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow, Scope
 
 LISTINGS = 2
 """How many more full listings may be read to show that no row slipped past between two pages."""
@@ -31,13 +31,13 @@ class Listed:
     read.
     """
 
-    lease: Lease
-    window: Window
-    full: Window | None = None
+    lease: ListLease
+    window: ListWindow
+    full: ListWindow | None = None
     halved: bool = False
     unread: int = 0
 
-    def and_then(self, window: Window, compared: Comparison) -> "Listed":
+    def and_then(self, window: ListWindow, compared: Comparison) -> "Listed":
         """The same, after one more window."""
         return Listed(
             self.lease,
@@ -59,12 +59,12 @@ class Verdict:
     final: bool = True
 
 
-def first(lease: Lease, window: Window, compared: Comparison) -> Listed:
+def first(lease: ListLease, window: ListWindow, compared: Comparison) -> Listed:
     """What a run has read of a list after its first window."""
     return Listed(lease, window).and_then(window, compared)
 
 
-async def settle(reading: Reading, listed: Listed) -> Listed:
+async def settle(reading: SyncContext, listed: Listed) -> Listed:
     """Marks those of a list's missing rows that are gone for certain; says why the others are not.
 
     Raises:
@@ -79,7 +79,7 @@ async def settle(reading: Reading, listed: Listed) -> Listed:
     return listed
 
 
-async def _judge(reading: Reading, listed: Listed) -> Verdict:
+async def _judge(reading: SyncContext, listed: Listed) -> Verdict:
     missing = await asyncio.to_thread(deletions.missing, reading.engine, listed.lease)
     if not missing.rows:
         return Verdict()
@@ -92,7 +92,7 @@ async def _judge(reading: Reading, listed: Listed) -> Verdict:
     return await _by_another_listing(reading, listed)
 
 
-def _doubt(reading: Reading, listed: Listed, missing: deletions.Missing) -> str | None:
+def _doubt(reading: SyncContext, listed: Listed, missing: deletions.Missing) -> str | None:
     """Why none of the missing rows must be called deleted, if there is a reason."""
     if listed.unread:
         return (
@@ -109,7 +109,7 @@ def _doubt(reading: Reading, listed: Listed, missing: deletions.Missing) -> str 
     )
 
 
-async def _ask_for(reading: Reading, listed: Listed) -> Verdict:
+async def _ask_for(reading: SyncContext, listed: Listed) -> Verdict:
     """Asks for each missing row by its id; those Brex still has are stored as it shows them.
 
     A 404 in Brex's form proves that a row is gone. Any other refusal proves nothing.
@@ -129,7 +129,7 @@ async def _ask_for(reading: Reading, listed: Listed) -> Verdict:
     return Verdict(tuple(gone), told)
 
 
-async def _is_gone(reading: Reading, lease: Lease, key: str) -> bool:
+async def _is_gone(reading: SyncContext, lease: ListLease, key: str) -> bool:
     stream = reading.slice.stream
     try:
         page = await fetch_item(reading.client, stream, key, reading.meter)
@@ -140,7 +140,7 @@ async def _is_gone(reading: Reading, lease: Lease, key: str) -> bool:
     return False
 
 
-async def _by_another_listing(reading: Reading, listed: Listed) -> Verdict:
+async def _by_another_listing(reading: SyncContext, listed: Listed) -> Verdict:
     """Rows that an earlier run missed are gone if a full listing of this run lacks them too.
 
     In a listing of several pages a row may slip past between two, so such a one is read again until
@@ -160,7 +160,7 @@ async def _by_another_listing(reading: Reading, listed: Listed) -> Verdict:
     return Verdict(ripe, told if doubted else None)
 
 
-async def _ripe(reading: Reading, listed: Listed) -> tuple[str, ...]:
+async def _ripe(reading: SyncContext, listed: Listed) -> tuple[str, ...]:
     """The rows that are gone, if the last full listing can be trusted: it lacks them, and an
     earlier run missed them long enough before it."""
     if listed.full is None:
@@ -175,12 +175,14 @@ async def _ripe(reading: Reading, listed: Listed) -> tuple[str, ...]:
     )
 
 
-async def _keys(reading: Reading, listed: Listed, limit: int | None = None) -> tuple[str, ...]:
+async def _keys(reading: SyncContext, listed: Listed, limit: int | None = None) -> tuple[str, ...]:
     keys = (reading.engine, listed.lease)
     return await asyncio.to_thread(deletions.missing_keys, *keys, limit=limit)
 
 
-async def _list_again(reading: Reading, listed: Listed, earlier: Window) -> tuple[Listed, bool]:
+async def _list_again(
+    reading: SyncContext, listed: Listed, earlier: ListWindow
+) -> tuple[Listed, bool]:
     """Lists all until a listing has every row the one before had, in its order, or all rows that
     were to be judged; whether one did."""
     everything = plan.Range(Scope.FULL, None)
@@ -198,6 +200,6 @@ async def _list_again(reading: Reading, listed: Listed, earlier: Window) -> tupl
     return listed, False
 
 
-def _stable(reading: Reading, lease: Lease, earlier: Window, later: Window) -> bool:
+def _stable(reading: SyncContext, lease: ListLease, earlier: ListWindow, later: ListWindow) -> bool:
     with reading.engine.connect() as db:
         return deletions.all_listed_again(db, lease, earlier, later)

@@ -25,14 +25,14 @@ from brex_sync.streams.declare import Stream
 from brex_sync.sync.normalise.items import Frame, Rejected, normalise
 from brex_sync.sync.read import plan
 from brex_sync.sync.read.batches import in_batches
-from brex_sync.sync.read.reading import Reading
+from brex_sync.sync.read.reading import SyncContext
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions, snapshots
 from brex_sync.warehouse.load.deletions import Comparison
 from brex_sync.warehouse.load.staged import Reject, Staged, together
 from brex_sync.warehouse.load.staging import plain, stage, stage_child
 from brex_sync.warehouse.state import checkpoints, page_sizes
-from brex_sync.warehouse.state.checkpoints import Lease, Scope, Window
+from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow, Scope
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class Arrival:
 
 
 async def begin_window(
-    reading: Reading, lease: Lease, number: int, span: plan.Range, opened_at: datetime
-) -> Window:
+    reading: SyncContext, lease: ListLease, number: int, span: plan.Range, opened_at: datetime
+) -> ListWindow:
     """Starts a walk from the first page, in pages as large as the stream's.
 
     Raises:
@@ -80,11 +80,13 @@ async def begin_window(
         checkpoints.begin_window,
         reading.engine,
         lease,
-        Window(number, span.scope, span.since, opened_at, reading.slice.stream.paging.limit),
+        ListWindow(number, span.scope, span.since, opened_at, reading.slice.stream.paging.limit),
     )
 
 
-async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[Window, Comparison]:
+async def walk_window(
+    reading: SyncContext, lease: ListLease, window: ListWindow
+) -> tuple[ListWindow, Comparison]:
     """Walks a window to its end; it begins again where Brex refuses its cursor or its page size,
     where a page is too heavy, and where rows moved on in the list.
 
@@ -117,7 +119,7 @@ async def walk_window(reading: Reading, lease: Lease, window: Window) -> tuple[W
         window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
 
 
-async def _is_stuck(reading: Reading, lease: Lease, saved: str, error: BrexError) -> bool:
+async def _is_stuck(reading: SyncContext, lease: ListLease, saved: str, error: BrexError) -> bool:
     """Whether the page that an earlier run would have read next cannot be read, while the list can:
     then its cursor is no longer good, in whatever words that is said.
     """
@@ -135,7 +137,7 @@ async def _is_stuck(reading: Reading, lease: Lease, saved: str, error: BrexError
     return True
 
 
-async def _sized(reading: Reading, window: Window) -> Window:
+async def _sized(reading: SyncContext, window: ListWindow) -> ListWindow:
     """A window that is not begun, in pages of the size known to be good for its list."""
     stream = reading.slice.stream
     if window.pages or window.limit is None:
@@ -147,8 +149,8 @@ async def _sized(reading: Reading, window: Window) -> Window:
 
 
 async def _in_smaller_pages(
-    reading: Reading, window: Window, error: PageTooLarge | PageTooHeavy
-) -> Window:
+    reading: SyncContext, window: ListWindow, error: PageTooLarge | PageTooHeavy
+) -> ListWindow:
     """The window from its first page, in smaller pages, whose size is remembered for the list.
 
     The cursor is given up: Brex's cursors contain a page size, and which of two counts is not said.
@@ -167,11 +169,11 @@ async def _in_smaller_pages(
 
 
 async def _walk_once(
-    reading: Reading, lease: Lease, window: Window, *, watchful: bool
-) -> tuple[Window, Comparison]:
+    reading: SyncContext, lease: ListLease, window: ListWindow, *, watchful: bool
+) -> tuple[ListWindow, Comparison]:
     comparisons: list[Comparison] = []
 
-    def finish(db: sa.Connection, closing: Window) -> None:
+    def finish(db: sa.Connection, closing: ListWindow) -> None:
         comparisons.append(_close(db, lease, closing, reading))
 
     async with aclosing(in_batches(_arrivals(reading, window), PAGES_AHEAD)) as batches:
@@ -199,7 +201,7 @@ async def _walk_once(
     return window, comparisons[-1]
 
 
-async def _arrivals(reading: Reading, window: Window) -> AsyncGenerator[Arrival, None]:
+async def _arrivals(reading: SyncContext, window: ListWindow) -> AsyncGenerator[Arrival, None]:
     """The window's remaining pages, ready to be committed."""
     stream = reading.slice.stream
     parts = 2 if stream.hidden else 1
@@ -251,7 +253,7 @@ def span(stream: Stream, since: datetime | None, until: datetime | None) -> dict
 
 
 def _edited(
-    stream: Stream, frame: Frame, keys: Sequence[str], window: Window
+    stream: Stream, frame: Frame, keys: Sequence[str], window: ListWindow
 ) -> dict[str, datetime]:
     """The rows of a page, and their moments, that may have got them since the window was opened."""
     since = window.opened_at - plan.CLOCKS
@@ -263,7 +265,9 @@ def _edited(
     return {key: at for key, at in moments if at is not None and at >= since}
 
 
-def _moved_on(reading: Reading, lease: Lease, window: Window, batch: Sequence[Arrival]) -> bool:
+def _moved_on(
+    reading: SyncContext, lease: ListLease, window: ListWindow, batch: Sequence[Arrival]
+) -> bool:
     """Whether a row of these pages was listed before and now lies after all that was.
 
     Only in a list with the newest last does a row come again so. In one with the newest first,
@@ -284,7 +288,7 @@ def _moved_on(reading: Reading, lease: Lease, window: Window, batch: Sequence[Ar
     return deletions.listed_any(reading.engine, lease, window, later)
 
 
-def _after(window: Window, batch: Sequence[Arrival]) -> Window:
+def _after(window: ListWindow, batch: Sequence[Arrival]) -> ListWindow:
     """The window as it stands once these pages are committed."""
     seen = [a.newest for a in batch if a.newest is not None]
     return replace(
@@ -296,7 +300,9 @@ def _after(window: Window, batch: Sequence[Arrival]) -> Window:
     )
 
 
-def _close(db: sa.Connection, lease: Lease, window: Window, reading: Reading) -> Comparison:
+def _close(
+    db: sa.Connection, lease: ListLease, window: ListWindow, reading: SyncContext
+) -> Comparison:
     """Ends the window in the transaction of its last page.
 
     Neither a backfill nor a slice tells which rows are missing.

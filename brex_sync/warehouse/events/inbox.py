@@ -24,7 +24,7 @@ OUTAGE_WAIT = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class InboxEvent:
     """An event taken up: its Webhook-Id, its type, and its body."""
 
     id: str
@@ -32,7 +32,7 @@ class Event:
     body: str
 
 
-class Fate(StrEnum):
+class Disposition(StrEnum):
     """What becomes of an event that was taken up."""
 
     DONE = "done"
@@ -44,11 +44,11 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EventOutcome:
     """What came of an event; `note` says why it is done without effect, or what went wrong."""
 
     id: str
-    fate: Fate = Fate.DONE
+    fate: Disposition = Disposition.DONE
     note: str | None = None
 
 
@@ -81,7 +81,9 @@ _TAKE = sa.text(
 )
 
 
-def take(engine: sa.Engine, connection: str, event: Event, notices: Sequence[Notice] = ()) -> bool:
+def take(
+    engine: sa.Engine, connection: str, event: InboxEvent, notices: Sequence[Notice] = ()
+) -> bool:
     """Stores an event for good; whether it is new. `notices` are for who is to hear of new ones.
 
     Raises:
@@ -113,7 +115,7 @@ _CLAIM = sa.text(
 )
 
 
-def claim(engine: sa.Engine, connection: str, limit: int) -> list[Event]:
+def claim(engine: sa.Engine, connection: str, limit: int) -> list[InboxEvent]:
     """Takes up the oldest events that are due, in the order they came, for as long as LEASE.
 
     One that was taken up TRIES times and whose takers all died is parked.
@@ -134,7 +136,7 @@ def claim(engine: sa.Engine, connection: str, limit: int) -> list[Event]:
                 note=sa.func.coalesce(webhook_events.c.note, "whoever took it up came to no end"),
             )
         )
-        return [Event(*row) for row in db.execute(_CLAIM, asked)]
+        return [InboxEvent(*row) for row in db.execute(_CLAIM, asked)]
 
 
 _CONCLUDE = sa.text(
@@ -161,7 +163,10 @@ _CONCLUDE = sa.text(
 
 
 def conclude(
-    engine: sa.Engine, connection: str, outcomes: Sequence[Outcome], notices: Sequence[Notice] = ()
+    engine: sa.Engine,
+    connection: str,
+    outcomes: Sequence[EventOutcome],
+    notices: Sequence[Notice] = (),
 ) -> None:
     """Notes what came of events taken up, in the order given, and who is to hear of it."""
     limits = {"most": TRIES, "first": FIRST_WAIT, "longest": LONGEST_WAIT, "outage": OUTAGE_WAIT}

@@ -14,16 +14,20 @@ from brex_sync.warehouse.load.merge import insert, merge, merge_sound, refuses_a
 from brex_sync.warehouse.load.staged import Reject, Staged
 from brex_sync.warehouse.retrying import attempts
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Counts, Lease, Window
+from brex_sync.warehouse.state.checkpoints import Counts, ListLease, ListWindow
 
 _encode = msgspec.json.Encoder().encode
-Finish = Callable[[sa.Connection, Window], None]
-Way = Callable[[sa.Connection, Lease, Staged], tuple[Counts, list[Reject]]]
+Finish = Callable[[sa.Connection, ListWindow], None]
+Way = Callable[[sa.Connection, ListLease, Staged], tuple[Counts, list[Reject]]]
 
 
 def commit_pages(
-    engine: sa.Engine, lease: Lease, window: Window, staged: Staged, finish: Finish | None = None
-) -> Window:
+    engine: sa.Engine,
+    lease: ListLease,
+    window: ListWindow,
+    staged: Staged,
+    finish: Finish | None = None,
+) -> ListWindow:
     """Commits pages that follow each other: their rows, the rejected ones, and `window` as it
     stands after them.
 
@@ -45,7 +49,7 @@ def commit_pages(
     raise refusal
 
 
-def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
+def store_item(engine: sa.Engine, lease: ListLease, staged: Staged) -> Counts:
     """Merges rows that were asked for one by one, outside any window."""
     with engine.begin() as db:
         checkpoints.committed(db, lease)
@@ -57,7 +61,7 @@ def store_item(engine: sa.Engine, lease: Lease, staged: Staged) -> Counts:
         return _counted(counts, staged, rejects)
 
 
-def _ways(lease: Lease) -> tuple[Way, ...]:
+def _ways(lease: ListLease) -> tuple[Way, ...]:
     """How to bring rows in: the quickest that may do, and what to do where it doesn't."""
     never_read = lease.state.full_at is None
     return (insert, merge, merge_sound) if never_read else (merge, merge_sound)
@@ -65,12 +69,12 @@ def _ways(lease: Lease) -> tuple[Way, ...]:
 
 def _commit(
     engine: sa.Engine,
-    lease: Lease,
-    window: Window,
+    lease: ListLease,
+    window: ListWindow,
     staged: Staged,
     finish: Finish | None,
     way: Way,
-) -> Window:
+) -> ListWindow:
     for attempt in attempts():
         with attempt, engine.begin() as db:
             before = checkpoints.committed(db, lease)
@@ -83,13 +87,13 @@ def _commit(
 
 def _advance(
     db: sa.Connection,
-    lease: Lease,
-    window: Window,
+    lease: ListLease,
+    window: ListWindow,
     staged: Staged,
     counts: Counts,
     refused: Sequence[Reject],
     finish: Finish | None,
-) -> Window:
+) -> ListWindow:
     """Records what became of the rows and where the next page begins."""
     rejects = (*staged.rejects, *refused)
     _set_aside(db, lease, window.number, (*rejects, *staged.misfits))
@@ -114,7 +118,7 @@ _NOTE = sa.text(
 )
 
 
-def _note_keys(db: sa.Connection, lease: Lease, window: Window, staged: Staged) -> None:
+def _note_keys(db: sa.Connection, lease: ListLease, window: ListWindow, staged: Staged) -> None:
     """Notes the keys that the pages listed, so that what is missing from a window can be told."""
     page = {"window": window.number, "page": window.pages, "keys": _keys(staged)}
     db.execute(_NOTE, lease.slice.key | page)
@@ -127,7 +131,7 @@ _FOUND = sa.text(
 )
 
 
-def _note_found(db: sa.Connection, lease: Lease, staged: Staged) -> None:
+def _note_found(db: sa.Connection, lease: ListLease, staged: Staged) -> None:
     """What Brex shows is no longer missing, whatever asked for it."""
     db.execute(_FOUND, lease.slice.whole.key | {"keys": _keys(staged)})
 
@@ -137,7 +141,7 @@ def _keys(staged: Staged) -> str:
     return _encode(keys).decode()
 
 
-def _release(db: sa.Connection, lease: Lease, staged: Staged) -> None:
+def _release(db: sa.Connection, lease: ListLease, staged: Staged) -> None:
     """Forgets what is quarantined of rows that came again; what still does not fit comes back."""
     again = quarantine.c.key.in_(staged.keys)
     db.execute(sa.delete(quarantine).where(checkpoints.is_of(lease.slice, quarantine), again))
@@ -150,7 +154,7 @@ def _digest(reject: Reject) -> str:
 
 
 def _set_aside(
-    db: sa.Connection, lease: Lease, number: int | None, rejects: Sequence[Reject]
+    db: sa.Connection, lease: ListLease, number: int | None, rejects: Sequence[Reject]
 ) -> None:
     for reject in rejects:
         row = insert_or(quarantine).values(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from brex_sync.streams.declare import KEY_SEPARATOR
 from brex_sync.warehouse.internal import listed_keys, missing_rows, quarantine
 from brex_sync.warehouse.state import checkpoints, reconciliations
-from brex_sync.warehouse.state.checkpoints import Lease, Window
+from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Unresolved:
 
 
 def compare(
-    db: sa.Connection, lease: Lease, window: Window, run_id: str, now: datetime
+    db: sa.Connection, lease: ListLease, window: ListWindow, run_id: str, now: datetime
 ) -> Comparison:
     """Compares what the window listed with the live rows in its range, and notes those it lacks as
     missing since now, unless they are noted already."""
@@ -73,14 +73,14 @@ def compare(
     return Comparison(int(listed or 0), int(held or 0), int(missing or 0), unread)
 
 
-def _unread(db: sa.Connection, lease: Lease, window: Window) -> int:
+def _unread(db: sa.Connection, lease: ListLease, window: ListWindow) -> int:
     q = quarantine.c
     nameless = sa.and_(q.window_number == window.number, q.key.is_(None))
     rows = sa.select(sa.func.count()).where(checkpoints.is_of(lease.slice, quarantine), nameless)
     return int(db.scalar(rows) or 0)
 
 
-def _forget_dead(db: sa.Connection, lease: Lease) -> None:
+def _forget_dead(db: sa.Connection, lease: ListLease) -> None:
     """Forgets missing rows that are not live here any more, whoever saw to that."""
     table, key, scope, values = _range(lease, None)
     live = f"SELECT FROM {table} t WHERE {scope} AND {key} = missing_rows.key"
@@ -93,7 +93,7 @@ def _used(scope: str, values: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if f":{name}" in scope}
 
 
-def missing(engine: sa.Engine, lease: Lease) -> Missing:
+def missing(engine: sa.Engine, lease: ListLease) -> Missing:
     """The missing rows of a list, and of all lists of its stream."""
     slice_ = lease.slice
     c = missing_rows.c
@@ -108,7 +108,7 @@ def missing(engine: sa.Engine, lease: Lease) -> Missing:
 
 def missing_keys(
     engine: sa.Engine,
-    lease: Lease,
+    lease: ListLease,
     *,
     since: datetime | None = None,
     not_by: str | None = None,
@@ -135,7 +135,9 @@ def unresolved(db: sa.Connection, connection: str, stream: str) -> Unresolved:
     return Unresolved(*found)
 
 
-def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Window) -> bool:
+def all_listed_again(
+    db: sa.Connection, lease: ListLease, earlier: ListWindow, later: ListWindow
+) -> bool:
     """Whether every key of the earlier listing is in the later one, and in the same order.
 
     Then nothing left its place while the earlier one was read, so no row slipped past between its
@@ -156,7 +158,9 @@ def all_listed_again(db: sa.Connection, lease: Lease, earlier: Window, later: Wi
     return bool(steady)
 
 
-def listed_any(engine: sa.Engine, lease: Lease, window: Window, keys: Sequence[str]) -> bool:
+def listed_any(
+    engine: sa.Engine, lease: ListLease, window: ListWindow, keys: Sequence[str]
+) -> bool:
     """Whether the window has listed any of these rows."""
     found = sa.text(f"SELECT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE k = ANY(:keys))")
     values = lease.slice.key | {"number": window.number, "keys": list(keys)}
@@ -177,7 +181,7 @@ def _places(number: str) -> str:
 
 def settle(
     engine: sa.Engine,
-    lease: Lease,
+    lease: ListLease,
     gone: Sequence[str],
     doubt: str | None,
     judged_at: datetime | None,
@@ -200,7 +204,7 @@ def settle(
         checkpoints.forget_keys(db, lease)
 
 
-def mark_gone(engine: sa.Engine, lease: Lease, key: str) -> bool:
+def mark_gone(engine: sa.Engine, lease: ListLease, key: str) -> bool:
     """Marks one row as deleted that Brex said it does not have; whether it was live here.
 
     Raises:
@@ -211,7 +215,7 @@ def mark_gone(engine: sa.Engine, lease: Lease, key: str) -> bool:
         return _mark(db, lease, [key]) > 0
 
 
-def _mark(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> int:
+def _mark(db: sa.Connection, lease: ListLease, gone: Sequence[str]) -> int:
     table, key, scope, values = _range(lease, None)
     marked = db.execute(
         sa.text(
@@ -228,7 +232,7 @@ def _mark(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> int:
     return marked.rowcount
 
 
-def _mark_children(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None:
+def _mark_children(db: sa.Connection, lease: ListLease, gone: Sequence[str]) -> None:
     for child in lease.slice.stream.children:
         db.execute(
             sa.text(
@@ -240,7 +244,7 @@ def _mark_children(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None
         )
 
 
-def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
+def release_quarantine(db: sa.Connection, lease: ListLease, window: ListWindow) -> None:
     """Forgets rejected rows that this window listed again and could store."""
     same = sa.and_(*(quarantine.c[k] == v for k, v in lease.slice.key.items()))
     listed = sa.and_(*(listed_keys.c[k] == v for k, v in lease.slice.key.items()))
@@ -256,7 +260,7 @@ def release_quarantine(db: sa.Connection, lease: Lease, window: Window) -> None:
     )
 
 
-def _range(lease: Lease, window: Window | None) -> tuple[str, str, str, dict[str, object]]:
+def _range(lease: ListLease, window: ListWindow | None) -> tuple[str, str, str, dict[str, object]]:
     """Table, key expression, condition and its values for the live rows a window covers."""
     stream = lease.slice.stream
     parts = [f't."{name}"' for name in stream.own_key]

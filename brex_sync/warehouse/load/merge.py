@@ -14,13 +14,13 @@ from brex_sync.warehouse.database import driver_cursor
 from brex_sync.warehouse.load.staged import Reject, Staged, StagedChild, fields, to_bytes
 from brex_sync.warehouse.schema.columns import listed
 from brex_sync.warehouse.state import reconciliations
-from brex_sync.warehouse.state.checkpoints import Counts, Lease
+from brex_sync.warehouse.state.checkpoints import Counts, ListLease
 
 _ROWS_FAULT = ("22", "23", "54")
 """Classes of SQLSTATE by which Postgres refuses a row: data, constraints, and its own limits."""
 
 
-def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+def insert(db: sa.Connection, lease: ListLease, staged: Staged) -> tuple[Counts, list[Reject]]:
     """Copies pages straight into a table that has none of their rows.
 
     Raises:
@@ -39,7 +39,7 @@ def insert(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, lis
         return Counts(inserted=inserted), []
 
 
-def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+def merge(db: sa.Connection, lease: ListLease, staged: Staged) -> tuple[Counts, list[Reject]]:
     """Merges pages as a whole.
 
     Raises:
@@ -48,7 +48,7 @@ def merge(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list
     return _merge(db, lease, staged, staged.lines(), range(len(staged.keys))), []
 
 
-def merge_sound(db: sa.Connection, lease: Lease, staged: Staged) -> tuple[Counts, list[Reject]]:
+def merge_sound(db: sa.Connection, lease: ListLease, staged: Staged) -> tuple[Counts, list[Reject]]:
     """Merges pages of which Postgres refuses some rows: halved until only those are left out.
 
     Parts already merged stay staged and are merged again with the next, which changes nothing.
@@ -85,7 +85,7 @@ def _rejected(stream: Stream, line: str, error: PostgresError) -> Reject:
 
 
 def _merge(
-    db: sa.Connection, lease: Lease, staged: Staged, lines: Sequence[str], part: range
+    db: sa.Connection, lease: ListLease, staged: Staged, lines: Sequence[str], part: range
 ) -> Counts:
     """Merges a part of the lines: of a row that came twice, the later one counts."""
     sql = _statements(lease.slice.stream, lease.slice.connection)

@@ -15,7 +15,14 @@ from brex_sync.warehouse.internal import listed_keys, parked_windows, quarantine
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.load.deletions import Comparison
 from brex_sync.warehouse.state import checkpoints
-from brex_sync.warehouse.state.checkpoints import Counts, Lease, Scope, Slice, State, Window
+from brex_sync.warehouse.state.checkpoints import (
+    Counts,
+    ListLease,
+    ListState,
+    ListWindow,
+    Scope,
+    Slice,
+)
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -29,7 +36,7 @@ class Cut:
     parts: tuple[Slice, ...]
 
 
-def laid_out(engine: sa.Engine, lease: Lease) -> Cut | None:
+def laid_out(engine: sa.Engine, lease: ListLease) -> Cut | None:
     """The slices that an earlier run laid out, finished or not; None where none did."""
     c = table.c
     with engine.connect() as db:
@@ -45,7 +52,7 @@ def laid_out(engine: sa.Engine, lease: Lease) -> Cut | None:
 
 
 def lay_out(
-    engine: sa.Engine, lease: Lease, scope: Scope, spans: Iterable[Span], opened_at: datetime
+    engine: sa.Engine, lease: ListLease, scope: Scope, spans: Iterable[Span], opened_at: datetime
 ) -> Cut:
     """Notes the slices that are to be read: from a moment to another, both included.
 
@@ -61,7 +68,7 @@ def lay_out(
         _clear(db, lease)
         db.execute(sa.delete(parked_windows).where(checkpoints.is_of(lease.slice, parked_windows)))
         for part, (since, until) in zip(parts, spans, strict=True):
-            window = Window(1, scope, since, opened_at, limit, until=until)
+            window = ListWindow(1, scope, since, opened_at, limit, until=until)
             db.execute(
                 sa.insert(table).values(
                     **part.key,
@@ -74,7 +81,9 @@ def lay_out(
     return Cut(scope, spans[0][0], parts)
 
 
-def extent(engine: sa.Engine, lease: Lease, since: datetime | None) -> tuple[int, datetime | None]:
+def extent(
+    engine: sa.Engine, lease: ListLease, since: datetime | None
+) -> tuple[int, datetime | None]:
     """How many live rows there are here from a moment on, and where the first of them lies."""
     stream = lease.slice.stream
     if stream.window is None:
@@ -89,7 +98,7 @@ def extent(engine: sa.Engine, lease: Lease, since: datetime | None) -> tuple[int
         return int(number), first
 
 
-def together(engine: sa.Engine, lease: Lease) -> Window:
+def together(engine: sa.Engine, lease: ListLease) -> ListWindow:
     """The slices, all read to their ends, as the one window of the list that they are.
 
     Raises:
@@ -112,7 +121,7 @@ def together(engine: sa.Engine, lease: Lease) -> Window:
         since = db.scalar(first.order_by(c.window_since.nulls_first()).limit(1))
     if behind or opened_at is None:
         raise ValueError(f"{lease.slice.stream.name}: a slice is not read to its end")
-    return Window(
+    return ListWindow(
         checkpoints.last_number(engine, lease) + 1,
         Scope(scope),
         since,
@@ -124,7 +133,7 @@ def together(engine: sa.Engine, lease: Lease) -> Window:
     )
 
 
-def reopen_left(engine: sa.Engine, lease: Lease) -> bool:
+def reopen_left(engine: sa.Engine, lease: ListLease) -> bool:
     """Has slices read from their first pages again that listed rows have left, and with them the
     last one, which shows what changed; whether there are any.
 
@@ -153,7 +162,7 @@ def reopen_left(engine: sa.Engine, lease: Lease) -> bool:
         return bool(left)
 
 
-def _left(db: sa.Connection, lease: Lease) -> list[str]:
+def _left(db: sa.Connection, lease: ListLease) -> list[str]:
     """The slices of which a row that was listed lies in the last one by now.
 
     Slices meet in a second, and rows of that second are in both: they have not moved.
@@ -182,7 +191,12 @@ def _left(db: sa.Connection, lease: Lease) -> list[str]:
 
 
 def close(
-    engine: sa.Engine, lease: Lease, window: Window, state: State, run_id: str, now: datetime
+    engine: sa.Engine,
+    lease: ListLease,
+    window: ListWindow,
+    state: ListState,
+    run_id: str,
+    now: datetime,
 ) -> Comparison:
     """Makes the list's own checkpoint say what its slices have reached, and compares what they
     listed with the live rows here, of which it notes the missing ones. Done again after a crash, it
@@ -214,7 +228,7 @@ def close(
         return compared
 
 
-def drop(engine: sa.Engine, lease: Lease) -> None:
+def drop(engine: sa.Engine, lease: ListLease) -> None:
     """Forgets the slices, once nothing more is to be learnt from them.
 
     Raises:
@@ -225,7 +239,7 @@ def drop(engine: sa.Engine, lease: Lease) -> None:
         _clear(db, lease)
 
 
-def close_backfill(engine: sa.Engine, lease: Lease, window: Window) -> None:
+def close_backfill(engine: sa.Engine, lease: ListLease, window: ListWindow) -> None:
     """Forgets the slices of a backfill, all read to the end: it only brings rows.
 
     Raises:
@@ -240,7 +254,7 @@ def close_backfill(engine: sa.Engine, lease: Lease, window: Window) -> None:
         checkpoints.forget_keys(db, lease)
 
 
-def _gather(db: sa.Connection, lease: Lease, window: Window) -> None:
+def _gather(db: sa.Connection, lease: ListLease, window: ListWindow) -> None:
     """What slices listed, and what they set aside, becomes the list's, in this window."""
     db.execute(
         sa.text(
@@ -256,7 +270,7 @@ def _gather(db: sa.Connection, lease: Lease, window: Window) -> None:
     _gather_quarantine(db, lease, window.number)
 
 
-def _gather_quarantine(db: sa.Connection, lease: Lease, number: int) -> None:
+def _gather_quarantine(db: sa.Connection, lease: ListLease, number: int) -> None:
     q = quarantine.c
     own = {"slice": lease.slice.key["slice"], "window_number": number}
     kept = [column.name for column in q if column.name not in own]
@@ -269,14 +283,14 @@ def _gather_quarantine(db: sa.Connection, lease: Lease, number: int) -> None:
     )
 
 
-def _clear(db: sa.Connection, lease: Lease) -> None:
+def _clear(db: sa.Connection, lease: ListLease) -> None:
     """Forgets slices with all they noted, except rows that they set aside."""
     _gather_quarantine(db, lease, lease.state.last_number)
     for of in (table, listed_keys, quarantine):
         db.execute(sa.delete(of).where(_slices(lease, of)))
 
 
-def _slices(lease: Lease, of: sa.Table) -> sa.ColumnElement[bool]:
+def _slices(lease: ListLease, of: sa.Table) -> sa.ColumnElement[bool]:
     """The rows of a table that belong to slices of the list."""
     key = lease.slice.key
     return sa.and_(
@@ -286,7 +300,7 @@ def _slices(lease: Lease, of: sa.Table) -> sa.ColumnElement[bool]:
     )
 
 
-def _name(lease: Lease, since: datetime | None, until: datetime | None) -> str:
+def _name(lease: ListLease, since: datetime | None, until: datetime | None) -> str:
     """A name that no other run gives: who was fenced holds nothing of that name."""
     span = "/".join(moment.isoformat() if moment else "" for moment in (since, until))
     return f"{lease.state.epoch}:{span}"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from brex_sync.streams.declare import KEY_SEPARATOR, Stream
 from brex_sync.warehouse.schema.columns import listed
 from brex_sync.warehouse.schema.history import SUFFIX
-from brex_sync.warehouse.state.checkpoints import Lease
+from brex_sync.warehouse.state.checkpoints import ListLease
 
 
 def daily_of(table: sa.Table, stream: Stream) -> sa.Table:
@@ -34,7 +34,7 @@ def daily_of(table: sa.Table, stream: Stream) -> sa.Table:
     )
 
 
-def take(db: sa.Connection, lease: Lease, now: datetime) -> None:
+def take(db: sa.Connection, lease: ListLease, now: datetime) -> None:
     """Keeps the state of a list's rows for the day; what is kept already is not written again.
 
     Called in the transaction that ends the list. Rows that are missing were not seen.

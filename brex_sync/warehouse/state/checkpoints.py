@@ -84,7 +84,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ListWindow:
     """A walk through a list, begun and perhaps not finished.
 
     `since` is the first moment asked for, None for the whole list, and `until` the last one, None
@@ -104,9 +104,9 @@ class Window:
     counts: Counts = Counts()
     until: datetime | None = None
 
-    def anew(self, limit: int | None) -> "Window":
+    def anew(self, limit: int | None) -> "ListWindow":
         """The same window from its first page, in pages of `limit`."""
-        return Window(
+        return ListWindow(
             self.number + 1, self.scope, self.since, self.opened_at, limit, until=self.until
         )
 
@@ -121,7 +121,7 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ListState:
     """What is known of a list from earlier runs. `window` is one they left unfinished; `missing`
     are its rows that are neither found nor gone."""
 
@@ -130,12 +130,12 @@ class State:
     wide_at: datetime | None = None
     full_at: datetime | None = None
     last_number: int = 0
-    window: Window | None = None
+    window: ListWindow | None = None
     missing: tuple[Absence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class ListLease:
     """The right to commit to a list, until someone else opens it.
 
     `comparing` names the run for which rows that differ from Brex's are noted before they are
@@ -143,7 +143,7 @@ class Lease:
     """
 
     slice: Slice
-    state: State
+    state: ListState
     comparing: str | None = None
 
     def where(self) -> sa.ColumnElement[bool]:
@@ -165,7 +165,7 @@ _FRESH = {
 }
 
 
-def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
+def open_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
     """Takes a list over: whoever held it before can commit no more.
 
     Raises:
@@ -187,18 +187,20 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> Lease:
         found = db.execute(missing.where(is_of(slice_, missing_rows))).all()
     if row is None:
         raise _fenced(slice_)
-    return Lease(slice_, replace(_state(row), missing=tuple(Absence(*one) for one in found)))
+    return ListLease(slice_, replace(_state(row), missing=tuple(Absence(*one) for one in found)))
 
 
-def share_lease(engine: sa.Engine, slice_: Slice) -> Lease:
+def share_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
     """A lease that takes nothing from whoever holds the list: for single rows, beside its pages."""
     there = insert(checkpoints).values(**slice_.key, **_FRESH).on_conflict_do_nothing()
     with engine.begin() as db:
         db.execute(there)
-        return Lease(slice_, _state(db.execute(sa.select(checkpoints).where(is_of(slice_))).one()))
+        return ListLease(
+            slice_, _state(db.execute(sa.select(checkpoints).where(is_of(slice_))).one())
+        )
 
 
-def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
+def begin_window(engine: sa.Engine, lease: ListLease, window: ListWindow) -> ListWindow:
     """Starts a walk from the first page; an unfinished one is given up.
 
     Raises:
@@ -213,7 +215,7 @@ def begin_window(engine: sa.Engine, lease: Lease, window: Window) -> Window:
     return window
 
 
-def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
+def advance(db: sa.Connection, lease: ListLease, window: ListWindow) -> None:
     """Records, in the transaction that holds the page's rows, where the next page begins.
 
     Raises:
@@ -224,8 +226,8 @@ def advance(db: sa.Connection, lease: Lease, window: Window) -> None:
 
 def close(
     db: sa.Connection,
-    lease: Lease,
-    window: Window,
+    lease: ListLease,
+    window: ListWindow,
     *,
     watermark: datetime | None,
     listed: int,
@@ -252,14 +254,14 @@ def close(
     record(db, lease, values | _read_at(window))
 
 
-def _read_at(window: Window) -> dict[str, object]:
+def _read_at(window: ListWindow) -> dict[str, object]:
     """When a list was read as far back as the window reaches."""
     if window.scope is Scope.FULL:
         return {"wide_at": window.opened_at, "full_at": window.opened_at}
     return {"wide_at": window.opened_at} if window.scope is Scope.WIDE else {}
 
 
-def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
+def close_backfill(db: sa.Connection, lease: ListLease, window: ListWindow) -> None:
     """Records, in the transaction of the last page, that a backfill was read to its end.
 
     Raises:
@@ -270,7 +272,7 @@ def close_backfill(db: sa.Connection, lease: Lease, window: Window) -> None:
         forget_keys(db, lease)
 
 
-def park(engine: sa.Engine, lease: Lease) -> Lease:
+def park(engine: sa.Engine, lease: ListLease) -> ListLease:
     """Puts the unfinished window aside, so that others can be read first.
 
     Raises:
@@ -289,7 +291,7 @@ def park(engine: sa.Engine, lease: Lease) -> Lease:
     return replace(lease, state=replace(lease.state, window=None))
 
 
-def unpark(engine: sa.Engine, lease: Lease) -> Window | None:
+def unpark(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
     """Takes the window that was put aside up again; None if there is none.
 
     It gets a new number, and with it the keys it listed. Rows set aside since it was opened are
@@ -331,13 +333,13 @@ def read_whole_again(engine: sa.Engine, connection: str, stream: str) -> None:
         db.execute(sa.update(checkpoints).where(those).values(full_at=_LONG_AGO))
 
 
-def last_number(engine: sa.Engine, lease: Lease) -> int:
+def last_number(engine: sa.Engine, lease: ListLease) -> int:
     """The number of the window last opened."""
     with engine.connect() as db:
         return _last_number(db, lease)
 
 
-def _last_number(db: sa.Connection, lease: Lease) -> int:
+def _last_number(db: sa.Connection, lease: ListLease) -> int:
     return int(db.scalar(sa.select(checkpoints.c.window_number).where(is_of(lease.slice))) or 0)
 
 
@@ -390,14 +392,14 @@ def _of_stream(table: sa.Table, connection: str, stream: Stream) -> sa.ColumnEle
     return sa.and_(table.c.connection == connection, table.c.stream == stream.name)
 
 
-def forget_keys(db: sa.Connection, lease: Lease) -> None:
+def forget_keys(db: sa.Connection, lease: ListLease) -> None:
     """Forgets what windows listed, except the one put aside."""
     parked = sa.select(parked_windows.c.window_number).where(is_of(lease.slice, parked_windows))
     others = listed_keys.c.window_number.not_in(parked)
     db.execute(sa.delete(listed_keys).where(is_of(lease.slice, listed_keys), others))
 
 
-def committed(db: sa.Connection, lease: Lease) -> Window | None:
+def committed(db: sa.Connection, lease: ListLease) -> ListWindow | None:
     """The window as last committed, with its row locked for this transaction.
 
     Raises:
@@ -409,7 +411,7 @@ def committed(db: sa.Connection, lease: Lease) -> Window | None:
     return _state(row).window
 
 
-def unfinished(engine: sa.Engine, lease: Lease) -> Window | None:
+def unfinished(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
     """The window as last committed; None where it was read to its end.
 
     Raises:
@@ -419,7 +421,7 @@ def unfinished(engine: sa.Engine, lease: Lease) -> Window | None:
         return committed(db, lease)
 
 
-def record(db: sa.Connection, lease: Lease, values: Mapping[str, object]) -> None:
+def record(db: sa.Connection, lease: ListLease, values: Mapping[str, object]) -> None:
     """Writes columns of a list's checkpoint.
 
     Raises:
@@ -440,7 +442,7 @@ def is_of(slice_: Slice, table: sa.Table = checkpoints) -> sa.ColumnElement[bool
     return sa.and_(*(table.c[name] == value for name, value in slice_.key.items()))
 
 
-def window_values(window: Window) -> dict[str, object]:
+def window_values(window: ListWindow) -> dict[str, object]:
     """A window as columns of its list's checkpoint."""
     return {
         "window_number": window.number,
@@ -460,14 +462,16 @@ def window_values(window: Window) -> dict[str, object]:
     }
 
 
-def _state(row: sa.Row[tuple[object, ...]]) -> State:
+def _state(row: sa.Row[tuple[object, ...]]) -> ListState:
     r = row._mapping
     window = _window_of(r) if r["window_open"] else None
-    return State(r["epoch"], r["watermark"], r["wide_at"], r["full_at"], r["window_number"], window)
+    return ListState(
+        r["epoch"], r["watermark"], r["wide_at"], r["full_at"], r["window_number"], window
+    )
 
 
-def _window_of(r: Mapping[Any, Any]) -> Window:
-    return Window(
+def _window_of(r: Mapping[Any, Any]) -> ListWindow:
+    return ListWindow(
         r["window_number"],
         Scope(r["window_scope"]),
         r["window_since"],

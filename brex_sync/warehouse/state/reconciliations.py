@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from brex_sync.streams.declare import KEY_SEPARATOR, Stream
 from brex_sync.warehouse.internal import differences, reconciliations
 from brex_sync.warehouse.schema.columns import differing, listed, same
-from brex_sync.warehouse.state.checkpoints import Lease
+from brex_sync.warehouse.state.checkpoints import ListLease
 
 SHOWN = 20
 """How many differences of a stream people are shown; the table has all."""
@@ -55,7 +55,7 @@ class Differed:
         return "\n".join([str(self), *map(str, self.shown)])
 
 
-def note_page(cursor: psycopg.Cursor[Any], lease: Lease, staged: str) -> None:
+def note_page(cursor: psycopg.Cursor[Any], lease: ListLease, staged: str) -> None:
     """Notes, before a page is merged, which of its rows are not here as Brex sends them.
 
     `staged` is the temporary table with the page; does nothing unless the list is compared.
@@ -66,7 +66,7 @@ def note_page(cursor: psycopg.Cursor[Any], lease: Lease, staged: str) -> None:
     cursor.execute(_page_sql(lease.slice.stream, lease.slice.connection, staged), place)
 
 
-def note_gone(db: sa.Connection, lease: Lease, gone: Sequence[str]) -> None:
+def note_gone(db: sa.Connection, lease: ListLease, gone: Sequence[str]) -> None:
     """Notes rows that are marked as deleted, if the list is compared."""
     if lease.comparing is not None and gone:
         place = {"run_id": lease.comparing, **lease.slice.key, "kind": "gone"}

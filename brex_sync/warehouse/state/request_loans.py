@@ -30,7 +30,7 @@ SMALL = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Loan:
+class StoredPermits:
     """So many requests that may be made by whoever holds the loan."""
 
     id: int
@@ -55,14 +55,14 @@ class RequestLedger:
     for_syncs: bool = True
     longest_pause: float = 120.0
 
-    def borrow(self) -> Loan | float:
+    def borrow(self) -> StoredPermits | float:
         """A loan, or the seconds after which to ask again."""
         for attempt in attempts():
             with attempt:
                 return self._borrow()
         raise AssertionError("unreachable: tenacity returns or raises")
 
-    def _borrow(self) -> Loan | float:
+    def _borrow(self) -> StoredPermits | float:
         with self.engine.begin() as db:
             paused, contended = self._lock(db)
             if paused > 0:
@@ -88,9 +88,9 @@ class RequestLedger:
                 free_at=_after(self.lost_after),
                 sync=self.for_syncs,
             )
-            return Loan(db.execute(made.returning(loans.c.id)).scalar_one(), size)
+            return StoredPermits(db.execute(made.returning(loans.c.id)).scalar_one(), size)
 
-    def repay(self, loan: Loan, used: int) -> None:
+    def repay(self, loan: StoredPermits, used: int) -> None:
         """Gives back what was not used; the rest is free again after the period.
 
         Where Postgres cannot be reached nothing is given back, and the loan frees itself later.
@@ -105,7 +105,7 @@ class RequestLedger:
                 error.said,
             )
 
-    def _repay(self, loan: Loan, used: int) -> None:
+    def _repay(self, loan: StoredPermits, used: int) -> None:
         mine = request_loans.c.id == loan.id
         with self.engine.begin() as db:
             if not used:
