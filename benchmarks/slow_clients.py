@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks import __main__ as common
 from benchmarks import webhooks
-from brex_sync import http_server as serving
+from brex_sync import http_server
 from brex_sync.embedded import EmbeddedPostgres
 
 CLIENTS, ASKED, PATIENCE = 3000, 200, 2.0
@@ -35,7 +35,7 @@ def serve(kind: str) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most))
     if kind == "without":
-        serving.__dict__["bounded"] = lambda: HttpToolsProtocol
+        http_server.__dict__["bounded"] = lambda: HttpToolsProtocol
     sys.argv = ["brex-sync", "serve"]
     from brex_sync.cli import main
 

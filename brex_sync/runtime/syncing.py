@@ -84,7 +84,7 @@ async def turn(
     """Has a connection to itself while the block lasts; `wait` is told whom it waits for.
 
     Raises:
-        Busy: another run has it, and `wait` is None.
+        ConnectionBusy: another run has it, and `wait` is None.
         SettingsError: no warehouse is set.
     """
     engine = open_engine(settings)
