@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 export PIP_NO_INPUT := 1
+PATH ?= /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export PATH
 
 # Tests of one database that make sense through a pooler too.
 POOLED := $(addprefix brex_sync_tests/, engine/test_equality.py engine/test_run_log.py \
