@@ -321,6 +321,9 @@ class UnfitDatabase(PostgresError):
 
     remedy = "Name a database in BREX_SYNC_DATABASE_URL that has what the message asks for."
 
+    def __str__(self) -> str:
+        return self.said
+
 
 class TableMismatch(WarehouseError):
     """A table is not what the declaration says, in a way that no run may mend."""

@@ -4,10 +4,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.settings import load_settings
+from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.webhooks.conftest import SECRET, Office, told
 from brex_sync_tests.webhooks.test_processing import payment
 
@@ -89,7 +89,7 @@ def test_what_the_service_worked_off_is_shown_too(office: Office, tick: Any) -> 
 def test_a_database_that_is_away_is_told_in_a_sentence(
     office: Office, tick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/nowhere")
+    away = open_warehouse("postgresql://nobody@127.0.0.1:9/nowhere")
     monkeypatch.setattr("brex_sync.orchestration.webhooks.open_engine", lambda _: away)
     answer = tick()
     assert isinstance(answer, dg.SkipReason)
