@@ -450,7 +450,7 @@ class RunBusy(WorkflowError):
 class OtherInputs(WorkflowError):
     """The run was started with other inputs."""
 
-    remedy = "Choose another run key, or give the inputs it was started with."
+    remedy = "Choose another run id, or give the inputs it was started with."
 
 
 class Unconfirmed(WorkflowError):

@@ -88,7 +88,7 @@ def _spec_of(connection: Connection, table: EventTable) -> dg.AssetSpec:
 
 
 def webhook_sensor(settings: Settings, connection: Connection) -> dg.SensorDefinition:
-    """Works off what is due, sends notifications, and shows what came of it."""
+    """Processes what is due, sends notifications, and shows the result."""
 
     @dg.sensor(
         name=sensor_name(connection),
@@ -120,7 +120,7 @@ def webhook_sensor(settings: Settings, connection: Connection) -> dg.SensorDefin
 
 
 def _work(settings: Settings, connection: Connection, engine: sa.Engine) -> str | None:
-    """Works off what is due; what kept it from that, as one sentence."""
+    """Processes what is due; returns what prevented that, as one sentence."""
 
     async def work() -> None:
         async with asyncio.timeout(ALL):

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 async def process_events(
     settings: Settings, connection: Connection, engine: sa.Engine, seconds: float = 30.0
 ) -> int:
-    """Works off the webhook events that are due, for about so long; answers how many it were.
+    """Processes the webhook events that are due, for about `seconds`; returns how many there were.
 
     Raises:
         BrexError, SettingsError, VaultError: there is no credential; the events go on waiting.
@@ -38,7 +38,7 @@ async def process_events(
 def desk_of(
     settings: Settings, connection: Connection, engine: sa.Engine, client: BrexClient
 ) -> EventProcessor:
-    """Where a connection's events are worked off."""
+    """The processor of a connection's events."""
     streams = frozenset(stream.name for stream in streams_of(settings, connection))
     return EventProcessor(connection.name, client, engine, streams, notify.targets(settings))
 

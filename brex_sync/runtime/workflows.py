@@ -20,7 +20,7 @@ from brex_sync.workflows.waiting import go_on
 async def open_performer(
     settings: Settings, connection: Connection, engine: sa.Engine
 ) -> AsyncIterator[WorkflowRunner]:
-    """Whoever performs the workflows of one connection. Raises what `open_client` does."""
+    """A runner for the workflows of one connection. Raises what `open_client` does."""
     async with open_client(settings, connection, engine) as client:
         vault = await asyncio.to_thread(ready_vault, settings, engine)
         yield WorkflowRunner(connection.name, client, engine, vault)
@@ -32,7 +32,7 @@ async def resume_waiting(
     engine: sa.Engine,
     workflows: Mapping[str, Workflow],
 ) -> list[tuple[str, RunOutcome | str]]:
-    """Goes on with the workflows of a connection that wait and are due, as `waiting.go_on` does.
+    """Resumes the workflows of a connection that wait and are due, as `waiting.go_on` does.
 
     Raises:
         BrexError, SettingsError, VaultError: there is no credential; they go on waiting.

@@ -62,7 +62,7 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EventProcessor:
-    """Where events of one connection are worked off.
+    """Processes the events of one connection.
 
     `streams` are the names of those synced; `tell` are the URLs to be told of changed rows.
     """
@@ -96,7 +96,7 @@ class Batch:
 
 
 async def process(desk: EventProcessor, seconds: float = 30.0) -> int:
-    """Works off what is due, batch after batch, for about so many seconds; answers how much it was.
+    """Processes what is due, in batches, for about `seconds`; returns how many events there were.
 
     Raises:
         PostgresError: the warehouse failed; what was taken up waits for others.

@@ -26,8 +26,8 @@ async def sync_list(reading: SyncContext) -> Listed:
     if lease.state.window is not None and lease.state.window.scope is Scope.BACKFILL:
         lease = await asyncio.to_thread(checkpoints.park, reading.engine, lease)
     began, options, stream = reading.clock(), reading.options, reading.slice.stream
-    state, anew = lease.state, options.full or options.compare
-    unfinished = plan.resumable(stream, state, began, full=anew)
+    state, again = lease.state, options.full or options.compare
+    unfinished = plan.resumable(stream, state, began, full=again)
     resumed = None
     if unfinished is not None:
         window, comparison = await walk_window(reading, lease, unfinished)
@@ -39,7 +39,7 @@ async def sync_list(reading: SyncContext) -> Listed:
     lease = replace(lease, state=state)
     span = _due(reading, lease, began)
     return await _read(
-        reading, lease, span, began, resumed, anew=anew and state.full_at is not None
+        reading, lease, span, began, resumed, again=again and state.full_at is not None
     )
 
 
@@ -50,11 +50,11 @@ async def _read(
     began: datetime,
     before: Listed | None = None,
     *,
-    anew: bool,
+    again: bool,
 ) -> Listed:
     """Reads what is asked for, in slices where that is worth it, then with a window for what
     changed meanwhile. `before` is what the run has read of the list already."""
-    if sliced := await read_in_slices(reading, lease, span, anew=anew):
+    if sliced := await read_in_slices(reading, lease, span, again=again):
         lease, read = sliced.lease, (sliced.window, sliced.compared)
         before = before.and_then(*read) if before else first(lease, *read)
         span = plan.overlap_range(reading.slice.stream, lease.state, MEANWHILE)
@@ -112,4 +112,4 @@ async def compare_list(reading: SyncContext) -> Listed:
     lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
     lease = replace(lease, comparing=reading.run_id)
     span = plan.range_since(stream, reading.options.since, began)
-    return await _read(reading, lease, span, began, anew=True)
+    return await _read(reading, lease, span, began, again=True)

@@ -43,10 +43,10 @@ class Sliced:
 
 
 async def read_in_slices(
-    reading: SyncContext, lease: ListLease, asked: plan.Range, *, anew: bool
+    reading: SyncContext, lease: ListLease, asked: plan.Range, *, again: bool
 ) -> Sliced | None:
     """Reads what is asked for in slices, or goes on with those of an earlier run, unless all is to
-    be read `anew`.
+    be read `again`.
 
     Returns None where that is not worth slicing.
 
@@ -54,7 +54,7 @@ async def read_in_slices(
         BrexError, Fenced, PostgresError: a slice could not be read to its end;
             what was committed stays and is gone on from.
     """
-    cut = await _cut(reading, lease, asked, anew)
+    cut = await _cut(reading, lease, asked, again)
     if cut is None:
         return None
     await _read_all(reading, lease, cut)
@@ -88,13 +88,15 @@ async def backfill_in_slices(
     return True
 
 
-async def _cut(reading: SyncContext, lease: ListLease, asked: plan.Range, anew: bool) -> Cut | None:
+async def _cut(
+    reading: SyncContext, lease: ListLease, asked: plan.Range, again: bool
+) -> Cut | None:
     """The slices to read now: those left unfinished, or new ones, if any."""
     if not plan.can_be_sliced(reading.slice.stream):
         return None
     cut = await asyncio.to_thread(slices.laid_out, reading.engine, lease)
     backfilling = cut is not None and cut.scope is Scope.BACKFILL
-    if cut is not None and not backfilling and not anew:
+    if cut is not None and not backfilling and not again:
         return cut
     if asked.scope is Scope.OVERLAP or (backfilling and asked.scope is not Scope.FULL):
         return None

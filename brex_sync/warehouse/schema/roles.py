@@ -129,8 +129,8 @@ def set_password(url: str, role: str, password: str) -> None:
 
 
 def renew_password(url: str, role: str, password: str) -> None:
-    """Gives a role another password, and takes from whoever had the last what they hold by it: the
-    role's sessions end, and its settings, and those of its databases, are the server's again.
+    """Gives a role another password, and undoes what was done with the old one: ends the role's
+    sessions, and resets its settings and those of the databases it owns.
 
     `url` is a superuser's.
     """
