@@ -1,4 +1,6 @@
-"""Addresses that secrets may be sent to, parsed: a pattern alone takes `https:evil.com` for one."""
+"""Checks of addresses before secrets are sent there, on parsed URLs: a pattern would accept
+`https:evil.com`.
+"""
 
 import re
 from ipaddress import ip_address
@@ -14,9 +16,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_private(url: str) -> bool:
-    """Whether what is sent to the URL stays between us and its host: https, or this machine.
+    """Whether only the host can read what is sent to the URL: https, or this machine.
 
-    False for what names no host, and for what is no plain URL.
+    False for a URL without a host, or with anything but scheme, host, port and path.
     """
     scheme, host = _parsed(url)
     return scheme == "https" or (scheme == "http" and host in _LOOPBACK)
@@ -28,12 +30,12 @@ def is_mail_server(url: str) -> bool:
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Whether the host is this machine."""
     return host in _LOOPBACK
 
 
 def _parsed(url: str) -> tuple[str, str]:
-    """The scheme and the host of a plain URL; empty for any other."""
+    """The scheme and host of a plain URL; two empty texts for any other."""
     if not _PLAIN.fullmatch(url):
         return "", ""
     try:

@@ -1,4 +1,4 @@
-"""What may be asked of Brex on somebody's word: plain paths of its API, and card numbers never."""
+"""Which requests other programs may make: plain paths of Brex's API, and never card numbers."""
 
 import re
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ _SECRETS = "/v1/webhooks/secrets"
 
 
 def refusal(method: str, path: str) -> str | None:
-    """Why a request is never made for anyone, whatever the rules; None if it may be.
+    """Why a request is refused for every caller, whatever the rules; None if it is not.
 
-    Only paths that have one way to be read are let through: nothing is decoded or straightened
-    here, so nobody behind us can read another path out of it.
+    A path must have exactly one reading. Nothing is decoded or normalised here, so that Brex cannot
+    read another path than the one that was checked.
     """
     if method not in METHODS:
         return f"the method is none of {', '.join(METHODS)}"
@@ -37,7 +37,9 @@ def refusal(method: str, path: str) -> str | None:
 
 
 def refusal_anywhere(path: str) -> str | None:
-    """Why not even our own code asks for a path, which may have encoded identifiers in it."""
+    """Why a path is refused even for this package's own requests, which may contain encoded
+    identifiers; None if it is not.
+    """
     if not _ON_HOST.fullmatch(path):
         return "the path would lead to another host"
     if _CARD_NUMBER.search(_decoded(path)):
@@ -47,9 +49,8 @@ def refusal_anywhere(path: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What other programs may ask of a connection: which methods, and what lies under which paths.
-
-    No `paths` are all paths.
+    """The methods, and the paths with everything below them, that other programs may request
+    through the proxy. Without `paths`, all of them.
     """
 
     methods: frozenset[str] = frozenset(READS)
@@ -57,10 +58,10 @@ class Rules:
 
     @classmethod
     def of(cls, methods: Iterable[str], paths: Iterable[str]) -> Self:
-        """The rules people wrote down; no methods are those that read.
+        """The rules for these methods and paths; without methods, reads only.
 
         Raises:
-            ValueError: one cannot be meant.
+            ValueError: a method or path is not valid.
         """
         wanted = frozenset(method.upper() for method in methods) or frozenset(READS)
         if wanted - set(METHODS):
@@ -72,7 +73,7 @@ class Rules:
         return cls(wanted, plain)
 
     def refusal(self, method: str, path: str) -> str | None:
-        """Why a request is not passed on; None if it is."""
+        """Why a request is not forwarded; None if it is."""
         if why := refusal(method, path):
             return why
         if method not in self.methods:
@@ -89,7 +90,7 @@ def _is_under(path: str, parent: str) -> bool:
 
 
 def _decoded(path: str) -> str:
-    """The path with all percent-encoding undone, however often it was applied."""
+    """The path with percent-encoding removed, however often it was applied."""
     while (plain := unquote(path, errors="replace")) != path:
         path = plain
     return path

@@ -1,4 +1,4 @@
-"""An application registered with Brex, and what its grants are like."""
+"""An OAuth application registered at Brex."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

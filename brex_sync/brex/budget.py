@@ -1,4 +1,4 @@
-"""Requests borrowed from a ledger that all processes of a connection share."""
+"""Permits for requests, taken from a ledger that all processes of a connection share."""
 
 import asyncio
 import time
@@ -11,28 +11,34 @@ HOLD = 0.5
 
 
 class Permits(Protocol):
-    """So many requests that may be made."""
+    """The right to send `count` requests."""
 
     @property
     def requests(self) -> int: ...
 
 
 class PermitStore(Protocol):
-    """Where loans are written down. Its methods may block: they are called from threads."""
+    """Stores which process holds how many permits. Its methods may block and are called from
+    threads.
+    """
 
     def borrow(self) -> Permits | float:
-        """A loan, or the seconds after which to ask again."""
+        """A batch of permits, or the seconds after which to ask again."""
 
     def repay(self, loan: Any, used: int) -> None:
-        """Gives back what was not used; what was has been answered by now."""
+        """Returns the permits that were not used. All requests made with the others have their
+        responses.
+        """
 
     def pause(self, seconds: float) -> None:
-        """Lends nothing for so long."""
+        """Gives out no permits for that many seconds."""
 
 
 @dataclass(slots=True)
 class Drawn:
-    """A loan being drawn on: since when (monotonic seconds), and how much of it."""
+    """A batch in use: since when (monotonic seconds), how many permits of it were used, and how
+    many of those requests have no response yet.
+    """
 
     loan: Permits
     since: float
@@ -41,11 +47,11 @@ class Drawn:
 
 
 class Budget:
-    """This process's share of the ledger, taken a loan at a time.
+    """This process's permits, taken from the store one batch at a time.
 
-    A loan is repaid once it is drawn no more and all its requests are answered, so that none of
-    them can reach Brex after it is free again. That is after `HOLD` at the latest: whoever makes
-    no requests holds nothing.
+    A batch is returned once no more of it is used and all its requests have responses, so that no
+    request reaches Brex after its permit is free again. A batch is used for `HOLD` seconds at most,
+    so an idle process holds none.
     """
 
     def __init__(self, ledger: PermitStore, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,8 +61,7 @@ class Budget:
         self._repaying: set[asyncio.Task[None]] = set()
 
     async def take(self) -> Drawn:
-        """One request's worth of a loan; waits until one can be had. Not to be called twice at
-        once."""
+        """Takes one permit, waiting until one is available. Must not be called concurrently."""
         while self._current is None or self._is_old(self._current):
             if self._current is not None:
                 self._finish(self._current)
@@ -74,23 +79,23 @@ class Budget:
         return drawn
 
     def answered(self, drawn: Drawn) -> None:
-        """A request taken before has been answered, or given up."""
+        """Ends a request for which a permit was taken: its response came, or it was given up."""
         drawn.in_flight -= 1
         if drawn is not self._current:
             self._repay_if_idle(drawn)
 
     async def pause(self, seconds: float) -> None:
-        """Brex said to come back later: no process borrows until then."""
+        """Stops all processes from taking permits for that many seconds; Brex asked for it."""
         await asyncio.to_thread(self._ledger.pause, seconds)
 
     async def close(self) -> None:
-        """Repays everything; every request must have been answered."""
+        """Returns every permit. All requests must have ended."""
         if self._current is not None:
             self._finish(self._current)
         await asyncio.gather(*self._repaying)
 
     async def _borrow(self) -> Permits | float:
-        """Borrows; a loan that comes when nobody waits for it any more is given back."""
+        """Takes a batch; one that arrives after its waiter was cancelled is returned."""
         borrowing = asyncio.create_task(asyncio.to_thread(self._ledger.borrow))
         try:
             return await asyncio.shield(borrowing)

@@ -1,4 +1,4 @@
-"""Requests to Brex: authorised, rate limited, with deadlines, and repeated where that helps."""
+"""Requests to Brex: authorised, rate limited, with deadlines, and retried where that may help."""
 
 import asyncio
 import logging
@@ -50,9 +50,8 @@ Answer = TypeVar("Answer")
 class Patience:
     """How long to wait for Brex.
 
-    `deadline`: seconds for one request, from sending to the last byte. `attempts` and `total`
-    (seconds): when to give up repeating it. Waits grow from `first` up to `longest` seconds, with
-    jitter.
+    `deadline`: seconds for one request, from sending it to the last byte. `attempts` and `total`
+    (seconds): when to stop retrying. Waits grow from `first` to `longest` seconds, with jitter.
     """
 
     deadline: float = 60.0
@@ -64,7 +63,7 @@ class Patience:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts the requests sent on behalf of one stream, repeated ones included."""
+    """Counts the requests sent for one stream, retries included."""
 
     requests: int = 0
 
@@ -75,10 +74,10 @@ async def _no_other(refused: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class BrexApi:
-    """Where Brex is, and what opens it.
+    """Brex's address and how to authorise requests.
 
-    `token` is asked at every request, its answer never kept. `renew` is told the token that Brex
-    refused, and answers with another to repeat the request with, or None where there is none.
+    `token` is called for every request, and its result is not cached. `renew` is called with the
+    token that Brex rejected, and returns another one to retry with, or None if there is none.
     """
 
     url: str
@@ -90,7 +89,7 @@ class BrexApi:
 class BrexRequest:
     """A request to Brex. `body` is JSON text; `path` is percent-encoded and on Brex's host.
 
-    What has an `idempotency_key` is done once, however often it is asked for (Brex's guide:
+    Brex executes a request with an `idempotency_key` once, however often it is sent (Brex's guide:
     every POST and PUT takes one).
     """
 
@@ -106,7 +105,7 @@ class BrexRequest:
 
     @property
     def repeatable(self) -> bool:
-        """Whether doing it twice comes to the same as doing it once."""
+        """Whether sending the request twice has the same effect as sending it once."""
         return self.method in ("GET", "HEAD") or self.idempotency_key is not None
 
     def __str__(self) -> str:
@@ -115,7 +114,7 @@ class BrexRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Brex answered, whatever its status."""
+    """Brex's response, whatever its status."""
 
     status: int
     body: bytes = field(repr=False)
@@ -129,7 +128,7 @@ class Reply:
         return 200 <= self.status < 300
 
     def refusal(self, call: BrexRequest) -> BrexError:
-        """The exception that says why this is no good answer."""
+        """The exception that describes this response, which is not a success."""
         fault = ErrorResponse(self.status, self.body, self.trace_id, self.retry_after)
         error = classify(fault, str(call))
         error.fault = fault
@@ -137,13 +136,13 @@ class Reply:
 
 
 def _any(reply: Reply) -> None:
-    """Every answer that Brex gives with success will do."""
+    """Accepts every successful response."""
 
 
 class BrexClient:
     """An open connection to one Brex account.
 
-    Use as an async context manager. `transport` replaces the network, for tests.
+    Use as an async context manager. `transport` replaces the network in tests.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class BrexClient:
 
     @property
     def patience(self) -> Patience:
-        """How long it waits for Brex."""
+        """How long the client waits for Brex."""
         return self._patience
 
     async def get(
@@ -192,12 +191,12 @@ class BrexClient:
         meter: Meter,
         patience: Patience | None = None,
     ) -> Answer:
-        """GETs `path` and reads the answer's body, again and again until one can be read.
+        """GETs `path` and reads the response's body, retrying until one can be read.
 
-        `patience` says how often and how long, where that is other than the client's.
+        `patience` overrides the client's.
 
         Raises:
-            BrexError: there was no usable answer; `Transient` ones have been repeated in vain.
+            BrexError: there was no usable response; `Transient` ones were retried first.
         """
         call = BrexRequest("GET", path, params)
         async for attempt in self._attempts(Transient, patience):
@@ -211,13 +210,13 @@ class BrexClient:
     async def send(
         self, call: BrexRequest, meter: Meter, check: Callable[[Reply], object] = _any
     ) -> Reply:
-        """Asks for something until it is done, or refused.
+        """Sends a request, retrying until it succeeds or is rejected.
 
-        A write without an idempotency key is repeated only where Brex did not look at it. `check`
-        raises UnusableAnswer for an answer that does not show what it should.
+        A write without an idempotency key is retried only if Brex did not process it. `check`
+        raises UnusableAnswer for a response that lacks what it should contain.
 
         Raises:
-            BrexError: it was refused, or it is not known whether it was done.
+            BrexError: it was rejected, or it is unknown whether it was executed.
         """
         async for attempt in self._attempts(Transient if call.repeatable else RateLimited):
             with attempt:
@@ -227,14 +226,15 @@ class BrexClient:
         raise AssertionError("unreachable: tenacity returns or raises")
 
     async def exchange(self, call: BrexRequest, meter: Meter) -> Reply:
-        """Brex's answer to one request, whatever it is; with another token if its was refused.
+        """Sends a request once and returns Brex's response, whatever it is. If the token was
+        rejected, the request is sent again with a new one.
 
-        An answer of 429 holds back every process for as long as it says. Redirects are followed
-        on Brex's own host, of writes only where they keep the method and do nothing twice.
+        A 429 holds back every process for as long as it says. Redirects are followed on Brex's own
+        host only; for writes, only where they keep the method and the request is repeatable.
 
         Raises:
-            Unreachable: none came.
-            BrexError: there is no token to ask with.
+            Unreachable: there was no response.
+            BrexError: there is no token.
         """
         asked = self._endpoint.token()
         token = asked if isinstance(asked, str) else await asked
@@ -270,7 +270,9 @@ class BrexClient:
         return reply
 
     async def _followed(self, call: BrexRequest, meter: Meter, token: str) -> Reply:
-        """The answer where redirects lead to; the redirect itself where it is not followed."""
+        """The response at the end of the redirects; a redirect that is not followed is returned
+        itself.
+        """
         for _ in range(REDIRECTS):
             reply = await self._once(call, meter, token)
             onward = _onward(call, reply, httpx.URL(self._endpoint.url))
@@ -313,14 +315,14 @@ class BrexClient:
         )
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next attempt."""
+        """Seconds until the next attempt."""
         error = state.outcome.exception() if state.outcome else None
         backoff = wait_random_exponential(self._patience.first, self._patience.longest)(state)
         asked = error.retry_after if isinstance(error, Transient) else None
         return backoff if asked is None else asked + min(backoff, 1.0)
 
     async def _hold(self, state: tenacity.RetryCallState) -> None:
-        """Tells of the wait; a rate limit holds back every stream, and every process."""
+        """Logs the wait; a rate limit holds back every stream and every process."""
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("%s; trying again in %.1f s", error, wait)
@@ -338,7 +340,7 @@ def _headers(call: BrexRequest, token: str) -> dict[str, str]:
 
 
 class _StopWithoutContent(stop_base):
-    """Stops where it came twice that there is no content: that is meant so."""
+    """Stops retrying after two responses without content: the second shows that Brex means it."""
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -346,11 +348,11 @@ class _StopWithoutContent(stop_base):
 
 
 def _onward(call: BrexRequest, reply: Reply, base: httpx.URL) -> BrexRequest | None:
-    """The call that a redirect leads to; None where there is none, or it is not to be followed.
+    """The request that a redirect leads to; None if there is none or it is not followed.
 
-    Only within the API's own origin, since the token goes along, and to a path that ends as the
-    call's does: rows of another resource must not be taken for those asked for. A redirect that
-    names no parameters keeps those there are: without its cursor a page would be another one.
+    It stays within the API's origin, because the token is sent along, and on a path that ends like
+    the request's: rows of another resource must not be read as those requested. A redirect without
+    parameters keeps the request's own, because without its cursor another page would be returned.
     """
     follows = _REDIRECTS if call.method in ("GET", "HEAD") else _SAME_METHOD
     if reply.location is None or reply.status not in follows or not call.repeatable:
@@ -368,12 +370,12 @@ def _onward(call: BrexRequest, reply: Reply, base: httpx.URL) -> BrexRequest | N
 
 
 def _origin(url: httpx.URL) -> tuple[object, ...]:
-    """Where a URL leads to; credentials in it are part of that, as they only deceive."""
+    """Scheme, host and port of a URL, and credentials in it, which serve only to deceive."""
     return (url.scheme, url.userinfo, url.host, url.port)
 
 
 def _resource(url: httpx.URL) -> bytes:
-    """The last segment of a URL's path, as it is encoded."""
+    """The last segment of the URL's path, as encoded."""
     return url.raw_path.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
 
 
@@ -387,7 +389,7 @@ async def _read(call: BrexRequest, answer: httpx.Response) -> bytes:
 
 
 def _without(token: str, reply: Reply) -> Reply:
-    """The reply, as it may be shown and logged: no server is trusted not to repeat the token."""
+    """The response without the token, so that it can be shown and logged: a server may echo it."""
     if len(token) < _SHORTEST:
         return reply
     secret, mask = token.encode(), b"[token]"
@@ -400,7 +402,7 @@ def _without(token: str, reply: Reply) -> Reply:
 
 
 def _delay(call: BrexRequest, answer: httpx.Response) -> float | None:
-    """The seconds to wait by the answer's Retry-After, two minutes at most; None if it has none."""
+    """The response's Retry-After in seconds, two minutes at most; None if it has none."""
     header = answer.headers.get("Retry-After")
     if header is None:
         return None

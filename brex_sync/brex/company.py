@@ -1,4 +1,4 @@
-"""Whose account a credential opens: the cheapest question there is."""
+"""Which company a credential belongs to: the cheapest request that shows it."""
 
 import msgspec
 
@@ -8,21 +8,21 @@ from brex_sync.errors import NotAllowed, UnusableAnswer
 
 
 class Company(msgspec.Struct, frozen=True):
-    """The company, as far as Brex says; both None where the credential may not ask."""
+    """The company, as Brex describes it; both fields are None if the credential may not read it."""
 
     id: str | None = None
     legal_name: str | None = None
 
 
 async def whose(client: BrexClient) -> Company:
-    """The company whose account the client reads. That it answers proves the credential good.
+    """The company whose account the client reads. Any response proves that the credential is valid.
 
-    A credential without the scope `companies.readonly` is tried on the user it belongs to; one
-    that may not ask that either is good all the same, since Brex knew it.
+    Without the scope `companies.readonly`, the credential's own user is requested. A credential
+    that may read neither is valid too, because Brex recognised it.
 
     Raises:
-        CredentialRefused: Brex does not know the credential, or not any more.
-        BrexError: there was no usable answer.
+        CredentialRefused: Brex does not accept the credential.
+        BrexError: there was no usable response.
     """
     try:
         return await client.get("/v2/company", {}, _company, Meter())

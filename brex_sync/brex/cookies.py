@@ -1,8 +1,8 @@
-"""Cookies that nobody keeps: each request goes out with what it was given, and nothing else."""
+"""A cookie jar that stores nothing, so that each request has only its own headers."""
 
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 
 def no_cookies() -> CookieJar:
-    """A jar for an HTTP client that takes no cookie from anybody."""
+    """A jar for an HTTP client that accepts no cookie."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))

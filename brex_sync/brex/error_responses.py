@@ -1,4 +1,4 @@
-"""Which error a response without success is."""
+"""The exception for each kind of unsuccessful response."""
 
 import codecs
 import re
@@ -40,11 +40,11 @@ _NOT_BREXS = "that is not Brex's form of an error, so something on the way to it
 
 
 def classify(fault: ErrorResponse, request: str) -> BrexError:
-    """The exception for an answer without success. `request` is the method and path, for people.
+    """The exception for an unsuccessful response. `request` is the method and path, for messages.
 
-    A refusal counts only in Brex's form: proxies, firewalls and load balancers answer with the same
-    statuses. Brex answers an expired token with 403 and a missing role with 401, so its words
-    decide between the two (Brex's error-code guide, and live answers).
+    A rejection counts only in Brex's form, because proxies, firewalls and load balancers use the
+    same statuses. Brex returns 403 for an expired token and 401 for a missing role, so its words
+    decide between the two (Brex's error-code guide, and live responses).
     """
     told = _message(fault.body)
     says = f"{request} answered {fault.status}: {scrubbed(told) or 'without a message'}"
@@ -66,7 +66,7 @@ def classify(fault: ErrorResponse, request: str) -> BrexError:
 
 
 def _refusal(status: int, words: str, says: str) -> Refused:
-    """What Brex itself refuses: the request, the row, the list or the token."""
+    """The exception for what Brex itself rejects: the request, the row, the list or the token."""
     if status in (401, 403):
         dead = _DEAD.search(words) and not _REACH.search(words)
         return CredentialRefused(says) if dead else NotAllowed(says)
@@ -76,10 +76,10 @@ def _refusal(status: int, words: str, says: str) -> Refused:
 
 
 def _kind(body: bytes) -> str | None:
-    """The kind of an error that has Brex's form; None if it has another.
+    """The kind of an error in Brex's form; None for any other form.
 
-    The form is that of Brex's error-code guide, `type` and `message`, or that of its Accounting
-    API, `error_code` and `message`.
+    The form is that of Brex's error-code guide, `type` and `message`, or of its Accounting API,
+    `error_code` and `message`.
     """
     answer = _decoded(body)
     if not isinstance(answer, dict) or not isinstance(answer.get("message"), str):
@@ -96,7 +96,7 @@ def _message(body: bytes) -> str:
 
 
 def _decoded(body: bytes) -> object:
-    """The JSON of an answer; None if it is none."""
+    """The response's JSON; None if it is not JSON."""
     try:
         return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

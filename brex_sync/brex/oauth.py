@@ -1,7 +1,7 @@
-"""Brex's OAuth side: where people consent, and where codes and refresh tokens become tokens.
+"""Brex's OAuth endpoints: consent, and the exchange of codes and refresh tokens for tokens.
 
-From Brex's partner authentication guide: client id and secret go into the form, a refresh answers
-with a new refresh token, which lives for 90 days, and an access token lives for an hour.
+By Brex's partner authentication guide: client id and secret are sent in the form, a refresh returns
+a new refresh token, which is valid for 90 days, and an access token is valid for an hour.
 """
 
 import json
@@ -44,7 +44,7 @@ _REFUSED_US = {"invalid_client", "unauthorized_client", "invalid_request", "inva
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A question put to a person: the page that asks it, and what proves the answer is to it."""
+    """A consent page to open, and what proves that a redirect belongs to it."""
 
     url: str
     state: str = field(repr=False)
@@ -53,7 +53,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What Brex granted. `refresh` None: the old one stays; `scopes` None: not said."""
+    """Tokens that Brex granted. `refresh` None: the old one stays valid; `scopes` None: unknown."""
 
     access: str = field(repr=False)
     refresh: str | None = field(repr=False)
@@ -62,7 +62,9 @@ class Tokens:
 
 
 class OAuth:
-    """The grant of one application. Use as a context manager; `transport` replaces the network."""
+    """The OAuth grant of one application. Use as a context manager; `transport` replaces the
+    network.
+    """
 
     def __init__(self, app: Application, transport: httpx.BaseTransport | None = None) -> None:
         self._app = app
@@ -82,7 +84,7 @@ class OAuth:
         self._http.close()
 
     def ask(self, scopes: Iterable[str], *, login: bool = False) -> Consent:
-        """The page where a person lets us read `scopes`; `login` makes them log in again.
+        """The page where a person grants `scopes`; `login` makes them log in again.
 
         Raises:
             OAuthError: Brex's discovery document could not be read.
@@ -103,11 +105,11 @@ class OAuth:
         return Consent(url, state, verifier)
 
     def exchange(self, consent: Consent, redirect: str) -> Tokens:
-        """The tokens for the URL to which Brex sent the person back.
+        """The tokens for the URL to which Brex redirected the person.
 
         Raises:
-            ConsentRefused: it carries no code, or does not answer this question.
-            OAuthError: Brex gave no tokens.
+            ConsentRefused: the URL has no code, or belongs to another consent page.
+            OAuthError: Brex returned no tokens.
         """
         sent_back = _parameters(redirect)
         if error := sent_back.get("error"):
@@ -133,13 +135,14 @@ class OAuth:
         return tokens
 
     def refresh(self, refresh_token: str) -> Tokens:
-        """New tokens for a refresh token: one request, and one more if its answer was lost.
+        """New tokens for a refresh token: one request, and a second one if the first response was
+        lost.
 
         Raises:
-            GrantRefused: the refresh token is not valid any more; `lost` if that was the second
-                request, so the first may have replaced it.
-            RefreshUncertain: the second answer was lost too.
-            OAuthError: Brex could not be reached, failed, or refused.
+            GrantRefused: the refresh token is no longer valid; `lost` if that was the second
+                request, because the first may have replaced the token.
+            RefreshUncertain: the second response was lost too.
+            OAuthError: Brex could not be reached, failed, or rejected the request.
         """
         try:
             return self._grant("refresh_token", refresh_token=refresh_token)
@@ -151,7 +154,7 @@ class OAuth:
                 raise GrantRefused(str(refused), lost=True) from None
 
     def revoke(self, token: str) -> None:
-        """Makes a refresh token, and what was granted by it, worthless.
+        """Revokes a refresh token and everything granted with it.
 
         Raises:
             OAuthError: Brex did not confirm it.
@@ -231,7 +234,7 @@ def _tokens(content: Mapping[str, Any]) -> Tokens:
 
 
 def _lifetime(seconds: Any) -> timedelta:
-    """`expires_in`, a number or its text; the usual lifetime where it cannot be one."""
+    """`expires_in` as a number or text; the usual lifetime if it cannot be one."""
     if isinstance(seconds, bool):
         return LIFETIME
     try:

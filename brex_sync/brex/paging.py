@@ -1,7 +1,7 @@
-"""Walking a list page by page.
+"""Reading a list page by page.
 
-A cursor is a position in a list that may shift while it is read: it serves to go on within one
-walk and is never kept as a watermark.
+A cursor is a position in a list that may change while it is read. It continues one read of the list
+and is never stored as a watermark.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list to walk: which endpoint, filtered how, and in pages of which size.
+    """One list to read: its endpoint, filters and page size.
 
-    `shape` is None where it is not known which of the two kinds of list comes. `orphaned` says that
-    it is the list of a row which is known to be gone: a 404 then means that it is empty.
+    `shape` is None if either kind of list may be returned. `orphaned` says that the row whose list
+    it is has been deleted: a 404 then means that the list is empty.
     """
 
     path: str
@@ -63,7 +63,7 @@ def listing_of(
     *,
     orphaned: bool = False,
 ) -> Listing:
-    """The stream's list, of one parent row where it is per parent, filtered."""
+    """The stream's list, filtered; of one parent row if the stream has a list per row."""
     path = stream.path
     if stream.per is not None and parent is not None:
         path = path.format(**{stream.per.column: quote(parent, safe="")})
@@ -78,12 +78,13 @@ async def walk(
     cursor: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[Page, None]:
-    """Yields the pages of a list from `cursor` on, one page ahead of whoever takes them.
+    """Yields the pages of a list from `cursor` on, fetching one page ahead of the consumer.
 
-    Only a cursor that comes twice or the clock (seconds) ends a list that goes on.
+    Two things end a list that has no last page: a cursor that is returned twice, and the clock
+    (seconds).
 
     Raises:
-        LoopingCursor: a cursor came twice, or the pages went on, or were empty, for too long.
+        LoopingCursor: a cursor was returned twice, or the pages continued, or were empty, too long.
         BrexError: a page could not be read.
     """
     seen = {hash(cursor)}
@@ -118,7 +119,7 @@ def _endless(listing: Listing, why: str) -> LoopingCursor:
 
 
 async def first_page(client: BrexClient, listing: Listing, meter: Meter) -> Page:
-    """The first page of a list, which tells whether there is more.
+    """The first page of a list, which shows whether there are more.
 
     Raises:
         BrexError: it could not be read.
@@ -140,13 +141,13 @@ async def fetch_item(client: BrexClient, stream: Stream, key: str, meter: Meter)
 
 
 async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter: Meter) -> Page:
-    """A page of the listing's size.
+    """One page of the listing's size.
 
-    Where it fails, a small page at the same place tells an outage, which is waited for, from a page
-    that is too heavy to be answered.
+    If it fails, a small page at the same place shows whether Brex is down, which is waited for, or
+    the page is too large to be returned.
 
     Raises:
-        PageTooHeavy: the small page came, and this one failed once more.
+        PageTooHeavy: the small page was returned, and this one failed once more.
         BrexError: it could not be read.
     """
     patience, began = client.patience, time.monotonic()
@@ -179,13 +180,13 @@ async def _page(client: BrexClient, listing: Listing, cursor: str | None, meter:
 
 
 async def _rest(failure: BrexError, patience: Patience) -> None:
-    """Waits after the first tries, for a moment or as long as the answer asks for."""
+    """Waits after the first attempts: briefly, or as long as the response asks."""
     asked = failure.retry_after if isinstance(failure, Transient) else None
     await asyncio.sleep(asked if asked is not None else min(patience.first * 4, patience.longest))
 
 
 async def _comes(request: Awaitable[Page]) -> bool:
-    """Whether a page can be read."""
+    """Whether Brex returns the page."""
     try:
         await request
     except Transient:

@@ -16,12 +16,12 @@ PERIOD = 60.0
 
 
 class RateLimiter:
-    """At most `requests` in any `period` seconds, as the server sees them.
+    """At most `requests` in any `period` seconds, as the server counts them.
 
-    A request may arrive at any moment between being sent and being answered, so a slot stays
-    taken until `period` seconds after the answer; then no window the server could count in holds
-    more than `requests`. Other processes that read the same account are reckoned with through the
-    `budget` they share.
+    A request may arrive at any time between being sent and its response, so its slot stays taken
+    until `period` seconds after the response. No window in which the server could count then has
+    more than `requests`. Other processes that read the same account are included through the shared
+    `budget`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RateLimiter:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Holds one request's slot; waits, first come first served, until one is free."""
+        """Holds the slot of one request; waits, first come first served, until one is free."""
         async with self._queue:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
@@ -59,14 +59,14 @@ class RateLimiter:
             self._released.set()
 
     async def pause(self, seconds: float) -> None:
-        """Lets nobody through for `seconds`, two minutes at most: Brex said to come back later."""
+        """Sends nothing for `seconds`, two minutes at most, because Brex asked for it."""
         seconds = min(seconds, LONGEST)
         self._paused_until = max(self._paused_until, self._clock() + seconds)
         if self._budget:
             await self._budget.pause(seconds)
 
     async def close(self) -> None:
-        """Gives back what it holds of the shared budget."""
+        """Returns the permits of the shared budget."""
         if self._budget:
             await self._budget.close()
 
@@ -82,7 +82,7 @@ class RateLimiter:
         return max(paused, self._period)
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleeps, but no longer than until the next answer: it may change how long to wait."""
+        """Sleeps until the next response at most, because that may change how long to wait."""
         self._released.clear()
         try:
             async with asyncio.timeout(seconds):

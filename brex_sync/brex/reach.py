@@ -1,4 +1,4 @@
-"""Which lists a credential may read: scope and role both decide, so each is tried."""
+"""Which lists a credential can read. Scope and role both decide, so each list is requested."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from brex_sync.streams.declare import Stream
 
 
 async def reach(client: BrexClient, streams: Iterable[Stream]) -> dict[str, str | None]:
-    """For each stream by name: why it may not be read, or None if it may.
+    """For each stream by name: why it cannot be read, or None if it can.
 
-    A list that exists once per row of another is as good as that other one, unless its own scope
-    is found to be missing when it is first read.
+    A list per row of another stream counts as readable if that stream is; whether its own scope is
+    missing shows when it is first read.
 
     Raises:
-        BrexError: Brex could not be asked.
+        BrexError: there was no usable response.
     """
     streams = list(streams)
     alone = [stream for stream in streams if stream.per is None]

@@ -1,4 +1,4 @@
-"""How long Brex, or something on the way to it, asks to be left alone: the header Retry-After."""
+"""The header Retry-After: how long Brex, or a gateway on the way, asks clients to wait."""
 
 import re
 from datetime import UTC, datetime
@@ -12,10 +12,10 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def asked_for(header: str | None, answered: str | None = None) -> float | None:
-    """The delay in seconds, not negative, as a number or an HTTP date gives it (RFC 9110, 10.2.3);
-    None where it gives none.
+    """The delay in seconds, not negative, from a number or an HTTP date (RFC 9110, 10.2.3); None if
+    the header has neither.
 
-    A date counts from `answered`, the answer's own Date, so that the clocks need not agree.
+    A date counts from `answered`, the response's own Date, so that the clocks need not agree.
     """
     told = (header or "").strip()
     if _NUMBER.fullmatch(told):

@@ -1,7 +1,7 @@
-"""Pages of JSON, read strictly: integers stay integers, and what is no JSON is no page.
+"""Pages of JSON, parsed strictly: integers stay integers, and invalid JSON is an error.
 
-Only two things in a body are ever replaced, by U+FFFD, since Postgres cannot hold them:
-the character NUL and surrogates without a partner.
+Two things in a body are replaced by U+FFFD, because Postgres cannot store them: the character NUL
+and unpaired surrogates.
 """
 
 import codecs
@@ -37,9 +37,9 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: its items as the JSON Brex sent, and where the next page begins.
+    """One page of a list: its items as the JSON that Brex sent, and the cursor of the next page.
 
-    `cleaned` counts the characters replaced in it.
+    `cleaned` is the number of replaced characters.
     """
 
     items: tuple[bytes, ...]
@@ -48,10 +48,10 @@ class Page:
 
 
 def read_page(body: bytes, shape: Shape | None) -> Page:
-    """Reads an answer of the given shape; for None, a list in whichever of the two it comes.
+    """Parses a response of the given shape; with None, a list in either shape.
 
     Raises:
-        UnusableAnswer: the body is empty, cut, no JSON, or lacks the list.
+        UnusableAnswer: the body is empty, truncated, not JSON, or has no list.
     """
     if shape is Shape.OBJECT:
         return read_item(body)
@@ -72,7 +72,7 @@ def read_page(body: bytes, shape: Shape | None) -> Page:
 
 
 def read_item(body: bytes) -> Page:
-    """Reads an answer that is one JSON object, as a page of one.
+    """Parses a response that is one JSON object, as a page of one item.
 
     Raises:
         UnusableAnswer: the body is anything else.
@@ -86,10 +86,10 @@ def read_item(body: bytes) -> Page:
 
 
 def exact(number: str) -> Decimal:
-    """A number that is no integer, digit by digit.
+    """A number that is not an integer, exactly as written.
 
     Raises:
-        ValueError: its exponent is beyond what can be held.
+        ValueError: its exponent is out of range.
     """
     try:
         return Decimal(number)
@@ -98,7 +98,8 @@ def exact(number: str) -> Decimal:
 
 
 def clean(body: bytes) -> tuple[bytes, int]:
-    """The body without byte order mark, NUL and lone surrogates, and how many of the latter two.
+    """The body without byte order mark, NUL and unpaired surrogates, and the number of the latter
+    two.
 
     Raises:
         UnusableAnswer: the body is not UTF-8.

@@ -1,6 +1,5 @@
-"""Files put where Brex says: by a link that is its own permission, outside Brex's API.
-
-The bearer token never goes there, so this is a client of its own.
+"""Uploads of files to the links that Brex returns. A link is its own permission and lies outside
+Brex's API, so the bearer token is never sent there: this is a separate client.
 """
 
 import httpx
@@ -19,12 +18,11 @@ DEADLINE = 300.0
 async def put_file(
     link: str, name: str, content: bytes, transport: httpx.AsyncBaseTransport | None = None
 ) -> None:
-    """Puts a file where `link` points; doing it twice comes to the same as once. `name` is for
-    people.
+    """Puts a file to `link`. Repeating it has no further effect. `name` is for messages.
 
     Raises:
-        LinkRefused: the link does not let it in.
-        BrexError: it could not be put; the message never has the link, which is a permission.
+        LinkRefused: the link was rejected.
+        BrexError: the file could not be put. The message never has the link, which is a permission.
     """
     if not is_private(link):
         raise Refused("Brex answered with a link that is not https: the file was not sent")

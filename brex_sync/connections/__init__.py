@@ -1,1 +1,1 @@
-"""The Brex accounts that are connected: declaring, connecting, and holding what opens them."""
+"""The connected Brex accounts: their declarations, connecting one, and its stored credential."""

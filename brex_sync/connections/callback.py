@@ -1,4 +1,4 @@
-"""The address on this machine to which Brex sends a person's browser back with the code."""
+"""The address on this machine to which Brex redirects the browser with the code."""
 
 import hmac
 import queue
@@ -28,7 +28,7 @@ _HEADERS = {
 
 
 class Receiver:
-    """An app that waits for one redirect. Made by `listening`."""
+    """An ASGI app that waits for one redirect. Created by `listening`."""
 
     def __init__(self, path: str, state: str) -> None:
         self.path = path
@@ -36,10 +36,10 @@ class Receiver:
         self.came: queue.Queue[str] = queue.Queue()
 
     def wait(self, seconds: float) -> str:
-        """The path and query the browser was sent back with, its state proved.
+        """The path and query of the redirect, whose state is verified.
 
         Raises:
-            NoReceiver: nobody came in time.
+            NoReceiver: no redirect came in time.
         """
         try:
             return self.came.get(timeout=seconds)
@@ -50,13 +50,15 @@ class Receiver:
             ) from None
 
     def expects(self, path: str, query: str) -> bool:
-        """Whether a request counts: only with the right path and one right state."""
+        """Whether a request is the redirect: it has the right path and exactly one state, the right
+        one.
+        """
         states = parse_qs(query).get("state", [])
         same = [hmac.compare_digest(state.encode(), self.state.encode()) for state in states]
         return path == self.path and same == [True]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, whose query holds the code: it is told to nobody."""
+        """Responds to a request. Its query has the code, which is never logged."""
         request = Request(scope)
         query = scope["query_string"].decode("latin-1")
         counts = request.method == "GET" and self.expects(request.url.path, query)
@@ -69,7 +71,7 @@ class Receiver:
 
 @contextmanager
 def listening(redirect_uri: str, state: str) -> Iterator[Receiver]:
-    """Listens on this machine's own interface for as long as the block runs.
+    """Listens on a loopback address while the block runs.
 
     Raises:
         NoReceiver: the address is not on this machine, or its port is in use.

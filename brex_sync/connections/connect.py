@@ -1,4 +1,4 @@
-"""Connecting a Brex account, forgetting it, and sealing what is stored with a new key."""
+"""Connecting a Brex account, disconnecting it, and encrypting the stored secrets with a new key."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ Answer = Callable[[Consent], str]
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What came of connecting. `reach` holds, by stream, why it may not be read, or None."""
+    """The result of connecting. `reach` has for each stream why it cannot be read, or None."""
 
     company: Company
     scopes: frozenset[str] | None
@@ -47,16 +47,16 @@ class Connected:
 
 
 def wanted_scopes(streams: Iterable[Stream], more: Iterable[str] = ()) -> list[str]:
-    """The scopes these streams need, and the one for the company's name; and `more`.
+    """The scopes that these streams need, the one for the company's name, and `more`.
 
-    A scope that is an address is granted to an application for itself, never by a person.
+    A scope that is a URL is granted to an application itself, never by a person, and is left out.
     """
     asked = {*(stream.scope for stream in streams), *more, COMPANY_SCOPE}
     return sorted(scope for scope in asked if "://" not in scope)
 
 
 def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: Answer) -> Tokens:
-    """Tokens a person consents to. Raises OAuthError where none come of it."""
+    """Tokens from a person's consent. Raises OAuthError if there is none."""
     with open_oauth(connection) as oauth:
         consent = oauth.ask(scopes, login=login)
         tokens = oauth.exchange(consent, ask(consent))
@@ -69,7 +69,7 @@ def by_consent(connection: Connection, scopes: Iterable[str], login: bool, ask: 
 
 
 def by_refresh_token(connection: Connection, refresh_token: str) -> Tokens:
-    """Tokens for a refresh token from elsewhere, which is used up by it."""
+    """Tokens for a refresh token from elsewhere, which is thereby used up."""
     with open_oauth(connection) as oauth:
         tokens = oauth.refresh(refresh_token)
     return Tokens(tokens.access, tokens.refresh or refresh_token, tokens.lifetime, tokens.scopes)
@@ -78,14 +78,14 @@ def by_refresh_token(connection: Connection, refresh_token: str) -> Tokens:
 def establish(
     settings: Settings, connection: Connection, obtain: Callable[[], Tokens | str]
 ) -> Connected:
-    """Obtains tokens or an API key, sees whose account they open, stores them sealed.
+    """Obtains tokens or an API key, requests the company they belong to, and stores them encrypted.
 
-    They are asked for once it is sure that they can be stored. A key that the environment gives
-    stays there, and only what became of it is stored.
+    They are requested only once it is certain that they can be stored. A key in the environment
+    stays there; only its state is stored.
 
     Raises:
-        ConnectError: it is refused, or opens another company's account than before.
-        VaultError: secrets cannot be sealed.
+        ConnectError: Brex rejects it, or it belongs to another company than before.
+        VaultError: secrets cannot be encrypted.
     """
     with warehouse(settings) as engine:
         _check_no_sandbox(settings, engine, connection.name)
@@ -100,7 +100,7 @@ def establish(
 
 
 class Left(Enum):
-    """What is left at Brex of a connection that was forgotten here."""
+    """What remains at Brex of a connection that was forgotten here."""
 
     NOTHING = "nothing that was good"
     REVOKED = "nothing: it was revoked"
@@ -108,11 +108,11 @@ class Left(Enum):
 
 
 def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
-    """Revokes a connection's tokens at Brex, and forgets them. API keys can only be forgotten.
+    """Revokes a connection's tokens at Brex, and deletes them here. API keys are only deleted here.
 
     Raises:
-        OAuthError: Brex did not confirm that they are revoked; nothing was forgotten.
-        VaultError: they cannot be opened.
+        OAuthError: Brex did not confirm the revocation; nothing was deleted.
+        VaultError: the tokens cannot be decrypted.
     """
     connection = find(settings, name)
     with warehouse(settings) as engine, table.locked(engine, name) as (db, row):
@@ -127,13 +127,13 @@ def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
 
 
 def rotate_key(settings: Settings) -> int:
-    """Seals every stored secret with a new key, while syncs run; answers how many there were.
+    """Encrypts every stored secret with a new key, while syncs run. Returns the number of secrets.
 
-    A new key is made in the key file, which then forgets the old one. Where the environment gives
-    the keys, the first is the new one.
+    A new key is written to the key file, and the old one removed from it. If the keys come from the
+    environment, the first is the new one.
 
     Raises:
-        VaultError: a secret cannot be opened, or the environment gives one key alone.
+        VaultError: a secret cannot be decrypted, or the environment has one key only.
     """
     with exclusive(settings.home / "encryption.lock"):
         given = settings.encryption_key
@@ -166,7 +166,7 @@ def _seal_anew(settings: Settings) -> int:
 
 
 def _sealed_anew(vault: Vault, sealed: str) -> str:
-    """The same under the new key; what no key opens any more is left as it is."""
+    """The same secrets under the new key. A secret that no key decrypts is left as it is."""
     try:
         return vault.seal(vault.open(sealed))
     except VaultError:
@@ -174,16 +174,16 @@ def _sealed_anew(vault: Vault, sealed: str) -> str:
 
 
 def vault_of(settings: Settings) -> Vault:
-    """The vault the settings name."""
+    """The vault of these settings."""
     return vaults.open_vault(settings.home, settings.encryption_key)
 
 
 def ready_vault(settings: Settings, engine: sa.Engine, name: str = "") -> Vault:
-    """The vault, with a key made if this is the first secret; `name` is a connection whose present
-    secret does not matter.
+    """The vault, with a new key if this is the first secret. The stored secret of connection `name`
+    is about to be replaced and is not checked.
 
     Raises:
-        VaultError: the database holds secrets of other connections that it can't open.
+        VaultError: the database has secrets of other connections that the key does not decrypt.
     """
     others = [r for r in table.read_all(engine) if r.secrets and r.connection != name]
     if settings.encryption_key is None and not others:
@@ -245,7 +245,7 @@ def _store(
 
 
 def _company(connection: Connection, token: str, engine: sa.Engine) -> Company:
-    """The company; one without a name if Brex can't say just now: tokens must not be lost."""
+    """The company, without a name if Brex cannot return it now: the tokens must not be lost."""
     try:
         return ask_whose(connection, token, engine)
     except CredentialRefused as error:

@@ -1,6 +1,6 @@
-"""The credential of a connection at the moment it is used, renewed by one process at a time.
+"""The credential of a connection when it is used, refreshed by one process at a time.
 
-The row's lock in Postgres is what makes it one, over threads, processes and hosts. A rotated
+The lock on its row in Postgres guarantees that, across threads, processes and hosts. A rotated
 refresh token is committed before the access token that came with it is used.
 """
 
@@ -58,27 +58,27 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token, and when it ends; None where it has no end that is known."""
+    """A token and its expiry; None if it does not expire, as far as is known."""
 
     token: str = field(repr=False)
     ends_at: datetime | None = None
     early: timedelta = EARLY
 
     def is_good(self, now: datetime) -> bool:
-        """Whether it has not ended; one whose end is not known has."""
+        """Whether the token has not expired; one with an unknown expiry counts as expired."""
         return self.ends_at is not None and now < self.ends_at
 
 
 def now_utc() -> datetime:
-    """The time, for whoever is not given another clock."""
+    """The current time in UTC, the default clock."""
     return datetime.now(UTC)
 
 
 @dataclass
 class Credentials:
-    """The credential of one connection. Calls block: for Postgres, and at times for Brex.
+    """The credential of one connection. Its methods block: on Postgres, and sometimes on Brex.
 
-    The transports replace the network, for tests.
+    The transports replace the network in tests.
     """
 
     connection: Connection
@@ -94,12 +94,12 @@ class Credentials:
         return self.connection.name
 
     def access(self, refused: str | None = None) -> AccessToken:
-        """A token to use now, other than the one Brex `refused`.
+        """A valid token, other than the one that Brex `refused`.
 
         Raises:
             ActionNeeded: only a person can provide one.
             OAuthError: it had to be refreshed, and could not be.
-            VaultError: the stored secrets cannot be opened.
+            VaultError: the stored secrets cannot be decrypted.
         """
         if self.connection.configuration is Configuration.SANDBOX:
             return AccessToken(self.connection.token or "")
@@ -108,12 +108,12 @@ class Credentials:
         return self._by_key(refused)
 
     def keep_alive(self) -> None:
-        """Uses the refresh token or key, if it was not used for long; notes what came of it.
+        """Uses the refresh token or key if it was not used for long, and stores the result.
 
-        A key of the environment that Brex refused is tried again.
+        A key in the environment that Brex rejected is tried again.
 
         Raises:
-            ActionNeeded: Brex refuses it, and no access token is left to use.
+            ActionNeeded: Brex rejects it, and there is no valid access token.
             BrexError: it could not be tried.
         """
         if self.connection.configuration is Configuration.SANDBOX:
@@ -128,11 +128,11 @@ class Credentials:
             self.check_key()
 
     def check_key(self) -> Company:
-        """Asks Brex whose account the key opens, and notes that it does.
+        """Requests the company of the key, and stores that the key is valid.
 
         Raises:
-            ActionNeeded: Brex refuses it.
-            BrexError: Brex could not be asked.
+            ActionNeeded: Brex rejects it.
+            BrexError: there was no usable response.
         """
         key = self._key(self._usable(table.read(self.engine, self.name)))
         try:
@@ -197,7 +197,7 @@ class Credentials:
         return access
 
     def _use_up(self, row: Credential, access: AccessToken, refused: str | None) -> AccessToken:
-        """The access token that outlives its grant, until it ends or Brex refuses it."""
+        """The access token of a rejected grant, until it expires or Brex rejects it too."""
         if access.token != refused:
             return access
         with table.locked(self.engine, self.name) as (db, found):
@@ -212,7 +212,7 @@ class Credentials:
         return now > access.ends_at - access.early and not just_failed(row, now, REST)
 
     def _refresh(self, refused: str | None, *, due: bool = False) -> AccessToken:
-        """New tokens, or those that another process got while this one waited for the lock."""
+        """New tokens, or those that another process stored while this one waited for the lock."""
         if self.connection.lacks:
             raise SettingsError(lacking(self.connection))
         with self._one_at_a_time:
@@ -228,7 +228,7 @@ class Credentials:
     def _refresh_locked(
         self, refused: str | None, due: bool
     ) -> tuple[AccessToken, BrexError | None]:
-        """What holds after a refresh, and why that is not a new token. All of it is stored."""
+        """The state after a refresh, and the error if it returned no token. All of it is stored."""
         tokens: Tokens | None = None
         try:
             with table.locked(self.engine, self.name) as (db, found):
@@ -268,7 +268,9 @@ class Credentials:
         return AccessToken(tokens.access, now + tokens.lifetime, _early(tokens.lifetime))
 
     def _store_late(self, before: Credential, refresh_token: str, tokens: Tokens) -> AccessToken:
-        """Stores tokens once Postgres is back, unless someone got others meanwhile."""
+        """Stores tokens once Postgres is available again, unless another process stored others
+        meanwhile.
+        """
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(PostgresUnavailable),
             stop=tenacity.stop_after_delay(STORING),
@@ -283,9 +285,10 @@ class Credentials:
     def _note_failure(
         self, db: sa.Connection, error: BrexError, cut_off: datetime | None, *, left: bool
     ) -> BrexError:
-        """Records what a refresh came to, and returns what to raise once that is stored.
+        """Stores the result of a failed refresh, and returns the exception to raise once that is
+        committed.
 
-        `cut_off` is when an earlier refresh began whose outcome is not known; `left` says that the
+        `cut_off` is the start of an earlier refresh with an unknown result; `left` says that the
         access token can still be used.
         """
         now, lost = self.clock(), isinstance(error, OAuthError) and error.lost
@@ -310,7 +313,7 @@ class Credentials:
         return self._action(reason)
 
     def _usable(self, row: Credential | None) -> Credential | None:
-        """The row, if it speaks of the present credential.
+        """The row, if it belongs to the present credential.
 
         Raises:
             ActionNeeded: it says that a person must act, and nothing is left to be tried.
@@ -323,7 +326,7 @@ class Credentials:
         return row
 
     def _is_refused_key(self, row: Credential) -> bool:
-        """Whether the row tells of a key of the environment that Brex refused."""
+        """Whether the row describes a key in the environment that Brex rejected."""
         return row.state is CredentialState.RECONNECT_REQUIRED and self.connection.token is not None
 
     def _connected(self, row: Credential | None) -> Credential:
@@ -338,7 +341,9 @@ class Credentials:
 
 
 class Session:
-    """A credential for many requests side by side: kept in memory, and fetched by one for all."""
+    """A credential for many concurrent requests: cached in memory, and fetched once for all of
+    them.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -346,7 +351,7 @@ class Session:
         self._fetching: asyncio.Task[AccessToken] | None = None
 
     async def token(self) -> str:
-        """A token to use now; raises what `Credentials.access` raises."""
+        """A valid token. Raises as `Credentials.access` does."""
         ends_at = self._access.ends_at if self._access else None
         if self._access and (
             ends_at is None or self._credentials.clock() < ends_at - self._access.early
@@ -355,7 +360,7 @@ class Session:
         return (await self._fetch(None)).token
 
     async def renew(self, refused: str) -> str | None:
-        """Another token than the one Brex refused; None where there is no other."""
+        """Another token than the one that Brex rejected; None if there is no other."""
         if self._fetching is not None and not self._fetching.done():
             await self._fetch(refused)
         if self._access is None or self._access.token == refused:
@@ -373,12 +378,12 @@ class Session:
 
 
 def _early(lifetime: timedelta) -> timedelta:
-    """How long before its end a token of such a lifetime is renewed."""
+    """How long before its expiry a token with that lifetime is refreshed."""
     return min(EARLY, max(lifetime, timedelta()) / 4)
 
 
 def _access(secrets: Mapping[str, str], row: Credential) -> AccessToken:
-    """The stored access token; it lives from when it was issued, and so last used, to its end."""
+    """The stored access token. It is valid from its issue, which is when it was last used."""
     if row.access_ends_at is None or row.used_at is None:
         return AccessToken(secrets["access_token"], row.access_ends_at)
     lifetime = row.access_ends_at - row.used_at
@@ -386,8 +391,9 @@ def _access(secrets: Mapping[str, str], row: Credential) -> AccessToken:
 
 
 def _why_refused(error: GrantRefused, lost_at: datetime | None) -> str:
-    """Why a refresh token is refused; `lost_at` is when a refresh was begun whose answer was not
-    stored."""
+    """Why a refresh token is rejected. `lost_at` is the start of a refresh whose response was not
+    stored.
+    """
     if lost_at is None:
         return f"Brex refuses the refresh token as revoked or too old ({error})"
     return (
@@ -416,7 +422,7 @@ def ask_whose(
     engine: sa.Engine,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Company:
-    """Asks Brex whose account a token opens, a few times if need be. Raises as `whose` does."""
+    """Requests the company of a token, with a few retries. Raises as `whose` does."""
 
     async def ask() -> Company:
         async with BrexClient(
@@ -431,7 +437,7 @@ def ask_whose(
 
 
 def stored(vault: Vault, tokens: Tokens, refresh_token: str, now: datetime) -> dict[str, object]:
-    """The columns in which tokens are kept, sealed; `refresh_token` is kept if none is new."""
+    """The encrypted columns for tokens; `refresh_token` is kept if there is no new one."""
     sealed = vault.seal(
         {"access_token": tokens.access, "refresh_token": tokens.refresh or refresh_token}
     )

@@ -1,6 +1,6 @@
-"""Which Brex accounts exist, and what each is called.
+"""Which Brex accounts there are, and their names.
 
-A connection's name is the Postgres schema its tables lie in and the prefix of its assets.
+A connection's name is the Postgres schema of its tables and the prefix of its assets.
 """
 
 import os
@@ -34,14 +34,13 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A Brex account: its name and how it is reached.
+    """A Brex account: its name and how to reach it.
 
-    `token` is the user token where the environment gives it (never shown); None where the
-    database keeps the secrets. `application` is whom OAuth's tokens are granted to. `lacks` names
-    the variables without which it cannot be used: the others can. `streams` are
-    the names of those to sync, in place of the settings'; empty where not said.
-    `requests_per_minute` is what all processes together may ask of Brex, `rules` what other
-    programs may ask through the proxy.
+    `token` is the user token if it comes from the environment (never shown); None if it is stored
+    in the database. `application` is the OAuth application that tokens are granted to. `lacks` are
+    the variables without which this connection cannot be used; others can. `streams` are the names
+    of those to sync, overriding the settings'; empty if not declared. `requests_per_minute` is the
+    limit for all processes together, `rules` what other programs may request through the proxy.
     """
 
     name: str
@@ -68,10 +67,10 @@ def load_connections(settings: Settings) -> list[Connection]:
 
 
 def find(settings: Settings, name: str | None) -> Connection:
-    """The connection of that name; the only or first one for None.
+    """The connection of that name; for None the only or first one.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: there is no such connection.
     """
     connections = load_connections(settings)
     for connection in connections:
@@ -82,13 +81,15 @@ def find(settings: Settings, name: str | None) -> Connection:
 
 
 def declared_in(settings: Settings) -> Path | None:
-    """The file that declares the connections: the one set, one here, or one in the home."""
+    """The file that declares the connections: the one that is set, the one in this folder, or the
+    one in the home.
+    """
     places = (Path(FILE), settings.home / FILE)
     return settings.connections_file or next((path for path in places if path.is_file()), None)
 
 
 def implied(settings: Settings) -> Entry:
-    """The entry of the one connection that the environment describes."""
+    """The entry of the single connection that the environment describes."""
     entry: Entry = {"configuration": str(settings.chosen)}
     if settings.api_key:
         entry["api_key_env"] = "BREX_API_KEY"
@@ -96,7 +97,7 @@ def implied(settings: Settings) -> Entry:
 
 
 def overrides(settings: Settings) -> Entry:
-    """The part of an entry that says which hosts to use in place of Brex's own."""
+    """The part of an entry that replaces Brex's own hosts."""
     urls = {"api_url": settings.api_url, "auth_url": settings.auth_url}
     return {name: url for name, url in urls.items() if url}
 
@@ -105,7 +106,7 @@ def read_file(path: Path) -> dict[str, Entry]:
     """The entries of a file of connections.
 
     Raises:
-        SettingsError: it cannot be read, or holds something else.
+        SettingsError: it cannot be read, or is not valid.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -122,7 +123,7 @@ def read_file(path: Path) -> dict[str, Entry]:
 def connection_of(
     settings: Settings, name: str, entry: Entry | None, where: str = ""
 ) -> Connection:
-    """The connection an entry declares; `where` it stands is told if it is wrong.
+    """The connection that an entry declares; errors name `where` it is.
 
     Raises:
         SettingsError: it cannot be used.
@@ -172,7 +173,7 @@ def _names(where: str, names: Any, what: str = "streams") -> tuple[str, ...]:
 
 
 def _rules(settings: Settings, where: str, entry: Any) -> Rules:
-    """The entry's rules; what it leaves out is as the settings say."""
+    """The entry's rules; the settings supply what it leaves out."""
     if not isinstance(entry, dict) or set(entry) - {"methods", "paths"}:
         raise SettingsError(f"{where}: proxy may have only methods and paths")
     methods = entry.get("methods", _words(settings.proxy_methods))

@@ -1,4 +1,4 @@
-"""The file of connections that `brex-sync connect` keeps, in the home."""
+"""The file of connections in the home, which `brex-sync connect` writes."""
 
 import os
 import tempfile
@@ -23,7 +23,7 @@ _HEADER = "# Kept by `brex-sync connect` and `disconnect`, which leave no commen
 
 
 def entry_of(settings: Settings, name: str) -> Entry | None:
-    """What is declared of a connection; None if nothing is."""
+    """A connection's declaration; None if it has none."""
     path = declared_in(settings)
     if path is None:
         entry = implied(settings)
@@ -34,10 +34,10 @@ def entry_of(settings: Settings, name: str) -> Entry | None:
 
 
 def declare(settings: Settings, name: str, entry: Entry) -> None:
-    """Writes a connection down, if that is not so already.
+    """Adds a connection's declaration to the file, or updates it.
 
     Raises:
-        SettingsError: the connections are declared in a file of the person's own.
+        SettingsError: the connections are declared in a file that a person wrote.
     """
     if entry_of(settings, name) == entry:
         return
@@ -50,7 +50,7 @@ def declare(settings: Settings, name: str, entry: Entry) -> None:
 
 
 def undeclare(settings: Settings, name: str) -> str | None:
-    """Takes a connection out of the file; answers with what the person must take out instead."""
+    """Removes a connection from the file. Returns what the person has to remove elsewhere."""
     path = declared_in(settings)
     if path is None:
         return "BREX_API_KEY or BREX_CONFIGURATION, in the environment or .env"
@@ -61,7 +61,7 @@ def undeclare(settings: Settings, name: str) -> str | None:
 
 
 def _implied_by_key(settings: Settings) -> dict[str, Entry]:
-    """The connection of the environment, which a file would otherwise hide."""
+    """The connection in the environment, which a file would otherwise hide."""
     return {DEFAULT_NAME: implied(settings)} if settings.api_key else {}
 
 

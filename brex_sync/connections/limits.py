@@ -1,4 +1,4 @@
-"""How many requests a connection may make, over all the processes that make them."""
+"""How many requests all processes of a connection may make together."""
 
 import sqlalchemy as sa
 
@@ -11,9 +11,9 @@ from brex_sync.warehouse.state.request_loans import RequestLedger
 
 
 def limiter(connection: Connection, engine: sa.Engine, *, for_syncs: bool = True) -> RateLimiter:
-    """A connection's rate limit, shared with every other process through the warehouse.
+    """A connection's rate limit, shared with all other processes through the warehouse.
 
-    What is not `for_syncs` gets only a trickle while a sync wants to borrow.
+    Requests that are not `for_syncs` get a small share while a sync asks for permits.
     """
     lost_after = HOLD + Patience().deadline + PERIOD
     most = connection.requests_per_minute

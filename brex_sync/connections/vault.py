@@ -1,4 +1,4 @@
-"""Secrets sealed before they are stored, with a key that is never where they are."""
+"""Encryption of stored secrets, with a key that is never stored beside them."""
 
 import json
 import os
@@ -17,16 +17,17 @@ FILE = "encryption.key"
 
 
 class Vault:
-    """Seals and opens secrets with keys separated by commas: the first seals, all of them open.
+    """Encrypts and decrypts secrets with keys separated by commas: the first encrypts, all of them
+    decrypt.
 
-    The keys are asked for at every use, so that a new key counts at once in every process.
+    The keys are read at every use, so that a new key takes effect in every process at once.
     """
 
     def __init__(self, keys: Callable[[], str]) -> None:
         self._keys = keys
 
     def seal(self, secrets: Mapping[str, str]) -> str:
-        """Texts by name, as one that only a key opens.
+        """Encrypts texts by name into one.
 
         Raises:
             VaultError: there is no usable key.
@@ -34,10 +35,10 @@ class Vault:
         return self._fernet().encrypt(json.dumps(dict(secrets)).encode()).decode()
 
     def open(self, sealed: str) -> dict[str, str]:
-        """What was sealed.
+        """Decrypts what `seal` returned.
 
         Raises:
-            VaultError: none of the keys opens it, or there is none.
+            VaultError: none of the keys decrypts it, or there is none.
         """
         try:
             opened: dict[str, str] = json.loads(self._fernet().decrypt(sealed))
@@ -59,19 +60,21 @@ class Vault:
 
 
 def key_file(home: Path) -> Path:
-    """Where the key lies that the environment does not give."""
+    """Where the key is stored if it does not come from the environment."""
     return home / FILE
 
 
 def open_vault(home: Path, key: SecretStr | None) -> Vault:
-    """The vault whose keys the environment gives, or a file in `home`. Nothing is read yet."""
+    """The vault whose keys come from the environment, or from a file in `home`. Nothing is read
+    yet.
+    """
     if key is not None:
         return Vault(key.get_secret_value)
     return Vault(lambda: _read(key_file(home)))
 
 
 def make_key(home: Path) -> None:
-    """Makes the key file, if there is none; only its owner may read it."""
+    """Creates the key file, readable by its owner only, if there is none."""
     make_home(home)
     try:
         _write(key_file(home), new_key(), into_place=os.link)
@@ -85,12 +88,12 @@ def new_key() -> str:
 
 
 def put_first(home: Path, key: str) -> None:
-    """Lets a new key seal from now on, while those before it still open."""
+    """Makes a new key the one that encrypts; those before it still decrypt."""
     _write(key_file(home), f"{key},{_read(key_file(home))}")
 
 
 def keep_first(home: Path) -> None:
-    """Forgets all keys but the one that seals."""
+    """Removes all keys but the one that encrypts."""
     _write(key_file(home), _read(key_file(home)).split(",")[0])
 
 
@@ -110,7 +113,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, keys: str, into_place: Callable[[str, Path], None] = os.replace) -> None:
-    """Writes the file in one step, so that a reader finds the old keys or the new ones."""
+    """Replaces the file atomically, so that a reader finds either the old keys or the new ones."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(f"{keys}\n")
         file.flush()
