@@ -1,4 +1,4 @@
-"""How a connection's credential stands, as people need to hear it. Pure: time comes in."""
+"""The state of a connection's credential, in words for people. Pure: the time is an argument."""
 
 import hashlib
 import math
@@ -24,7 +24,7 @@ SKEW = timedelta(minutes=5)
 
 
 class Level(StrEnum):
-    """Whether anyone has to do something."""
+    """Whether a person has to act."""
 
     WELL = "well"
     WARNING = "warning"
@@ -33,9 +33,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A connection's state in words. `days_left` and `dies_on`: until refresh token or key would
-    die if nobody used it from now on; None where nothing is known to die. `tried`: runs use the
-    credential although a person should act."""
+    """A connection's state in words.
+
+    `days_left` and `dies_on`: when the refresh token or key would expire if it were not used from
+    now on; None if nothing is known to expire. `tried`: runs use the credential although a person
+    should act.
+    """
 
     connection: str
     level: Level
@@ -47,17 +50,17 @@ class Health:
 
     @property
     def usable(self) -> bool:
-        """Whether a sync has any prospect."""
+        """Whether a sync can succeed with it."""
         return self.tried or self.state not in (CredentialState.RECONNECT_REQUIRED, NOT_CONNECTED)
 
 
 def digest_of(key: str) -> str:
-    """Tells keys apart without telling them."""
+    """Identifies a key without revealing it."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def current(connection: Connection, row: Credential | None) -> Credential | None:
-    """The row, unless it speaks of another credential than the one the connection has now."""
+    """The row, unless it belongs to another credential than the connection's present one."""
     if row is None or (row.state is CredentialState.RECONNECT_REQUIRED and not connection.token):
         return row
     if connection.token:
@@ -66,10 +69,10 @@ def current(connection: Connection, row: Credential | None) -> Credential | None
 
 
 def is_due(row: Credential, now: datetime) -> bool:
-    """Whether the refresh token or key should be used, only to stay alive.
+    """Whether the refresh token or key should be used to keep it alive.
 
-    A moment in the future was written by a clock that was wrong: it counts as long ago. Of what
-    Brex refused, only a key of the environment is tried again.
+    A time in the future was written by a clock that was wrong, and counts as long ago. Of
+    credentials that Brex rejected, only a key in the environment is tried again.
     """
     if row.state is CredentialState.RECONNECT_REQUIRED:
         return row.digest is not None and not just_tried(row, now, USE_EVERY)
@@ -79,21 +82,21 @@ def is_due(row: Credential, now: datetime) -> bool:
 
 
 def just_failed(row: Credential, now: datetime, rest: timedelta = RETRY_AFTER) -> bool:
-    """Whether the last try settled nothing, and was not longer ago than `rest`."""
+    """Whether the last attempt had no result and was at most `rest` ago."""
     tried = row.failure is not None and row.tried_at is not None
     return tried and _within(row.tried_at or now, now, rest)
 
 
 def just_tried(row: Credential, now: datetime, span: timedelta = timedelta(minutes=1)) -> bool:
-    """Whether Brex was asked about the credential within `span`."""
+    """Whether the credential was tried within `span`."""
     return row.tried_at is not None and _within(row.tried_at, now, span)
 
 
 def is_tried(connection: Connection, row: Credential, now: datetime) -> bool:
-    """Whether a credential that Brex refused is used all the same.
+    """Whether a credential that Brex rejected is used nevertheless.
 
-    A key of the environment is tried by every run, so that the connection heals by itself. An
-    access token outlives the refresh token it came with, and is used to its end.
+    Every run tries a key in the environment, so that the connection recovers by itself. An access
+    token outlives its refresh token, and is used until it expires.
     """
     if connection.token is not None:
         return True
@@ -101,7 +104,7 @@ def is_tried(connection: Connection, row: Credential, now: datetime) -> bool:
 
 
 def repair(connection: Connection) -> str:
-    """What a person does about a credential that Brex refuses."""
+    """What a person does about a credential that Brex rejects."""
     if connection.token is not None:
         return "Every run tries the key again; set another user token where this one is set"
     return f"Run `brex-sync connect {connection.name}`"
@@ -113,7 +116,7 @@ def health(
     now: datetime,
     read_at: datetime | None = None,
 ) -> Health:
-    """How the connection stands. `read_at` is when a stream was last read by it."""
+    """The connection's state. `read_at` is when a stream was last read with it."""
     if connection.configuration is Configuration.SANDBOX:
         return Health(connection.name, Level.WELL, "the sandbox needs no credential", "SANDBOX")
     if connection.lacks:
@@ -131,7 +134,7 @@ def health(
 
 
 def with_lost(found: Health, streams: Sequence[str]) -> Health:
-    """The health of a connection that may no longer read these streams, as it once did."""
+    """The state of a connection that can no longer read these streams."""
     if not streams or found.level is Level.ACTION:
         return found
     told = (
@@ -143,7 +146,7 @@ def with_lost(found: Health, streams: Sequence[str]) -> Health:
 
 
 def lacking(connection: Connection) -> str:
-    """What is to be set before the connection can be used."""
+    """What has to be set before the connection can be used."""
     what = "to what Brex gave you when your application was registered"
     if connection.application is None:
         what = "to a user token"
@@ -188,7 +191,7 @@ def _connected(
 
 
 def _since(tried_at: datetime | None, read_at: datetime | None) -> bool:
-    """Whether Brex was read after a try to keep the credential alive had failed."""
+    """Whether Brex was read after a failed attempt to keep the credential alive."""
     return tried_at is not None and read_at is not None and read_at > tried_at
 
 
