@@ -1,4 +1,4 @@
-"""What one client may take of a server: bytes and time of a request's head, and connections."""
+"""Limits on what one client takes of a server: size and time of a request's head, connections."""
 
 import asyncio
 import resource
@@ -22,16 +22,16 @@ _LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _CLOSING
 
 
 class Bounded(HttpToolsProtocol):
-    """uvicorn's protocol within these bounds. Each server takes a subclass of its own.
+    """uvicorn's HTTP protocol with these limits. Each server uses its own subclass (`bounded`).
 
-    `waiting` are the server's connections without a whole request, the longest waiting first.
+    `waiting` are the server's connections without a complete request, the longest waiting first.
     """
 
     waiting: dict["Bounded", None]
     most: int = CONNECTIONS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Takes a connection, and lets another go where there are too many."""
+        """Accepts a connection, and closes the longest waiting one if there are too many."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._answering = 0
@@ -42,12 +42,12 @@ class Bounded(HttpToolsProtocol):
             longest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
+        """Removes the connection."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes: of a head, and of what is no body, no more than there may be."""
+        """Receives bytes; a head, or anything outside a body, must stay within its limit."""
         room = HEAD_BYTES - self._received
         if self._in_head and len(data) > room:
             super().data_received(data[:room])
@@ -63,31 +63,31 @@ class Bounded(HttpToolsProtocol):
                 self._refuse(_LARGE)
 
     def on_headers_complete(self) -> None:
-        """A head is there; its body is to follow in time."""
+        """Starts the time limit of the body."""
         self._in_head = False
         self._answering += 1
         self._wait(BODY_SECONDS)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Some of a body is there."""
+        """Receives a part of the body."""
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A whole request is there."""
+        """Ends the time limit: the request is complete."""
         self._stop_waiting()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is sent; the next head is to follow in time."""
+        """Starts the time limit of the next head."""
         self._answering -= 1
         if not self._answering:
             self._await_head()
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Another protocol takes over."""
+        """Hands the connection to the WebSocket protocol."""
         self._stop_waiting()
         super().handle_websocket_upgrade()
 
@@ -98,7 +98,7 @@ class Bounded(HttpToolsProtocol):
         self._wait(HEAD_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        """Waits for so long for what is to come now."""
+        """Starts the time limit of what comes next."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(seconds, self._refuse, _SLOW)
@@ -110,7 +110,7 @@ class Bounded(HttpToolsProtocol):
             self._timer = None
 
     def _refuse(self, answer: bytes) -> None:
-        """Ends the connection, with an answer where none is under way."""
+        """Closes the connection, with a response if none has been started."""
         if self._in_head and self._received:
             self.transport.write(answer)
         self._stop_waiting()
@@ -118,7 +118,9 @@ class Bounded(HttpToolsProtocol):
 
 
 def bounded() -> type[Bounded]:
-    """The protocol of one server, with no more connections than half of the files we may open."""
+    """The protocol class of one server, with at most half as many connections as open files
+    allowed.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
     return type("BoundedHere", (Bounded,), {"waiting": {}, "most": most})

@@ -1,4 +1,4 @@
-"""The folders that brex_sync makes: their owner alone may use them, whatever the umask says."""
+"""Folders that only their owner can use, whatever the umask."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ PASSABLE = 0o711
 
 
 def make_home(home: Path) -> None:
-    """Makes the home and what is missing above it. One that is there keeps its permissions.
+    """Creates the home and its missing parents. An existing home keeps its permissions.
 
     Raises:
-        FolderError: it cannot be made, or others could put their files in place of ours.
+        FolderError: it cannot be created, or others could replace files in it.
     """
     try:
         _make(home, PASSABLE if os.geteuid() == 0 else PRIVATE)
@@ -30,10 +30,10 @@ def make_home(home: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder in the home that others may not even enter; one that is there is made so.
+    """Creates a folder in the home that others cannot enter; changes the mode of an existing one.
 
     Raises:
-        FolderError: it cannot be made, or kept from others.
+        FolderError: it cannot be created, or its mode cannot be changed.
     """
     try:
         _make(folder, PRIVATE)

@@ -1,4 +1,4 @@
-"""The guard and the login of this home, as its settings say, before any app with pages."""
+"""The guard and the login of this home, by its settings, in front of every app with pages."""
 
 from starlette.types import ASGIApp
 
@@ -13,21 +13,21 @@ FILE = "ui-token"
 
 
 def ui_token(settings: Settings) -> str:
-    """The token that people exchange for a session, and scripts show; made if there is none.
+    """The token that people exchange for a session and scripts send; created if there is none.
 
     Raises:
-        SettingsError: it can be neither read nor made.
+        SettingsError: it can be neither read nor created.
     """
     return kept_token(settings.home / FILE, "but_")
 
 
 def guarded(app: ASGIApp, settings: Settings, port: int) -> Guard:
-    """An app for people in a browser, served on `port` of this machine.
+    """An app for browsers, behind guard and login, served on `port` of this machine.
 
-    Whoever is logged in to one of them is logged in to all of the same home.
+    All apps of one home share their sessions.
 
     Raises:
-        SettingsError: the token can be neither read nor made.
+        SettingsError: the token can be neither read nor created.
     """
     vouching = None
     if settings.ui_auth is Auth.PROXY:

@@ -1,4 +1,4 @@
-"""A home in the wrong place: earlier versions took `HOME` for the setting `BREX_SYNC_HOME`."""
+"""A home in the wrong place: earlier versions read `HOME` as the setting `BREX_SYNC_HOME`."""
 
 import os
 import re
@@ -27,10 +27,10 @@ _PASSWORD = re.compile(r"127\.0\.0\.1:\d+:\*:brex(-sync-owner)?:\S+\s*")
 
 
 def misplaced(home: Path) -> str | None:
-    """A sentence with the command that moves a home to `home` from `HOME`, if one is there.
+    """A message with the command that moves a home from `HOME` to `home`, if there is one in
+    `HOME`.
 
-    None where there is none, and where `home` has such things of its own already: which of two
-    homes is meant is not for us to say.
+    None if there is none, or if `home` has its own files: it is then unclear which one is meant.
     """
     earlier = Path(os.environ.get("HOME") or home)
     if earlier == home or not _is_home(earlier):

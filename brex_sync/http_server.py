@@ -1,4 +1,4 @@
-"""An app on a port: the sandbox's, or the service's."""
+"""Serves an ASGI app on a port: the sandbox, or the service."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ GRACE = 1
 
 
 def bind(port: int, host: str = HOST) -> socket.socket:
-    """A socket on `port`, or on a free one for 0.
+    """A socket on `port`, or on a free port for 0.
 
     Raises:
         PortTaken: the port is in use.
@@ -35,26 +35,26 @@ def bind(port: int, host: str = HOST) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The address a client uses."""
+    """The URL by which clients reach the socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}"
 
 
 def serve(app: ASGIApp, listener: socket.socket, grace: int = GRACE) -> None:
-    """Serves until SIGINT or SIGTERM; requests under way then have `grace` seconds to end."""
+    """Serves until SIGINT or SIGTERM; requests in progress then have `grace` seconds to finish."""
     _server(app, grace).run(sockets=[listener])
 
 
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
-    """Serves from a thread on a free port while the block runs; yields the URL."""
+    """Serves in a thread on a free port while the block runs; yields the URL."""
     with running_on(app, bind(0)) as url:
         yield url
 
 
 @contextmanager
 def running_on(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
-    """Serves from a thread on a socket of `bind` while the block runs; yields the URL."""
+    """Serves in a thread on a socket of `bind` while the block runs; yields the URL."""
     server = _server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

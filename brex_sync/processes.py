@@ -1,4 +1,4 @@
-"""Processes as others can recognise them: on this host, or as none of this host's."""
+"""Identities of processes that other processes can check."""
 
 import os
 import socket
@@ -13,18 +13,18 @@ _SAME = 0.1
 
 
 def me() -> str:
-    """This process: where it runs, its id there and when it started."""
+    """This process: its host, pid and start time."""
     started = psutil.Process().create_time()
     return f"{_place()} {os.getpid()} {started}"
 
 
 def told() -> str:
-    """This process, for people."""
+    """This process, in words for people."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def is_alive(process: str) -> bool | None:
-    """Whether a process that `me` named still runs; None of one that cannot be seen from here."""
+    """Whether a process identified by `me` still runs; None if it cannot be seen from here."""
     place, pid, started = process.rsplit(" ", 2)
     if place != _place():
         return None
@@ -39,7 +39,7 @@ def is_alive(process: str) -> bool | None:
 
 
 def _place() -> str:
-    """The kernel's run and the space of process ids; where there is no such thing, the host."""
+    """The kernel's boot id and the pid namespace; the host name where neither exists."""
     try:
         return f"{_BOOT.read_text().strip()} {_PIDS.readlink()}"
     except OSError:

@@ -1,10 +1,11 @@
-"""What must not be stored or logged, recognised by what a field is called and by what a value is.
+"""Values that must not be stored or logged, recognised by a field's name or by the value itself.
 
-Fields that name bank and card numbers keep their last four characters; those that name security
-codes, tax numbers, tokens and passwords are left out; whatever the spelling (`accountNumber`,
-`bank_account_number`, `card-number`) and the nesting. In any text, card numbers (a known prefix
-and length, and a check digit by Luhn), IBANs (the country's length, and the checksum of ISO 7064),
-tokens and what signs a link are cut, whatever the field is called. Pure.
+Of fields named after bank and card numbers the last four characters are kept; fields named after
+security codes, tax numbers, tokens and passwords are left out. Names match in any spelling
+(`accountNumber`, `bank_account_number`, `card-number`) and at any depth. In all other text, card
+numbers (a known prefix and length, and a valid Luhn check digit), IBANs (the country's length, and
+the checksum of ISO 7064), tokens and the signatures of links are removed, whatever the field's
+name. Pure.
 """
 
 import re
@@ -18,7 +19,7 @@ LAST = 4
 
 
 class Treatment(Enum):
-    """What becomes of a field's value because of its name."""
+    """What happens to the value of a field with a sensitive name."""
 
     CUT = "its last characters are kept"
     DROP = "it is left out"
@@ -51,7 +52,7 @@ _DROP_ENDINGS = (
 
 @lru_cache(maxsize=8192)
 def fate_of(name: str) -> Treatment | None:
-    """What becomes of a field of this name; None where its name says nothing."""
+    """The treatment of a field with this name; None if the name is not sensitive."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return None
@@ -118,7 +119,7 @@ _GONE = "…"
 
 
 def scrubbed(text: str) -> str:
-    """A text without what must not be stored: numbers keep their last four digits."""
+    """The text without sensitive values; numbers keep their last four digits."""
     text = _DIGITS.sub(_cut_cards, text)
     text = _IBAN.sub(_cut_iban, text)
     if "://" in text or "=" in text:
@@ -127,7 +128,7 @@ def scrubbed(text: str) -> str:
 
 
 def _cut_cards(match: re.Match[str]) -> str:
-    """Digits in groups, of which some that follow each other may be a card's number."""
+    """Masks card numbers in groups of digits; some adjacent groups may form a card number."""
     groups = [(group[1], group[2]) for group in _GROUP.finditer(match[0])]
     for start in range(len(groups)):
         if start and groups[start - 1][1] == "-":
@@ -173,13 +174,13 @@ _HINTS = (b"bxt_", b"whsec_", b"sk_live_", b"eyJ", b"Bearer ", b"xoxb-", b"ghp_"
 
 
 def is_in(texts: Iterable[str]) -> bool:
-    """Whether any of the texts holds a value that is to be cut: quick where none looks like it."""
+    """Whether any of the texts has a sensitive value; fast where none looks like one."""
     whole = "\n".join(texts)
     return _may_be_in(whole.encode()) and scrubbed(whole) != whole
 
 
 def _may_be_in(text: bytes) -> bool:
-    """Whether it looks like it: never wrong with False."""
+    """Whether the text may have one: never False for a text that has."""
     folded = text.translate(_FOLD, b" -")
     if b"0" * 13 in folded or _LIKE_IBAN.search(folded) or any(hint in text for hint in _HINTS):
         return True
@@ -187,8 +188,7 @@ def _may_be_in(text: bytes) -> bool:
 
 
 def names_any(value: Any, names: Collection[str] = ()) -> bool:
-    """Whether any field of a JSON value, at any depth, is called as in `names`, or has a name that
-    is recognised."""
+    """Whether any field of a JSON value, at any depth, is in `names` or has a sensitive name."""
     left = [value]
     while left:
         inner = left.pop()
@@ -212,11 +212,11 @@ def purge(
     dropped: Collection[str] = (),
     exempt: Collection[str] = (),
 ) -> bool:
-    """Cuts and leaves out what must not be stored, in place, at any depth of a JSON value; whether
-    anything was.
+    """Masks and removes sensitive values in a JSON value, in place and at any depth. Returns
+    whether it changed anything.
 
-    `cut` and `dropped` are names besides those that are recognised. The values of fields called as
-    in `exempt` are kept as they are: identifiers and amounts, which no recognition may alter.
+    `cut` and `dropped` are names in addition to the recognised ones. Values of fields named in
+    `exempt` are kept: identifiers and amounts, which must not be altered.
     """
     changed, left = False, [value]
     while left:
@@ -271,7 +271,7 @@ def _purge_elements(elements: list[Any], left: list[Any]) -> bool:
 
 
 def _says(value: Any) -> bool:
-    """Whether a value can be a secret: null, true and false are none."""
+    """Whether a value can be a secret: null, true and false cannot."""
     return value is not None and not isinstance(value, bool)
 
 
@@ -286,7 +286,7 @@ def _clean(value: Any) -> Any:
 
 
 def _shortened(value: Any) -> Any:
-    """A number that is cut; of a list or object, every one in it."""
+    """A masked number; of a list or object, with every number in it masked."""
     if isinstance(value, dict):
         return {name: _shortened(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""The one door to the terminal: what is printed is shown as it is written.
+"""Output to the terminal. All text is printed literally.
 
-Texts of Brex are among it, and some hold escape sequences or rich's markup.
+Texts from Brex are among it, and may contain escape sequences or rich's markup.
 """
 
 import sys
@@ -18,13 +18,13 @@ from brex_sync.texts import visible, visible_json
 
 
 class Terminal(Console):
-    """rich's console for texts of others: no markup, no emoji codes, and no character works."""
+    """rich's console for untrusted text: no markup, no emoji codes, no control characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """The text as it is, styled as a whole; every string that is printed comes through."""
+        """The text as it is, with one style; every printed string passes through here."""
         return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
 
     def render(
@@ -43,23 +43,23 @@ errors = Terminal(stderr=True)
 
 
 def say(text: str) -> None:
-    """Prints a line, however long, and at once."""
+    """Prints a line of any length, and flushes it."""
     print(visible(text), flush=True)
 
 
 def say_json(text: str) -> None:
-    """Prints a JSON text: byte for byte for another program, and readable on a terminal."""
+    """Prints a JSON text: byte for byte to a file or program, and with escapes on a terminal."""
     print(visible_json(text) if sys.stdout.isatty() else text)
 
 
 def agree(question: str) -> None:
-    """Asks on standard error; raises typer.Abort unless the answer is yes."""
+    """Asks for confirmation on standard error; raises typer.Abort unless the answer is yes."""
     typer.confirm(visible(question), abort=True, err=True)
 
 
 def show_crash(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Prints the traceback of what nobody foresaw; an `excepthook`."""
+    """Prints the traceback of an unexpected exception; an `excepthook`."""
     told = "".join(traceback.format_exception(kind, error, trace)).rstrip()
     errors.print(told, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Text from elsewhere, shown as it is written: nothing in it works where it is shown."""
+"""Untrusted text made safe to show: it is displayed literally."""
 
 import re
 
@@ -16,17 +16,17 @@ _MARKDOWN = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with control characters and turns of direction as escapes, such as `\\x1b`."""
+    r"""The text with control characters and direction marks as escapes, such as `\x1b`."""
     return _WORKS.sub(lambda found: _escape(found[0]), text)
 
 
 def visible_json(text: str) -> str:
-    """A JSON text with the same characters as JSON's escapes: it means what it meant."""
+    """A JSON text with the same characters as JSON escapes, which does not change its value."""
     return _WORKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def markdown(text: str) -> str:
-    """Markdown that shows the text as it is written."""
+    """Markdown that displays the text literally."""
     return _MARKDOWN.sub(lambda found: _escaped(found[0]), visible(text))
 
 

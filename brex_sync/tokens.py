@@ -1,4 +1,4 @@
-"""Secrets that programs of one person share by a file in the home."""
+"""Tokens that the programs of one person share through a file in the home."""
 
 import os
 import secrets
@@ -12,10 +12,10 @@ SHORTEST = 16
 
 
 def kept_token(path: Path, prefix: str) -> str:
-    """The token in a file that only its owner may read, made now if there is none.
+    """The token in a file that only its owner can read; created if there is none.
 
     Raises:
-        SettingsError: the file can be neither read nor made, or holds what protects nothing.
+        SettingsError: the file can be neither read nor created, or its token is too short.
     """
     try:
         if not path.exists():
@@ -31,7 +31,7 @@ def kept_token(path: Path, prefix: str) -> str:
 
 
 def _make(path: Path, content: str) -> None:
-    """Writes the file, whole or not at all; one that somebody else made meanwhile stays."""
+    """Writes the file atomically; one that another process created meanwhile is kept."""
     make_home(path.parent)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

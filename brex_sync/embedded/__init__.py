@@ -1,4 +1,4 @@
-"""Postgres for people who have none: a private server out of the wheel's binaries.
+"""An embedded Postgres server for users without one, run from the binaries of a wheel.
 
 >>> with EmbeddedPostgres(Path("~/.brex-sync").expanduser()) as server:  # doctest: +SKIP
 ...     print(server.psql("brex"))

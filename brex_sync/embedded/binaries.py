@@ -1,4 +1,4 @@
-"""Where the PostgreSQL programs are: in the wheel, in a folder given, or in root's copy."""
+"""Finds the PostgreSQL programs: in the wheel, in a given folder, or in a copy that root makes."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ INSTEAD = f"set BREX_SYNC_PG_BIN to the folder of your own initdb and postgres, 
 
 @dataclass(frozen=True)
 class Binaries:
-    """A folder of PostgreSQL programs that run here, and their major version."""
+    """A folder of PostgreSQL programs that run on this machine, and their major version."""
 
     folder: Path
     major: int
@@ -30,9 +30,10 @@ class Binaries:
 
 
 def find_binaries(given: Path | None, account: Account, shared: Path) -> Binaries:
-    """The programs in `given`, else the wheel's, where need be copied below `shared` for `account`.
+    """The programs in `given`, or else the wheel's, copied below `shared` if `account` cannot read
+    them there.
 
-    Raises EmbeddedPostgresError where none can be run.
+    Raises EmbeddedPostgresError if none can be run.
     """
     package = _wheel()
     folder = given or (package / IN_WHEEL if package else None)
@@ -64,7 +65,7 @@ def _major(folder: Path, account: Account) -> int | None:
 
 
 def _copy(package: Path, shared: Path) -> Path:
-    """Copy the programs and the libraries beside them once, to where everybody may read them."""
+    """Copies the programs and their libraries once to a folder that everyone can read."""
     with (package / IN_WHEEL / "postgres").open("rb") as program:
         digest = hashlib.file_digest(program, "sha256").hexdigest()[:12]
     copy, partial = shared / f"pg-{digest}", shared / f"pg-{digest}.partial"

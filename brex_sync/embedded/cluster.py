@@ -1,4 +1,4 @@
-"""The data directory: where it lies, how it is made, and its settings."""
+"""The data directory: its location, creation and settings."""
 
 import os
 import pwd
@@ -40,7 +40,9 @@ BUILTIN_LOCALE = ("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")
 
 @dataclass(frozen=True)
 class Cluster:
-    """A data directory at `link`, which may be a link to it, with who runs it and by what."""
+    """A data directory at `link`, which may be a symbolic link to it, with the account and programs
+    that run it.
+    """
 
     link: Path
     account: Account
@@ -54,7 +56,7 @@ class Cluster:
 
     @property
     def exists(self) -> bool:
-        """Whether it was made. Raises EmbeddedPostgresError for a link to nowhere."""
+        """Whether it has been created. Raises EmbeddedPostgresError for a dangling link."""
         if self.link.is_symlink() and not self.data.exists():
             raise EmbeddedPostgresError(
                 f"{self.link} points to {self.data}, which is gone: bring it back, or remove the "
@@ -63,9 +65,10 @@ class Cluster:
         return self.link.exists()
 
     def create(self, password: str) -> None:
-        """Make the data directory aside and move it into place whole, as if in one step.
+        """Creates the data directory elsewhere and moves it into place, so that it is never there
+        in part.
 
-        Raises EmbeddedPostgresError where initdb fails.
+        Raises EmbeddedPostgresError if initdb fails.
         """
         partial = self.link.with_name(f"{self.link.name}.new-{secrets.token_hex(4)}")
         if self.account.can_enter(self.link.parent):
@@ -79,10 +82,10 @@ class Cluster:
         partial.rename(self.link)
 
     def discard_unfinished(self) -> None:
-        """Remove what a killed start left.
+        """Removes what a killed start left.
 
-        Its initdb may outlive it for a moment and then fails by itself; what it still wrote is
-        removed by the next start. A link to anywhere that is not ours is left alone.
+        An initdb of that start may run on for a moment and then fails; the next start removes what
+        it still wrote. A link to a folder outside the home is left alone.
         """
         for partial in self.link.parent.glob(f"{self.link.name}.new-*"):
             if partial.resolve().parent in (partial.parent.resolve(), self.shared):
@@ -91,7 +94,7 @@ class Cluster:
                 partial.unlink(missing_ok=True)
 
     def check_version(self) -> None:
-        """Raise EmbeddedPostgresError where other programs made the data than are to run it."""
+        """Raises EmbeddedPostgresError if programs of another major version created the data."""
         version = self.data / "PG_VERSION"
         if not version.exists():
             raise EmbeddedPostgresError(f"{self.data} holds no Postgres data: move it away")
@@ -104,7 +107,7 @@ class Cluster:
             )
 
     def configure(self, port: int) -> None:
-        """Write the settings for the next start of the server."""
+        """Writes the settings for the next start of the server."""
         self.account.write(self.data / SETTINGS_FILE, SETTINGS.format(host=HOST, port=port))
 
     def _initdb(self, data: Path, password: str) -> None:

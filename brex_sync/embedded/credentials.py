@@ -1,4 +1,4 @@
-"""Port, user and password, kept in a libpq passfile: our record and everybody's key in one."""
+"""Port, user and password of the server, stored in a libpq passfile that clients use directly."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ first into the schema of its own name, unless told otherwise."""
 
 @dataclass(frozen=True)
 class PassfileEntry:
-    """What it takes to connect, beside HOST."""
+    """The fields of a passfile line, except the host, which is always HOST."""
 
     port: int
     password: str = field(repr=False)
@@ -29,7 +29,9 @@ def new_password() -> str:
 
 
 def read_passfile(passfile: Path) -> PassfileEntry | None:
-    """What `passfile` says; None where there is none. Raises EmbeddedPostgresError if damaged."""
+    """The entry in `passfile`; None if there is no file. Raises EmbeddedPostgresError if it is
+    damaged.
+    """
     if not passfile.exists():
         return None
     try:
@@ -42,7 +44,7 @@ def read_passfile(passfile: Path) -> PassfileEntry | None:
 
 
 def write_passfile(passfile: Path, credentials: PassfileEntry) -> None:
-    """Replace `passfile` in one step; only its owner may read it."""
+    """Replaces `passfile` atomically; only its owner can read it."""
     line = f"{HOST}:{credentials.port}:*:{credentials.user}:{credentials.password}\n"
     with tempfile.NamedTemporaryFile("w", dir=passfile.parent, delete=False) as file:
         file.write(line)

@@ -1,4 +1,4 @@
-"""File locks between processes; the kernel lets go of a killed owner's."""
+"""File locks between processes; the kernel releases those of a killed process."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Wait for the lock at `path` and hold it, alone, inside the block."""
+    """Waits for the lock at `path` and holds it exclusively inside the block."""
     descriptor = _open(path)
     try:
         flock(descriptor, LOCK_EX)
@@ -19,7 +19,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 class Membership:
-    """One user's share in something that many use, and the last one puts away."""
+    """A process's membership among all users of a resource; the last one to leave shuts it down."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,13 +30,15 @@ class Membership:
         return self._descriptor is not None
 
     def join(self) -> None:
-        """Take a share, if there is none yet."""
+        """Joins, unless already joined."""
         if self._descriptor is None:
             self._descriptor = _open(self._path)
             flock(self._descriptor, LOCK_SH)
 
     def is_last(self) -> bool:
-        """Whether nobody else has a share. Ask only on the way out: a share may be lost by it."""
+        """Whether there is no other member. Call it only before leaving: it may give up the
+        membership.
+        """
         if self._descriptor is None:
             return False
         try:
@@ -46,7 +48,7 @@ class Membership:
         return True
 
     def leave(self) -> None:
-        """Give the share back."""
+        """Leaves."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,4 +1,4 @@
-"""Logins of the embedded server for roles with fewer rights, each with a passfile of its own."""
+"""Logins of the embedded server for roles with fewer rights, each with its own passfile."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +15,11 @@ from brex_sync.embedded.server import Server
 
 
 def login(server: Server, user: str, knows: Callable[[str], bool]) -> Server:
-    """The server as `user` reaches it, with a password made once and kept beside the owner's.
+    """The server as `user` reaches it, with a password that is generated once and stored beside the
+    owner's.
 
-    `knows` is given the password, and returns whether the server lets the user in by it; the
-    server that is returned has that in `opens`.
+    `knows` receives the password and returns whether the server accepts it; the result is in
+    `opens` of the returned server.
     """
     passfile = _passfile(server, user)
     with exclusive(passfile.with_name("pgpass.lock")):
@@ -30,7 +31,7 @@ def login(server: Server, user: str, knows: Callable[[str], bool]) -> Server:
 
 
 def renewed(server: Server, user: str, change: Callable[[str], None]) -> Server:
-    """The same with a new password, which `change` gives the role."""
+    """The server as `user` reaches it with a new password, which `change` sets."""
     passfile = _passfile(server, user)
     with exclusive(passfile.with_name("pgpass.lock")):
         wanted = PassfileEntry(server.port, new_password(), user)

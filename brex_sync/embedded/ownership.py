@@ -1,7 +1,9 @@
-"""What the owner of the embedded server sees to at every start: its own name, and the databases.
+"""What the owner of the embedded server ensures at every start: its own name, the databases, and
+who can connect to them.
 
-The writer may make schemas, and functions in them, in a database where the owner works too. So the
-owner's sessions look for names in `pg_catalog` alone, and have a name that is no schema's.
+The writer can create schemas, and functions in them, in a database in which the owner works too.
+The owner's sessions therefore look up names in `pg_catalog` only, and no schema has the owner's
+name.
 """
 
 from collections.abc import Iterator
@@ -26,11 +28,11 @@ RENAMING = "brex-sync-renaming"
 
 
 def prepare(server: Server) -> Server:
-    """The server as its owner reaches it, with the databases there are to be.
+    """The server as its owner reaches it, with the required databases.
 
-    `server.user` may be the owner's name of an earlier version; it is renamed then.
+    `server.user` may be the owner's name of an earlier version; it is then renamed.
 
-    Raises EmbeddedPostgresError where the server refuses.
+    Raises EmbeddedPostgresError if the server refuses.
     """
     with _explained(server):
         if server.user == FORMER:
@@ -49,18 +51,18 @@ def prepare(server: Server) -> Server:
 
 
 def _close_doors(db: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Leaves the databases to the roles that were let into them. Who owns one cannot close or drop
-    it from within.
+    """Lets only roles with a grant connect to the databases. Their owner can neither close nor drop
+    them from within.
 
-    Changes only what isn't so yet, so that nobody's open transaction stands in a later start's way.
+    Changes only what is not so yet, so that an open transaction does not block a later start.
     """
     for (name,) in db.execute(_OPEN_TO_ANYBODY).fetchall():
         db.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(Identifier(str(name))))
 
 
 def _withhold(db: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Takes from PUBLIC, in one database, what a role that may only read could harm the server by:
-    Postgres grants it by default. Changes only what isn't so yet.
+    """Revokes from PUBLIC, in one database, the default rights with which a read-only role could
+    harm the server. Changes only what is not so yet.
     """
     if db.info.server_version < 150_000:
         db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -92,7 +94,7 @@ _PATH = SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}")
 
 
 def _renamed(server: Server) -> Server:
-    """The server with its owner under the present name; goes on where an earlier start died."""
+    """The server with its owner under the present name; resumes a renaming that was interrupted."""
     owned = replace(server, user=OWNER)
     if not _opens(owned):
         _rename(server)

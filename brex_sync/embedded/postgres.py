@@ -41,11 +41,11 @@ NO_PORT = "could not create any TCP/IP sockets"
 
 
 class EmbeddedPostgres:
-    """A Postgres server whose files are in `home`, running for as long as anybody uses it.
+    """A Postgres server with its files in `home`, which runs while any process uses it.
 
-    Any number of processes may use the same home at once; the first starts the server, the last
-    stops it. `port` is the TCP port to prefer, and `bin_dir` a folder of PostgreSQL programs to
-    use in place of the wheel's.
+    Any number of processes can use the same home; the first starts the server, the last stops it.
+    `port` is the preferred TCP port, and `bin_dir` a folder of PostgreSQL programs that replaces
+    the wheel's.
     """
 
     def __init__(self, home: Path, *, port: int | None = None, bin_dir: Path | None = None) -> None:
@@ -56,9 +56,9 @@ class EmbeddedPostgres:
         self._cluster: Cluster | None = None
 
     def start(self) -> Server:
-        """Use the server, starting it (and making its databases) where need be.
+        """Joins the server's users, and starts it (creating its databases) if it does not run.
 
-        Raises EmbeddedPostgresError where that cannot be.
+        Raises EmbeddedPostgresError if it cannot be started.
         """
         with explained(self._home):
             make_home(self._home)
@@ -71,9 +71,9 @@ class EmbeddedPostgres:
                     raise
 
     def stop(self) -> None:
-        """Stop using the server, and stop it if nobody else does.
+        """Leaves the server's users, and stops it if there are no others.
 
-        Raises EmbeddedPostgresError where it does not stop.
+        Raises EmbeddedPostgresError if it does not stop.
         """
         if self._users.held:
             with explained(self._home), self._alone():
@@ -154,7 +154,7 @@ class EmbeddedPostgres:
         return credentials
 
     def _launch(self, cluster: Cluster, credentials: PassfileEntry) -> PassfileEntry:
-        """Start the server on the port preferred or remembered, or on the next that is free."""
+        """Starts the server on the preferred or remembered port, or the next free one."""
         make_private(self._log.parent)
         wanted = self._port or credentials.port
         for _ in range(STARTS):

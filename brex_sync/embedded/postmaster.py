@@ -33,7 +33,9 @@ class Postmaster:
 
 
 def find_postmaster(data: Path) -> Postmaster | None:
-    """The server that runs on `data`; None also where its pid now belongs to another program."""
+    """The server that runs on `data`; None if there is none, or if its pid belongs to another
+    program now.
+    """
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -44,7 +46,7 @@ def find_postmaster(data: Path) -> Postmaster | None:
 
 
 def await_postmaster(data: Path) -> Postmaster | None:
-    """Like find_postmaster, but one that is starting or stopping is given the time to finish."""
+    """As find_postmaster, but waits for a server that is starting or stopping."""
     deadline = time.monotonic() + WAIT
     while (found := find_postmaster(data)) and not found.ready:
         if time.monotonic() > deadline:
@@ -56,7 +58,7 @@ def await_postmaster(data: Path) -> Postmaster | None:
 
 
 def start_postmaster(cluster: Cluster, port: int, log: Path) -> str | None:
-    """Start the server on `port`; returns None, or the line of its log that says why it failed."""
+    """Starts the server on `port`. Returns None, or the line of its log that says why it failed."""
     cluster.configure(port)
     (cluster.data / "postmaster.pid").unlink(missing_ok=True)
     deadline = time.monotonic() + ORPHANS_WAIT
@@ -68,9 +70,9 @@ def start_postmaster(cluster: Cluster, port: int, log: Path) -> str | None:
 
 
 def stop_postmaster(cluster: Cluster) -> None:
-    """Stop the server, if it runs, and wait until its process, and so its port, is gone.
+    """Stops the server, if it runs, and waits until its process has ended and its port is free.
 
-    Raises EmbeddedPostgresError where it does not stop.
+    Raises EmbeddedPostgresError if it does not stop.
     """
     running = find_postmaster(cluster.data)
     if not running:
@@ -84,7 +86,7 @@ def stop_postmaster(cluster: Cluster) -> None:
 
 
 def free_port(first: int) -> int:
-    """The first TCP port from `first` on that nobody holds."""
+    """The first free TCP port from `first` on."""
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         if is_free(port):
             return port
@@ -92,7 +94,7 @@ def free_port(first: int) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port`."""
+    """Whether a server can listen on `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -103,7 +105,7 @@ def is_free(port: int) -> bool:
 
 
 def trim_log(log: Path) -> None:
-    """Set a long log aside, and empty it for the server that may be writing to it."""
+    """Moves a long log to a second file, and empties it for a server that may be writing to it."""
     if log.exists() and log.stat().st_size > LOG_SIZE:
         shutil.copyfile(log, log.with_name(f"{log.name}.1"))
         os.truncate(log, 0)
@@ -118,7 +120,7 @@ def _is_postgres_on(pid: int, data: Path) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process has yet to end; one that nobody collected has ended."""
+    """Whether a process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:

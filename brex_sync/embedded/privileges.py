@@ -1,4 +1,6 @@
-"""As whom the server runs: as ourselves, or, since Postgres refuses root, as somebody lesser."""
+"""The account that runs the server: the current one, or an unprivileged one if that is root, which
+Postgres refuses.
+"""
 
 import os
 import pwd
@@ -15,7 +17,7 @@ UNPRIVILEGED = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Account:
-    """A user of this machine. `uid` and `gid` are None where it is ourselves."""
+    """An account of this machine. `uid` and `gid` are None for the current one."""
 
     uid: int | None = None
     gid: int | None = None
@@ -25,16 +27,16 @@ class Account:
 
     @property
     def switched(self) -> bool:
-        """Whether this is somebody else than us."""
+        """Whether this is not the current account."""
         return self.uid is not None
 
     def run(
         self, *command: str | Path, text: str = "", output: IO[bytes] | int = subprocess.PIPE
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command as this user, in its own session, with nothing of our environment.
+        """Runs a command as this account, in its own session, with an empty environment.
 
-        `text` is what it reads; what it prints, errors too, goes to `output`. Raises OSError
-        where it cannot be run.
+        `text` is its standard input; its output and errors go to `output`. Raises OSError if it
+        cannot be run.
         """
         return subprocess.run(  # noqa: S603 - every caller names the program itself
             [str(word) for word in command],
@@ -54,13 +56,13 @@ class Account:
         )
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether this user can pass through `folder` and all above it."""
+        """Whether this account can pass through `folder` and all of its parents."""
         return self.run("/bin/sh", "-c", 'cd "$1"', "sh", folder).returncode == 0
 
     def write(self, path: Path, text: str, *, append: bool = False) -> None:
-        """Write a file as this user would, so that no link of its making leads us astray.
+        """Writes a file as this account, so that a link it planted cannot redirect root's write.
 
-        Raises EmbeddedPostgresError where this user cannot.
+        Raises EmbeddedPostgresError if this account cannot write it.
         """
         into = ">>" if append else ">"
         done = self.run("/bin/sh", "-c", f'cat {into} "$1"', "sh", path, text=text)
@@ -68,16 +70,17 @@ class Account:
             raise EmbeddedPostgresError(f"cannot write {path}: {done.stdout}")
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder that this user alone may use."""
+        """Creates a folder that only this account can use."""
         path.mkdir(mode=0o700)
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
 
 def choose_account(data: Path) -> Account:
-    """Who runs the server: ourselves; as root the owner of `data`, or an unprivileged user.
+    """The account that runs the server: the current one; for root the owner of `data`, or an
+    unprivileged account.
 
-    Raises EmbeddedPostgresError for root on a machine without such a user.
+    Raises EmbeddedPostgresError for root on a machine without such an account.
     """
     if os.geteuid() != 0:
         return Account()
@@ -96,7 +99,7 @@ def choose_account(data: Path) -> Account:
 
 
 def make_passable(folder: Path) -> None:
-    """Make `folder`, where it is missing, one that everybody can pass through and root fill."""
+    """Creates `folder` if it is missing; everyone can pass through it, only root can add files."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)

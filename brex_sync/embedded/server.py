@@ -1,4 +1,4 @@
-"""A running server, as those who connect to it see it."""
+"""A running server, as its clients see it."""
 
 import shlex
 import shutil
@@ -13,7 +13,8 @@ from psycopg.conninfo import make_conninfo
 class Server:
     """How to reach the embedded server.
 
-    `bundled_psql` is the psql that came with it; `opens`, whether the password is what it knows.
+    `bundled_psql` is the psql that came with it; `opens` is whether the server accepts the
+    password.
     """
 
     host: str
@@ -25,16 +26,16 @@ class Server:
     opens: bool = True
 
     def url(self, database: str) -> str:
-        """A libpq URL with the password in it: `postgresql://user:password@host:port/database`."""
+        """A libpq URL with the password: `postgresql://user:password@host:port/database`."""
         user, password, name = (
             quote(part, safe="") for part in (self.user, self.password, database)
         )
         return f"postgresql://{user}:{password}@{self.host}:{self.port}/{name}"
 
     def psql(self, database: str) -> str:
-        """A line for the shell of this machine that opens psql and shows no password.
+        """A shell command that opens psql without showing a password.
 
-        Where the passfile has another than the server knows, psql asks for it.
+        If the passfile has another password than the server, psql asks for it.
         """
         where = make_conninfo(
             host=self.host,

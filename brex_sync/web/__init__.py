@@ -1,1 +1,3 @@
-"""What stands before every page of ours in a browser: whom it is for, and what no page may do."""
+"""The guard in front of every page in a browser: who is logged in, and what foreign pages cannot
+do.
+"""

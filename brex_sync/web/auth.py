@@ -1,4 +1,4 @@
-"""The ways to know people, and whose word is taken for who they are."""
+"""How the UI authenticates people."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Auth(StrEnum):
-    """How the UI knows people: by its token, by a reverse proxy's word, or not at all."""
+    """How the UI authenticates people: by its token, by a reverse proxy's header, or not at all."""
 
     TOKEN = "token"  # noqa: S105
     PROXY = "proxy"
@@ -20,13 +20,13 @@ class _Headers(Protocol):
 
 @dataclass(frozen=True)
 class Vouching:
-    """A reverse proxy that logs people in and says who they are in a header, from its address."""
+    """A reverse proxy that logs people in and names them in a header, known by its address."""
 
     header: str
     networks: tuple[IPv4Network | IPv6Network, ...]
 
     def names(self, peer: str, headers: _Headers) -> bool:
-        """Whether a request comes from the proxy, and with one person's name."""
+        """Whether a request comes from the proxy and names exactly one person."""
         try:
             address = ip_address(peer)
         except ValueError:
@@ -38,9 +38,9 @@ class Vouching:
 
 
 def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The addresses and networks of a list with commas.
+    """The addresses and networks in a comma-separated list.
 
-    Raises ValueError for what is none, and for a network of everybody.
+    Raises ValueError for anything else, and for a network that includes every address.
     """
     networks = []
     for word in filter(None, map(str.strip, text.split(","))):

@@ -1,4 +1,4 @@
-"""What may be asked at all, whoever asks: the rules that keep foreign pages out."""
+"""Which requests are accepted, whoever sends them: the rules that keep foreign pages out."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -26,14 +26,16 @@ READS = ("GET", "HEAD")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not answered, with the status of HTTP that says so."""
+    """Why a request is refused, with the HTTP status."""
 
     status: int
     why: str
 
 
 def foreign(scope: Scope, hosts: Hosts) -> Refusal | None:
-    """Why a request is not one of ours: by the name it is sent to, and the page that sends it."""
+    """Why a request is foreign, by the host it is sent to and the page that sends it; None if it is
+    not.
+    """
     headers = Headers(scope=scope)
     if any(len(headers.getlist(name)) > 1 for name in SINGLE):
         return Refusal(400, "a header is there twice")
@@ -50,7 +52,7 @@ def foreign(scope: Scope, hosts: Hosts) -> Refusal | None:
 
 
 def is_page_load(scope: Scope) -> bool:
-    """Whether a person goes to a page, in a window of its own, or a program may be asking."""
+    """Whether a person opens a page in its own window, or a program may be sending the request."""
     headers = Headers(scope=scope)
     return (
         scope["type"] == "http"
@@ -71,10 +73,10 @@ def _of_another_page(scope: Scope, headers: Headers, host: Host) -> bool:
 
 
 def unsafe(scope: Scope) -> Refusal | None:
-    """Why a request may not be answered even to its own page: it could change something unseen.
+    """Why a request is refused even to a page of the app, because it could change something unseen.
 
-    Reading changes nothing, and what changes something is JSON, which a form cannot send. GraphQL
-    in the address is refused: Dagster would execute it.
+    Reads change nothing, and writes are JSON, which a form cannot send. GraphQL in the address is
+    refused, because Dagster would execute it.
     """
     if scope["type"] != "http":
         return None
@@ -93,6 +95,6 @@ def _media_type(scope: Scope) -> str:
 
 
 def _names_more(scope: Scope) -> bool:
-    """Whether the address has parameters besides `op`, by which Dagster's UI names a query."""
+    """Whether the address has parameters besides `op`, in which Dagster's UI names a query."""
     parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return any(name != "op" for name, _ in parameters)

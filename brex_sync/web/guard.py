@@ -1,4 +1,4 @@
-"""The guard before an app that people use in a browser."""
+"""The guard in front of an app for browsers."""
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
@@ -14,9 +14,9 @@ POLICY_VIOLATION = 1008
 
 
 class Guard:
-    """Lets through what pages of its own, and programs with the token, ask of an app.
+    """Accepts requests of the app's own pages, and of programs with the token.
 
-    The app must change nothing on GET, but for GraphQL in the address, which never reaches it.
+    The app must change nothing on GET, except for GraphQL in the address, which the guard refuses.
     """
 
     def __init__(self, app: ASGIApp, hosts: Hosts, login: Login) -> None:

@@ -1,4 +1,4 @@
-"""What browsers are told to keep from pages, or to keep pages from."""
+"""Response headers that isolate pages in the browser."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +15,7 @@ POLICY = "frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-sr
 
 
 class ProtectingHeaders:
-    """Adds the headers that keep answers out of foreign frames, windows, scripts and addresses."""
+    """Adds headers that keep responses out of foreign frames, windows, scripts and referrers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

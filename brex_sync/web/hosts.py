@@ -1,4 +1,4 @@
-"""Under which names a server is reached, and whether a page is its own."""
+"""The names under which a server is reached, and whether a page belongs to it."""
 
 import re
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ _HOST = re.compile(
 
 @dataclass(frozen=True)
 class Host:
-    """A name in lower case, or an address, with its port where one is named."""
+    """A name in lower case, or an address, and its port if it has one."""
 
     name: str
     port: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """What a Host header says; None where it is none, such as one with a user in it."""
+        """The host in a Host header; None if it is invalid, such as one with a user in it."""
         found = _HOST.fullmatch(text)
         if found is None:
             return None
@@ -45,7 +45,7 @@ class Host:
         return (self.port,) if self.port else STANDARD.values()
 
     def is_of(self, origin: str) -> bool:
-        """Whether an Origin header names this host: a page of ours, and of nobody else."""
+        """Whether an Origin header names this host: the request comes from the app's own page."""
         scheme, _, rest = origin.partition("://")
         page, unnamed = self.parse(rest), STANDARD.get(scheme)
         if page is None or unnamed is None:
@@ -54,9 +54,9 @@ class Host:
 
 
 def parse_hosts(text: str) -> list[Host]:
-    """The hosts of a list with commas.
+    """The hosts in a comma-separated list.
 
-    Raises ValueError for what is none.
+    Raises ValueError for anything else.
     """
     hosts = []
     for word in filter(None, map(str.strip, text.split(","))):
@@ -68,7 +68,7 @@ def parse_hosts(text: str) -> list[Host]:
 
 
 class Hosts:
-    """The names of a server: those of this machine with its port, and others that it was given."""
+    """The names of a server: this machine's with its port, and additional ones."""
 
     def __init__(self, port: int, others: Iterable[Host] = ()) -> None:
         self._known = {(name, port) for name in LOOPBACK}

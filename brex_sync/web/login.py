@@ -1,4 +1,4 @@
-"""Who may in: by the token, by a session, or by the word of a reverse proxy."""
+"""Who is logged in: by the token, by a session, or by the header of a reverse proxy."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ WRONG, WITHIN = 20, 60.0
 
 
 class Login:
-    """Lets in who shows the token as `Authorization: Bearer …`, and, by `auth`, who else."""
+    """Admits requests with the token as `Authorization: Bearer …`, and those that `auth` admits."""
 
     def __init__(
         self, token: str, auth: Auth = Auth.TOKEN, vouching: Vouching | None = None
@@ -32,7 +32,7 @@ class Login:
         self._wrong: deque[float] = deque(maxlen=WRONG)
 
     def admits(self, conn: HTTPConnection) -> bool:
-        """Whether who asks may in."""
+        """Whether the request is logged in."""
         if self._auth is Auth.NONE or self._bears_token(conn):
             return True
         if self._auth is Auth.PROXY:
@@ -41,7 +41,9 @@ class Login:
         return self._sessions.knows(conn.cookies.get(self._sessions.cookie, ""))
 
     async def answer(self, request: Request) -> Response | None:
-        """The answer to who logs in or out, or may not in; None to who may."""
+        """The response to logging in or out, or to a request that is not logged in; None if it
+        is.
+        """
         if self._auth is Auth.TOKEN:
             if request.scope["path"] == LOGIN:
                 return await self._login_page(request)
@@ -77,7 +79,7 @@ class Login:
         return self._taken(request, typed.get(PARAMETER, "").strip(), target)
 
     def _exchange(self, request: Request) -> Response:
-        """A session for the token in the address, which is left behind."""
+        """A session for the token in the address, which is removed from it."""
         return self._taken(request, request.query_params[PARAMETER], _target(request))
 
     def _taken(self, request: Request, shown: str, target: str) -> Response:
@@ -106,10 +108,10 @@ class Login:
         return answer
 
     def _asked(self, request: Request) -> Response:
-        """The login page; to who came from another site, first a way around it.
+        """The login page. A request from another site first gets a page that reloads the address.
 
-        The browser keeps the cookie to itself when a link elsewhere is followed. It sends it when
-        our own page goes on to the same address.
+        A browser withholds the cookie when a link on another site is followed, and sends it when
+        our own page loads the same address.
         """
         if request.headers.get("sec-fetch-site") == "cross-site":
             return pages.onward(_target(request))
@@ -117,7 +119,7 @@ class Login:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form; none of one that is too long, or cut off."""
+    """The fields of a form; none if it is too long or incomplete."""
     body = b""
     try:
         async for part in request.stream():
@@ -131,19 +133,20 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _is_encrypted(request: Request) -> bool:
-    """Whether the browser came by https, to a reverse proxy that ends TLS. Who lies about it keeps
-    their own browser from sending the cookie."""
+    """Whether the browser uses https, as a reverse proxy that terminates TLS says. A false header
+    only keeps the sender's own browser from sending the cookie.
+    """
     origin = request.headers.get("origin", "")
     return "https" in (origin.partition("://")[0], request.headers.get("x-forwarded-proto"))
 
 
 def _target(request: Request) -> str:
-    """The address that was asked for, without the token."""
+    """The requested address, without the token."""
     asked = request.scope["query_string"].decode("latin-1").split("&")
     kept = [part for part in asked if part and unquote_plus(part.partition("=")[0]) != PARAMETER]
     return _local(quote(request.scope["path"]) + ("?" + "&".join(kept) if kept else ""))
 
 
 def _local(target: str) -> str:
-    """An address of this server: no other can be meant."""
+    """An address on this server; any other becomes its root."""
     return "/" + target.lstrip("/\\")

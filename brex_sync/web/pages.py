@@ -1,4 +1,4 @@
-"""The pages of the login: plain, without a script, and in need of nothing else."""
+"""The pages of the login, self-contained and without scripts."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ _POLICY = (
 
 
 def login(target: str, wrong: str = "", status: int = 401) -> HTMLResponse:
-    """Asks for the token, and goes on to `target` with it."""
+    """Asks for the token, and sends it to `target`."""
     return _page(
         f"""<p>Paste the token. <code>brex-sync up</code> prints an address with it, and it is in
 <code>ui-token</code> in the folder <code>BREX_SYNC_HOME</code> (<code>~/.brex-sync</code>).</p>
@@ -34,7 +34,7 @@ def login(target: str, wrong: str = "", status: int = 401) -> HTMLResponse:
 
 
 def logged_in() -> HTMLResponse:
-    """Says so, and offers to log out."""
+    """Says that the browser is logged in, and offers to log out."""
     return _page(
         """<p>You are logged in. <a href="/">Go on</a></p>
 <form method="post" action="/logout"><button>Log out</button></form>""",
@@ -43,7 +43,7 @@ def logged_in() -> HTMLResponse:
 
 
 def onward(target: str) -> HTMLResponse:
-    """Goes on to `target` by itself."""
+    """Loads `target` at once."""
     address = escape(target)
     return _page(f'<p><a href="{address}">Go on</a></p>', 401, refresh=address)
 

@@ -1,4 +1,4 @@
-"""The token of a home, and the sessions of browsers into which it is exchanged."""
+"""The token of a home, and the browser sessions that are exchanged for it."""
 
 import base64
 import hmac
@@ -12,9 +12,11 @@ LASTS = 24 * 60 * 60
 
 
 class Sessions:
-    """Makes and knows sessions. Whoever has the same token knows them too; none holds the token.
+    """Creates and verifies sessions. Every process with the same token accepts them; none contains
+    it.
 
-    They are sealed and dated texts, kept nowhere here. With another token, all have ended.
+    A session is an encrypted text with a date and is not stored here. A new token ends all
+    sessions.
     """
 
     def __init__(self, token: str) -> None:
@@ -24,15 +26,15 @@ class Sessions:
         """Its name. A browser sends cookies to every port of a host, and homes have one each."""
 
     def is_token(self, shown: str) -> bool:
-        """Whether this is the token, found in a time that does not tell how much of it is right."""
+        """Whether this is the token, compared in constant time."""
         return hmac.compare_digest(shown.encode(), self._token)
 
     def new(self) -> str:
-        """A session from now on."""
+        """A session that starts now."""
         return self._seal.encrypt(b"").decode()
 
     def knows(self, session: str) -> bool:
-        """Whether it was made from our token, and not too long ago."""
+        """Whether the session was created with this token and has not expired."""
         try:
             self._seal.decrypt(session.encode(), ttl=LASTS)
         except InvalidToken:
