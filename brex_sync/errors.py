@@ -392,6 +392,15 @@ class ListLost(SyncError):
     remedy = "Nothing: the next run asks again."
 
 
+# --- Exports
+
+
+class ExportError(BrexSyncError):
+    """Files of an export cannot be written or resumed."""
+
+    remedy = "Choose another folder with -o, or start over with --full."
+
+
 # --- Webhooks, requests, workflows
 
 

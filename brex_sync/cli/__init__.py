@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 from brex_sync.cli import (
     books,
     connections,
+    exporting,
     requests,
     roles,
     starting,
@@ -31,7 +32,17 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (starting, syncing, connections, books, webhooks, requests, workflows, roles):
+for commands in (
+    starting,
+    syncing,
+    connections,
+    books,
+    exporting,
+    webhooks,
+    requests,
+    workflows,
+    roles,
+):
     commands.register(cli)
 
 

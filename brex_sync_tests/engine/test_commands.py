@@ -274,3 +274,36 @@ def test_a_close_that_makes_no_sense_is_refused(
     command: Command, words: tuple[str, ...], told: str
 ) -> None:
     assert command(*words) == (1, told)
+
+
+def test_export_writes_what_changed_since_the_last_one(
+    command: Command, rig: Rig, tmp_path: Any
+) -> None:
+    spend(rig, 40)
+    only = ("--stream", "card_transactions")
+    export = ("export", "-o", str(tmp_path / "lake"), "--table", "card_transactions")
+    assert command("sync", *only)[0] == 0
+    assert "brex.card_transactions: 40 rows to " in command(*export)[1]
+    assert "brex.card_transactions: nothing changed" in command(*export)[1]
+    rig.world.collection("card_transactions").edit("t0030", description="edited")
+    assert command("sync", *only, "--full")[0] == 0
+    assert "brex.card_transactions: 1 rows to " in command(*export)[1]
+    everything = command("export", "-o", str(tmp_path / "all"), "--format", "csv")[1]
+    assert "brex.users: 0 rows to" in everything
+    assert "brex.late_changes: 0 rows to" in everything
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--table", "card_transaction"), "there is no brex.card_transaction; there is accounting"),
+        (("--mart", "spending"), "there is no brex_marts.spending; there is"),
+        (("--for-spreadsheets",), "--for-spreadsheets goes with --format csv"),
+    ],
+)
+def test_export_says_what_it_cannot_do(
+    command: Command, words: tuple[str, ...], told: str, tmp_path: Any
+) -> None:
+    code, said = command("export", "-o", str(tmp_path), *words)
+    assert code == 1
+    assert told in said
