@@ -26,9 +26,10 @@ What tests use:
 `steering.steer` offers the same to other processes.
 """
 
+from brex_sync.sandbox.world import World  # isort: split
+
 from brex_sync.sandbox.app import create_app
-from brex_sync.sandbox.events import Conduct
 from brex_sync.sandbox.faults import Fault, Faults
-from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.outbox import Conduct
 
 __all__ = ["Conduct", "Fault", "Faults", "World", "create_app"]

@@ -7,9 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from brex_sync.sandbox.collection import decode
 from brex_sync.sandbox.faults import Fault, Faults
 from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.collection import decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.endpoints import ENDPOINTS, BodyShape, ListEndpoint
+from brex_sync.sandbox.api.endpoints import ENDPOINTS, BodyShape, ListEndpoint
 from brex_sync_tests.sandbox.asking import get
 from brex_sync_tests.sandbox.schemas import FOLDER, Documented, documented
 

@@ -14,8 +14,8 @@ import pytest
 
 from brex_sync.http_server import running
 from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.deliveries import sign
-from brex_sync.sandbox.events import Conduct, DeliveryMode
+from brex_sync.sandbox.events.deliveries import sign
+from brex_sync.sandbox.world.outbox import Conduct, DeliveryMode
 from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe
 from brex_sync_tests.waiting import HANGS, wait_until
 

@@ -22,7 +22,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.http_server import running
 from brex_sync.runtime.events import process_events
 from brex_sync.sandbox import Faults, World
-from brex_sync.sandbox.events import Conduct
+from brex_sync.sandbox.world.outbox import Conduct
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import WebhookReceiver

@@ -21,7 +21,7 @@ from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.embedded.postmaster import find_postmaster
 from brex_sync.http_server import running
 from brex_sync.sandbox import World
-from brex_sync.sandbox.events import Conduct, DeliveryMode
+from brex_sync.sandbox.world.outbox import Conduct, DeliveryMode
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.prepare.tables import prepare

@@ -9,8 +9,8 @@ import pytest
 
 from brex_sync.connections.connect import wanted_scopes
 from brex_sync.sandbox import create_app
+from brex_sync.sandbox.api.endpoints import ENDPOINTS
 from brex_sync.sandbox.app import TOKEN, TokenPermissions
-from brex_sync.sandbox.endpoints import ENDPOINTS
 from brex_sync.sandbox.writes import WRITES
 from brex_sync.workflows import load
 from brex_sync.workflows.declare import Call, Steps, scopes_of, workflow, write

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.writes.declare import (
     Day,
     MaybeText,

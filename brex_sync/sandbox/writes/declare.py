@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import Errors, bad_request, not_found
+from brex_sync.sandbox.error_replies import Errors, bad_request, not_found
+from brex_sync.sandbox.world.collection import Item
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.events import EventType, is_loopback, scheme_and_host
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.outbox import EventType, is_loopback, scheme_and_host
 from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint, check_ids, sent
 
 

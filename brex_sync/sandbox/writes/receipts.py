@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.expenses import change
+from brex_sync.sandbox.data.expenses import change
+from brex_sync.sandbox.world.collection import Item
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

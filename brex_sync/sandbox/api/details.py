@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item, decode, encode
+from brex_sync.sandbox.world.collection import Item, decode, encode
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import QueryParams
 
-from brex_sync.sandbox.collection import Rows
-from brex_sync.sandbox.details import EXPAND, Detail, dress
-from brex_sync.sandbox.endpoints import BodyShape, ListEndpoint
-from brex_sync.sandbox.filters import Compared, Filter, OneOf, Test, at, kept_by
-from brex_sync.sandbox.paging import read_position, write_page
-from brex_sync.sandbox.refusals import bad_request, not_found
+from brex_sync.sandbox.api.details import EXPAND, Detail, dress
+from brex_sync.sandbox.api.endpoints import BodyShape, ListEndpoint
+from brex_sync.sandbox.api.filters import Compared, Filter, OneOf, Test, at, kept_by
+from brex_sync.sandbox.api.paging import read_position, write_page
+from brex_sync.sandbox.error_replies import bad_request, not_found
+from brex_sync.sandbox.world.collection import Rows
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -4,8 +4,8 @@ import random
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.pace import spread
+from brex_sync.sandbox.data.pace import spread
+from brex_sync.sandbox.world.collection import Item
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

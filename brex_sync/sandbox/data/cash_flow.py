@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from brex_sync.sandbox.card_spending import Payment
-from brex_sync.sandbox.collection import Item, encode
-from brex_sync.sandbox.ledger import AccountLedger, month_after, usd
-from brex_sync.sandbox.merchants import exchanged
+from brex_sync.sandbox.data.card_spending import Payment
+from brex_sync.sandbox.data.merchants import exchanged
+from brex_sync.sandbox.world.collection import Item, encode
+from brex_sync.sandbox.world.ledger import AccountLedger, month_after, usd
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brex_sync.sandbox.endpoints import BodyShape, ListEndpoint
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.api.endpoints import BodyShape, ListEndpoint
+from brex_sync.sandbox.error_replies import bad_request
 
 DEFAULT_LIMIT = 100
 

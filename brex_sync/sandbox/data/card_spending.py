@@ -8,10 +8,10 @@ from datetime import date
 from itertools import accumulate, count, islice
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item, encode
-from brex_sync.sandbox.ledger import AccountLedger, money, month_after
-from brex_sync.sandbox.merchants import MERCHANTS, Merchant, shown_merchant
-from brex_sync.sandbox.pace import days, spread
+from brex_sync.sandbox.data.merchants import MERCHANTS, Merchant, shown_merchant
+from brex_sync.sandbox.data.pace import days, spread
+from brex_sync.sandbox.world.collection import Item, encode
+from brex_sync.sandbox.world.ledger import AccountLedger, money, month_after
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

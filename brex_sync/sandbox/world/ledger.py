@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from brex_sync.sandbox.collection import Item
+from brex_sync.sandbox.world.collection import Item
 
 
 def usd(amount: int) -> Item:

@@ -4,11 +4,11 @@ import random
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from brex_sync.sandbox import card_spending, cash_flow, suppliers
-from brex_sync.sandbox.books import record_of
-from brex_sync.sandbox.collection import moment
-from brex_sync.sandbox.expenses import ExpenseWriter
-from brex_sync.sandbox.people import PEOPLE, PLACES
+from brex_sync.sandbox.data import card_spending, cash_flow, payables
+from brex_sync.sandbox.data.bookkeeping import record_of
+from brex_sync.sandbox.data.expenses import ExpenseWriter
+from brex_sync.sandbox.data.people import PEOPLE, PLACES
+from brex_sync.sandbox.world.collection import moment
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World
@@ -78,7 +78,7 @@ def _move_transfers(world: "World", rng: random.Random, today: date) -> None:
     transfers = world.collection("transfers")
     under_way = [item for item in transfers.newest() if item["status"] == "PROCESSING"]
     if not under_way:
-        suppliers.order(world, rng, today)
+        payables.order(world, rng, today)
     elif rng.random() < FAILING:
         transfers.edit(
             under_way[-1]["id"], status="FAILED", cancellation_reason="INSUFFICIENT_FUNDS"

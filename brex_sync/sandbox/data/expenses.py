@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item, encode, stamp
-from brex_sync.sandbox.ledger import money, usd
-from brex_sync.sandbox.merchants import MERCHANTS, exchanged, merchant_id, shown_merchant
-from brex_sync.sandbox.pace import days
+from brex_sync.sandbox.data.merchants import MERCHANTS, exchanged, merchant_id, shown_merchant
+from brex_sync.sandbox.data.pace import days
+from brex_sync.sandbox.world.collection import Item, encode, stamp
+from brex_sync.sandbox.world.ledger import money, usd
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

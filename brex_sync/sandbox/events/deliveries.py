@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 
 from brex_sync.brex.cookies import no_cookies
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.events import Attempt, DeliveryMode, SandboxEvent, is_loopback
 from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.outbox import Attempt, DeliveryMode, SandboxEvent, is_loopback
 
 AT_ONCE = 10
 PATIENCE = 10.0

@@ -4,10 +4,10 @@ import random
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.ledger import usd
-from brex_sync.sandbox.pace import spread
-from brex_sync.sandbox.people import ADDRESS
+from brex_sync.sandbox.data.pace import spread
+from brex_sync.sandbox.data.people import ADDRESS
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.ledger import usd
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

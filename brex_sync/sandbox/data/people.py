@@ -3,8 +3,8 @@
 import random
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import encode
-from brex_sync.sandbox.merchants import PURPOSES
+from brex_sync.sandbox.data.merchants import PURPOSES
+from brex_sync.sandbox.world.collection import encode
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -7,25 +7,25 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, Self
 
-from brex_sync.sandbox import (
-    books,
-    budgets,
+from brex_sync.sandbox.api.details import EXPAND, dress
+from brex_sync.sandbox.api.endpoints import ENDPOINTS
+from brex_sync.sandbox.data import (
+    bookkeeping,
+    budgeting,
     card_spending,
     cash_flow,
     expenses,
     live,
     partners,
+    payables,
     people,
-    suppliers,
     travel,
 )
-from brex_sync.sandbox.collection import Collection, Item, decode, moment
-from brex_sync.sandbox.details import EXPAND, dress
-from brex_sync.sandbox.endpoints import ENDPOINTS
-from brex_sync.sandbox.events import Events, SandboxEvent
-from brex_sync.sandbox.ledger import AccountLedger
-from brex_sync.sandbox.uploads import Upload
-from brex_sync.sandbox.writes.log import Answered, Written
+from brex_sync.sandbox.world.collection import Collection, Item, decode, moment
+from brex_sync.sandbox.world.ledger import AccountLedger
+from brex_sync.sandbox.world.outbox import Events, SandboxEvent
+from brex_sync.sandbox.world.write_log import Answered, Written
+from brex_sync.sandbox.writes.receipts import Upload
 
 CARD_TRANSACTIONS = 12_000
 EXPENSES = 12_000
@@ -177,13 +177,13 @@ class World:
     def _fill(self, card_transactions: int, number_of_expenses: int) -> None:
         first = self.today - timedelta(days=round(self.months * DAYS_PER_MONTH))
         people.fill(self, self._chance("people"))
-        suppliers.fill(self, self._chance("suppliers"), first)
+        payables.fill(self, self._chance("suppliers"), first)
         payments = card_spending.fill(self, self._chance("cards"), first, card_transactions)
         cash_flow.fill(self, self._chance("cash"), first, payments)
         travel.fill(self, self._chance("travel"), first)
         expenses.fill(self, self._chance("expenses"), first, number_of_expenses)
-        budgets.fill(self, self._chance("budgets"))
-        books.fill(self)
+        budgeting.fill(self, self._chance("budgets"))
+        bookkeeping.fill(self)
         partners.fill(self)
 
     def _chance(self, part: str) -> random.Random:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brex_sync.sandbox.collection import encode
-from brex_sync.sandbox.refusals import ErrorReply, bad_request
+from brex_sync.sandbox.error_replies import ErrorReply, bad_request
+from brex_sync.sandbox.world.collection import encode
+from brex_sync.sandbox.world.write_log import Answered, Written
 from brex_sync.sandbox.writes.declare import ReceivedWrite, WriteEndpoint, read_body
-from brex_sync.sandbox.writes.log import Answered, Written
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

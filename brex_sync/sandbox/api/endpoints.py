@@ -4,8 +4,8 @@ import operator
 from dataclasses import dataclass
 from enum import Enum
 
-from brex_sync.sandbox.details import Detail, accepted, attached, joined, links, without
-from brex_sync.sandbox.filters import (
+from brex_sync.sandbox.api.details import Detail, accepted, attached, joined, links, without
+from brex_sync.sandbox.api.filters import (
     Compared,
     Filter,
     Like,
@@ -14,7 +14,7 @@ from brex_sync.sandbox.filters import (
     comparisons,
     period,
 )
-from brex_sync.sandbox.refusals import Errors
+from brex_sync.sandbox.error_replies import Errors
 
 
 class BodyShape(Enum):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import ErrorReply, Errors, bad_request, not_found
+from brex_sync.sandbox.error_replies import ErrorReply, Errors, bad_request, not_found
+from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint, sent
 
 

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from brex_sync.sandbox.collection import Item, encode
+from brex_sync.sandbox.world.collection import Item, encode
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

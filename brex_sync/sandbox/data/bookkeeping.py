@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.collection import Item, encode, stamp
-from brex_sync.sandbox.ledger import money
-from brex_sync.sandbox.merchants import MERCHANTS
+from brex_sync.sandbox.data.merchants import MERCHANTS
+from brex_sync.sandbox.world.collection import Item, encode, stamp
+from brex_sync.sandbox.world.ledger import money
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

@@ -4,9 +4,9 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from brex_sync.sandbox.card_spending import open_period
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.ledger import usd
+from brex_sync.sandbox.data.card_spending import open_period
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.ledger import usd
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World

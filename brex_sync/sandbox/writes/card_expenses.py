@@ -2,11 +2,11 @@
 
 import msgspec
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.expenses import change
-from brex_sync.sandbox.refusals import not_found
-from brex_sync.sandbox.uploads import open_upload
+from brex_sync.sandbox.data.expenses import change
+from brex_sync.sandbox.error_replies import not_found
+from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint
+from brex_sync.sandbox.writes.receipts import open_upload
 
 
 class MemoBody(msgspec.Struct):

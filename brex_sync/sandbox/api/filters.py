@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brex_sync.sandbox.collection import Item, Rows, decode, stamp
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world.collection import Item, Rows, decode, stamp
 
 if TYPE_CHECKING:
     from brex_sync.sandbox.world import World
