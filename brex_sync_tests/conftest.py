@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
-from brex_sync.sandbox import Faults, World, create_app
+from brex_sync.sandbox import Faults, World, create_app, create_empty_world, create_world
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS, Stream
 from brex_sync.sync.read.reading import Options
@@ -220,13 +220,13 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def rig(engine: sa.Engine) -> Rig:
     """An empty world, for precise tests."""
-    return Rig(engine, World.empty())
+    return Rig(engine, create_empty_world())
 
 
 @pytest.fixture
 def company(engine: sa.Engine, request: pytest.FixtureRequest) -> Rig:
     """A company with 300 card transactions and a little of all else; whole, where marked so."""
-    world = World(card_transactions=300)
+    world = create_world(card_transactions=300)
     return Rig(engine, world if request.node.get_closest_marker("whole") else trimmed(world))
 
 

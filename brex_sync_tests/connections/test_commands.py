@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from brex_sync.errors import ActionNeeded
-from brex_sync.sandbox import World
+from brex_sync.sandbox import World, create_world
 from brex_sync.sandbox.app import TokenPermissions
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import ISSUER
@@ -24,7 +24,7 @@ from brex_sync_tests.worlds import trimmed
 @pytest.fixture
 def desk(new_desk: Callable[[World], Desk]) -> Desk:
     """A company with a little of everything."""
-    return new_desk(trimmed(World(card_transactions=50)))
+    return new_desk(trimmed(create_world(card_transactions=50)))
 
 
 def question(process: object) -> str:

@@ -17,7 +17,7 @@ import psycopg
 
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.http_server import running
-from brex_sync.sandbox import Faults, World
+from brex_sync.sandbox import Faults, World, create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
@@ -121,7 +121,7 @@ def account(folder: Path, **size: Any) -> Iterator[Account]:
     }
     faults = Faults()
     authority = Authority(secrets["client secret"], faults)
-    world = trimmed(World(**size))
+    world = trimmed(create_world(**size))
     _plant(world, faults, secrets)
     app = create_brex(world, authority, faults=faults, rate_limit=None)
     alerts: list[bytes] = []

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_empty_world
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync_tests.conftest import Rig
 
@@ -65,7 +65,7 @@ def database_url(_shared: tuple[str, sa.Engine]) -> str:
 def apart(new_database: Callable[[], str]) -> Iterator[Rig]:
     """An empty world with a database of its own, for tests that change tables."""
     engine = open_warehouse(new_database())
-    yield Rig(engine, World.empty())
+    yield Rig(engine, create_empty_world())
     engine.dispose()
 
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.errors import Fenced
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
@@ -360,7 +360,7 @@ def test_a_row_set_aside_in_a_slice_again_stays_so_and_others_are_released(read:
 
 
 def test_a_list_of_two_pages_is_read_in_one_go(engine: sa.Engine) -> None:
-    rig = Rig(engine, World(card_transactions=150))
+    rig = Rig(engine, create_world(card_transactions=150))
     rig.sync("expenses")
     rig.requests.clear()
     report = rig.sync("expenses", full=True).streams["expenses"]

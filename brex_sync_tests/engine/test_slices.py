@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
@@ -60,7 +60,7 @@ def test_the_first_read_is_cut_and_leaves_one_checkpoint(company: Any) -> None:
 
 
 def test_a_list_of_one_page_is_not_cut(engine: Any) -> None:
-    rig = Rig(engine, World(card_transactions=60))
+    rig = Rig(engine, create_world(card_transactions=60))
     rig.sync("expenses")
     assert len(rig.asked(PATH)) == 2
     assert_equal(rig, "expenses")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Stream
 from brex_sync.sync.normalise import money
@@ -365,5 +365,5 @@ def test_numbers_in_free_maps_keep_every_digit() -> None:
 
 
 def test_a_page_as_declared_goes_the_quick_way() -> None:
-    items = World(card_transactions=50).collection("card_transactions").rows().bodies
+    items = create_world(card_transactions=50).collection("card_transactions").rows().bodies
     assert _as_declared(CARDS, items, None) is not None

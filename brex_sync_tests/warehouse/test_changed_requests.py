@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import text
@@ -34,7 +34,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
 def old(new_database: Callable[[], str], declare: Declare) -> Iterator[Rig]:
     """A warehouse of a version that did not ask for the expense of a card transaction."""
     engine = open_warehouse(new_database())
-    rig = Rig(engine, trimmed(World(card_transactions=150)))
+    rig = Rig(engine, trimmed(create_world(card_transactions=150)))
     kept = tuple(c for c in CARD.columns if c.name != "expense_id")
     declare(replace(CARD, params={}, columns=kept, redundant=(*CARD.redundant, "expense_id")))
     assert rig.sync("card_transactions").finished

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from brex_sync.databases import open_engine
 from brex_sync.errors import TableMismatch, WarehouseIsNewer
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.warehouse.database import open_warehouse
@@ -32,7 +32,7 @@ def filled(server: Any) -> Rig:
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE filled TEMPLATE prepared")
     engine = open_warehouse(server.url("filled"))
-    rig = Rig(engine, trimmed(World(card_transactions=120)))
+    rig = Rig(engine, trimmed(create_world(card_transactions=120)))
     assert rig.sync(*NAMES).finished
     engine.dispose()
     return rig

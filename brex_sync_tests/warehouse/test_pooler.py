@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import create_app, create_world
 from brex_sync.warehouse.database import open_warehouse
 from brex_sync.warehouse.state import leases, run_log
 from brex_sync_tests.conftest import Rig
@@ -39,7 +39,7 @@ def url(through: Callable[[str], str], database_url: str) -> str:
 @pytest.fixture
 def rig(url: str) -> Iterator[Rig]:
     engine = open_warehouse(url)
-    yield Rig(engine, World(card_transactions=300))
+    yield Rig(engine, create_world(card_transactions=300))
     engine.dispose()
 
 
@@ -92,7 +92,7 @@ def command(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[st
 def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
     rig: Rig, url: str, tmp_path: Path
 ) -> None:
-    slow = create_app(World(card_transactions=300), latency=0.2)
+    slow = create_app(create_world(card_transactions=300), latency=0.2)
     with running(slow) as brex:
         env = environment(url, brex, tmp_path)
         child = subprocess.Popen([sys.executable, "-m", "brex_sync", "sync"], cwd=tmp_path, env=env)

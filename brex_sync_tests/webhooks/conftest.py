@@ -21,8 +21,7 @@ from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
 from brex_sync.http_server import running
 from brex_sync.runtime.events import process_events
-from brex_sync.sandbox import Faults, World
-from brex_sync.sandbox.world.outbox import Conduct
+from brex_sync.sandbox import Conduct, Faults, World, create_world
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import WebhookReceiver
@@ -156,7 +155,7 @@ def office(
     clean_environment: None,
 ) -> Iterator[Office]:
     """A company of some people, cards and expenses."""
-    world = World(card_transactions=60)
+    world = create_world(card_transactions=60)
     world.events.conduct = QUICK
     rig = Rig(engine, world, faults)
     with running(rig.app) as url:

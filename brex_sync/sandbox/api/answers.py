@@ -1,29 +1,36 @@
 """What an endpoint answers to a query: rows selected, dressed and put into an envelope."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import QueryParams
 
 from brex_sync.sandbox.api.details import EXPAND, Detail, dress
-from brex_sync.sandbox.api.endpoints import BodyShape, ListEndpoint
+from brex_sync.sandbox.api.endpoints import ENDPOINTS, BodyShape, ListEndpoint
 from brex_sync.sandbox.api.filters import Compared, Filter, OneOf, Test, at, kept_by
 from brex_sync.sandbox.api.paging import read_position, write_page
 from brex_sync.sandbox.error_replies import bad_request, not_found
-from brex_sync.sandbox.world.collection import Rows
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.collection import Item, Rows, decode
 
 SELECTIONS = 16
 """How many filtered lists are remembered, so that their later pages cost nothing."""
 
 
+def shown_items(
+    world: World, name: str, parent: str | None = None, expand: Sequence[str] = ()
+) -> list[Item]:
+    """The truth about a collection as an answer with these expansions shows it."""
+    rows = world.collection(name).rows(parent)
+    endpoint = next(e for e in ENDPOINTS if e.collection == name)
+    details = [d for d in endpoint.details if d.parameter == EXPAND and d.value in expand]
+    return [decode(body) for body in dress(world, details, rows.ids, rows.bodies, endpoint.nested)]
+
+
 class Answers:
     """Answers from a world, as bytes."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
         self._selections: OrderedDict[object, Rows] = OrderedDict()
 
@@ -33,7 +40,7 @@ class Answers:
         """The answer's body. `names` are the ids in the path.
 
         Raises:
-            Refusal: there is no such item, or the query asks for what cannot be.
+            ErrorReply: there is no such item, or the query asks for what cannot be.
         """
         details = _details(endpoint, query)
         if endpoint.shape is BodyShape.ITEM:

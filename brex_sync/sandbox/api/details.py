@@ -3,12 +3,10 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, decode, encode
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 EXPAND = "expand[]"
 LINK_SECONDS = 900
@@ -22,7 +20,7 @@ class Detail:
 
     parameter: str
     value: str
-    change: Callable[["World", Item], None] | None = None
+    change: Callable[[World, Item], None] | None = None
     name: str = ""
     attached: str | None = None
 
@@ -40,7 +38,7 @@ def attached(name: str, collection: str, parameter: str = EXPAND, value: str = "
 def joined(name: str, collection: str, fields: Mapping[str, str]) -> Detail:
     """The item that the field `name`_id names, as `fields` (shown name: name there) show it."""
 
-    def change(world: "World", item: Item) -> None:
+    def change(world: World, item: Item) -> None:
         other = world.collection(collection).get(str(item.get(f"{name}_id")))
         item[name] = other and {shown: other.get(there) for shown, there in fields.items()}
 
@@ -50,7 +48,7 @@ def joined(name: str, collection: str, fields: Mapping[str, str]) -> Detail:
 def links(name: str, within: str) -> Detail:
     """Links to the files of each of the item's `within`, good for 15 minutes."""
 
-    def change(world: "World", item: Item) -> None:
+    def change(world: World, item: Item) -> None:
         for part in item.get(within) or ():
             part[name] = [_link(world, part["id"])]
 
@@ -60,14 +58,14 @@ def links(name: str, within: str) -> Detail:
 def without(parameter: str, within: str, field: str, value: str) -> Detail:
     """With `parameter`=true, no `within` whose `field` is `value`."""
 
-    def change(world: "World", item: Item) -> None:
+    def change(world: World, item: Item) -> None:
         item[within] = [part for part in item.get(within) or () if part[field] != value]
 
     return Detail(parameter, "true", change)
 
 
 def dress(
-    world: "World",
+    world: World,
     details: Sequence[Detail],
     keys: Sequence[str],
     bodies: Sequence[bytes],
@@ -87,8 +85,8 @@ def dress(
 
 
 def _changed(
-    world: "World",
-    changes: Sequence[Callable[["World", Item], None]],
+    world: World,
+    changes: Sequence[Callable[[World, Item], None]],
     body: bytes,
     nested: str | None,
 ) -> bytes:
@@ -100,7 +98,7 @@ def _changed(
     return encode(item)
 
 
-def _link(world: "World", key: str) -> str:
+def _link(world: World, key: str) -> str:
     made = f"{world.now():%Y%m%dT%H%M%SZ}"
     signature = hashlib.sha256(f"{key} {made}".encode()).hexdigest()
     return (

@@ -4,15 +4,13 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, Rows, decode, stamp
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 Test = Callable[[Item], bool]
 
@@ -40,7 +38,7 @@ class OneOf:
     most: int | None = None
     legacy: bool = False
 
-    def test(self, world: "World", sent: Sequence[str]) -> Test:
+    def test(self, world: World, sent: Sequence[str]) -> Test:
         """Whether an item stays."""
         wanted = {*sent, *(part for value in sent for part in value.split(","))}
         if self.most is not None and len(wanted) > self.most:
@@ -63,7 +61,7 @@ class Like:
     parameter: str
     paths: tuple[str, ...]
 
-    def test(self, world: "World", sent: Sequence[str]) -> Test:
+    def test(self, world: World, sent: Sequence[str]) -> Test:
         """Whether an item stays."""
         wanted = sent[-1].casefold()
         return lambda item: wanted in " ".join(str(at(item, p)) for p in self.paths).casefold()
@@ -77,7 +75,7 @@ class Compared:
     path: str
     how: Callable[[Any, Any], bool]
 
-    def test(self, world: "World", sent: Sequence[str]) -> Test:
+    def test(self, world: World, sent: Sequence[str]) -> Test:
         """Whether an item stays."""
         bound = self.bound(sent)
 
@@ -154,7 +152,7 @@ def _is_one(found: Any, wanted: set[str]) -> bool:
     return found is not None and str(found) in wanted
 
 
-def _referred(world: "World", through: Through, wanted: set[str]) -> set[str]:
+def _referred(world: World, through: Through, wanted: set[str]) -> set[str]:
     """The ids of the items that have one of the values."""
     collection = world.collection(through.collection)
     rows = collection.rows()

@@ -1,13 +1,13 @@
 """The books: accounting fields with their values, and a record for each approved expense."""
 
-from typing import TYPE_CHECKING, Any
+import random
+from typing import Any
 
+from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.data.merchants import MERCHANTS
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, encode, stamp
 from brex_sync.sandbox.world.ledger import money
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 FIELDS = (
     ("Project", "ACCOUNTING", ("Prototype 4", "Picker arm", "Warehouse pilot", "Internal")),
@@ -24,8 +24,8 @@ TYPES = {
 }  # fmt: skip
 
 
-def fill(world: "World") -> None:
-    """Keeps the books of every expense that was approved."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds accounting fields, and a record for every expense that was approved."""
     _fields(world)
     users = world.collection("users").known()
     rows = []
@@ -113,7 +113,7 @@ def _vendor(expense: Item) -> Item:
     return {"id": f"pdcont_{number:05d}", "name": MERCHANTS[number].name, "email": None}
 
 
-def _fields(world: "World") -> None:
+def _fields(world: World) -> None:
     for i, (name, group, values) in enumerate(FIELDS):
         key = f"field_{i:04d}"
         changed = {"updated_at": f"{world.today.year - 1}-03-0{i + 1}T12:00:00Z"}

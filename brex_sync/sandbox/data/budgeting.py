@@ -2,14 +2,14 @@
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brex_sync.sandbox.data.card_spending import open_period
+from brex_sync.sandbox.data.history import CompanyHistory
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.company import COMPANY
 from brex_sync.sandbox.world.ledger import usd
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 NAMES = (
     "Engineering", "Sales", "Finance", "People", "Marketing", "Operations", "Offsite", "Old office",
@@ -18,14 +18,14 @@ PERIODS = ("MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME", "WEEKLY")
 SPENT_ALREADY = ("EXPIRED", "ARCHIVED")
 
 
-def fill(world: "World", rng: random.Random) -> None:
-    """Plans the spending."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds budgets, spend limits with what the expenses spent of them, and programs."""
     spent = _spent_this_month(world)
     for i, name in enumerate(NAMES):
         limit = rng.randrange(20, 400) * 100_000
         state = SPENT_ALREADY[i - 6] if i >= 6 else "ACTIVE"
         shared: dict[str, Any] = {
-            "account_id": "cuacc_northwind",
+            "account_id": COMPANY,
             "name": name,
             "description": None if i % 2 else f"What {name.lower()} may spend",
             "parent_budget_id": None if i < 2 else "budget_0000",
@@ -43,7 +43,7 @@ def fill(world: "World", rng: random.Random) -> None:
         world.collection("budget_programs").add(_program(world, i))
 
 
-def _spent_this_month(world: "World") -> Counter[str]:
+def _spent_this_month(world: World) -> Counter[str]:
     """US cents by spend limit, from the expenses."""
     month = f"{world.today:%Y-%m}"
     spent: Counter[str] = Counter()
@@ -67,7 +67,7 @@ def _budget(i: int, limit: int, state: str) -> Item:
 
 
 def _spend_limit(
-    world: "World", i: int, key: str, limit: int, state: str, spent: int
+    world: World, i: int, key: str, limit: int, state: str, spent: int
 ) -> dict[str, Any]:
     timed = i % 2
     balance = open_period(world.today) | {"amount_spent": usd(spent)}
@@ -109,7 +109,7 @@ def _authorization(i: int, limit: int) -> Item:
     }
 
 
-def _v1(world: "World", i: int, key: str, limit: int, state: str, spent: int) -> Item:
+def _v1(world: World, i: int, key: str, limit: int, state: str, spent: int) -> Item:
     balance = open_period(world.today) | {"balance": usd(limit - spent)}
     return {
         "budget_id": key,
@@ -127,7 +127,7 @@ def _v1(world: "World", i: int, key: str, limit: int, state: str, spent: int) ->
     }
 
 
-def _program(world: "World", i: int) -> Item:
+def _program(world: World, i: int) -> Item:
     blueprint = {
         "id": f"blueprint_{i:04d}",
         "name": f"Wellness {i}",

@@ -3,18 +3,16 @@
 import random
 from bisect import bisect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate, count, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.data.history import CardPayment, CompanyHistory
 from brex_sync.sandbox.data.merchants import MERCHANTS, Merchant, shown_merchant
 from brex_sync.sandbox.data.pace import days, spread
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, encode
 from brex_sync.sandbox.world.ledger import AccountLedger, money, month_after
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 ACCOUNTS = {"USD": "cuacc_0000", "EUR": "cuacc_0001", "JPY": "cuacc_0002", "KWD": "cuacc_0003"}
 LIMITS = {"USD": 500_000_000, "EUR": 50_000_000, "JPY": None, "KWD": 20_000_000}
@@ -26,30 +24,22 @@ Cards = Mapping[str, list[tuple[str | None, Any]]]
 """By purpose, each card's id and metadata."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What was paid to Brex for a card account."""
-
-    day: str
-    amount: int
-    currency: str
-
-
-def fill(world: "World", rng: random.Random, first: date, number: int) -> list[Payment]:
-    """Spends from `first` to the world's today; returns the payments to Brex, oldest first."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds the card transactions of the history, and the accounts and statements they lead to."""
+    first, number = history.first, history.card_transactions
     for currency, account in ACCOUNTS.items():
         world.ledgers[account] = AccountLedger(first, currency)
-    spending = _Spending(world, rng, pays=number >= PER_MONTH_FOR_PAYMENTS * world.months)
+    spending = _Spending(world, rng, pays=number >= PER_MONTH_FOR_PAYMENTS * history.months)
     transactions = world.collection("card_transactions")
     transactions.fill(spending.rows(number, first, world.today))
     transactions.turn()
     for currency in reversed(ACCOUNTS):
         world.collection("card_accounts").add(_account(world, currency))
     close_statements(world, world.today)
-    return spending.payments
+    history.card_payments.extend(spending.payments)
 
 
-def settle(world: "World", rng: random.Random, day: date, key: str) -> Item:
+def settle(world: World, rng: random.Random, day: date, key: str) -> Item:
     """One more card transaction, settled on that day, with the balance that follows."""
     before = days(day.fromordinal(day.toordinal() - 3), day)
     item = _Spending(world, rng, pays=False).purchase(key, before, 3)
@@ -60,7 +50,7 @@ def settle(world: "World", rng: random.Random, day: date, key: str) -> Item:
     return item
 
 
-def close_statements(world: "World", day: date) -> None:
+def close_statements(world: World, day: date) -> None:
     """Closes the primary account's months that are over, and opens the next."""
     for statement in world.ledgers[ACCOUNTS["USD"]].close("stmt_card", day):
         world.collection("card_statements").add(statement)
@@ -81,12 +71,12 @@ def open_period(day: date) -> Item:
 class _Spending:
     """Makes transactions one after the other, and keeps the ledgers."""
 
-    def __init__(self, world: "World", rng: random.Random, pays: bool) -> None:
-        self.payments: list[Payment] = []
+    def __init__(self, world: World, rng: random.Random, pays: bool) -> None:
+        self.payments: list[CardPayment] = []
         self._ledgers = {currency: world.ledgers[ACCOUNTS[currency]] for currency in ACCOUNTS}
         self._rng = rng
         self._pays = pays
-        self._due: list[Payment] = []
+        self._due: list[CardPayment] = []
         cards = _by_purpose(world)
         nobody: list[tuple[str | None, Any]] = [(None, None)]
         self._choices = [(m, shown_merchant(m), cards.get(m.purpose, nobody)) for m in MERCHANTS]
@@ -136,12 +126,12 @@ class _Spending:
 
     def _payment(self, key: str, day: str) -> Item:
         due = self._due.pop()
-        self.payments.append(Payment(day, due.amount, due.currency))
+        self.payments.append(CardPayment(day, due.amount, due.currency))
         return _without_card(key, "COLLECTION", "Brex card payment", day, -due.amount, due.currency)
 
-    def _payable(self) -> list[Payment]:
+    def _payable(self) -> list[CardPayment]:
         owed = {c: ledger.balance for c, ledger in self._ledgers.items()}
-        return [Payment("", balance, c) for c, balance in owed.items() if balance > 0]
+        return [CardPayment("", balance, c) for c, balance in owed.items() if balance > 0]
 
 
 def _unusual(item: Item, chance: float, merchant: Merchant, amount: int) -> None:
@@ -179,7 +169,7 @@ def _without_card(
     }
 
 
-def _by_purpose(world: "World") -> Cards:
+def _by_purpose(world: World) -> Cards:
     cards: dict[str, list[tuple[str | None, Any]]] = {}
     for card in world.collection("cards").known().values():
         purpose = card["card_name"].partition(" ")[0]
@@ -187,7 +177,7 @@ def _by_purpose(world: "World") -> Cards:
     return cards
 
 
-def _account(world: "World", currency: str) -> Item:
+def _account(world: World, currency: str) -> Item:
     limit = LIMITS[currency]
     return {
         "id": ACCOUNTS[currency],
@@ -198,7 +188,7 @@ def _account(world: "World", currency: str) -> Item:
     }
 
 
-def _balances(world: "World", currency: str) -> Item:
+def _balances(world: World, currency: str) -> Item:
     """What is owed, and what is left of the limit."""
     owed, limit = world.ledgers[ACCOUNTS[currency]].balance, LIMITS[currency]
     left = money(max(0, limit - owed), currency) if limit else None

@@ -3,15 +3,12 @@
 import random
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
-from brex_sync.sandbox.data.card_spending import Payment
+from brex_sync.sandbox.data.history import CardPayment, CompanyHistory
 from brex_sync.sandbox.data.merchants import exchanged
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, encode
 from brex_sync.sandbox.world.ledger import AccountLedger, month_after, usd
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 OPERATING, PAYROLL, RESERVE = ACCOUNTS = ("dpacc_operating", "dpacc_payroll", "dpacc_reserve")
 OPENING = {OPERATING: 640_000_000, PAYROLL: 25_000_000, RESERVE: 900_000_000}
@@ -24,17 +21,17 @@ USUAL_SPENDING = 12_000
 """Card transactions that the usual sales pay for."""
 
 
-def fill(world: "World", rng: random.Random, first: date, payments: Iterable[Payment]) -> None:
-    """Receives and pays from `first` to the world's today, in three accounts."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds three accounts, with what they received and paid on every day of the history."""
     flow = _Flow(rng, max(1.0, len(world.collection("card_transactions")) / USUAL_SPENDING))
-    flow.card_payments(payments)
+    flow.card_payments(history.card_payments)
     flow.transfers(world.collection("transfers").items())
-    day = first
+    day = history.first
     while day <= world.today:
         flow.happen(day)
         day += timedelta(days=1)
     for account in ACCOUNTS:
-        ledger = world.ledgers[account] = AccountLedger(first, opening=OPENING[account])
+        ledger = world.ledgers[account] = AccountLedger(history.first, opening=OPENING[account])
         rows = sorted(flow.rows[account], key=lambda item: str(item["posted_at_date"]))
         for number, item in enumerate(rows, start=1):
             item["id"] = f"{account}_{number:05d}"
@@ -48,7 +45,7 @@ def fill(world: "World", rng: random.Random, first: date, payments: Iterable[Pay
     close_statements(world, world.today)
 
 
-def receive(world: "World", rng: random.Random, day: date, key: str) -> None:
+def receive(world: World, rng: random.Random, day: date, key: str) -> None:
     """A customer pays, or a supplier is paid, on that day, with the balance that follows."""
     amount = rng.randrange(80_000, 4_000_000) * rng.choice((1, 1, -1))
     text = rng.choice(CUSTOMERS) if amount > 0 else "Brex card payment"
@@ -56,7 +53,7 @@ def receive(world: "World", rng: random.Random, day: date, key: str) -> None:
     _book(world, {"id": f"{OPERATING}_{key}"} | _moved(day, amount, kind, text))
 
 
-def pay(world: "World", transfer: Item, day: date) -> None:
+def pay(world: World, transfer: Item, day: date) -> None:
     """A transfer leaves the account on that day."""
     text = transfer["display_name"] or transfer["description"] or "Transfer"
     amount = -transfer["amount"]["amount"]
@@ -64,7 +61,7 @@ def pay(world: "World", transfer: Item, day: date) -> None:
     _book(world, {"id": f"{OPERATING}_{transfer['id']}"} | moved)
 
 
-def _book(world: "World", item: Item) -> None:
+def _book(world: World, item: Item) -> None:
     """One more transaction of the operating account, with the balance that follows."""
     world.collection("cash_transactions").add(item, OPERATING)
     ledger = world.ledgers[OPERATING]
@@ -75,7 +72,7 @@ def _book(world: "World", item: Item) -> None:
     )
 
 
-def close_statements(world: "World", day: date) -> None:
+def close_statements(world: World, day: date) -> None:
     """Closes every account's months that are over."""
     for account in ACCOUNTS:
         for statement in world.ledgers[account].close(f"stmt_{account}", day):
@@ -90,7 +87,7 @@ class _Flow:
         self._rng = rng
         self._size = size
 
-    def card_payments(self, payments: Iterable[Payment]) -> None:
+    def card_payments(self, payments: Iterable[CardPayment]) -> None:
         """The cash side of what was paid to Brex for the cards."""
         for paid in payments:
             day = date.fromisoformat(paid.day)
@@ -169,7 +166,7 @@ def _moved(
     }
 
 
-def _account(world: "World", rng: random.Random, account: str) -> Item:
+def _account(world: World, rng: random.Random, account: str) -> Item:
     balance = usd(world.ledgers[account].balance)
     return {
         "id": account,

@@ -4,19 +4,17 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.data.merchants import MERCHANTS, exchanged, merchant_id, shown_merchant
 from brex_sync.sandbox.data.pace import days
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, encode, stamp
 from brex_sync.sandbox.world.ledger import money, usd
 
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
-
 SHARE_ON_CARDS = 0.88
 LIMITS = 8
-PARENT, PARTS = "parent_expense_id", "expense_line_items"
 BARE_EVERY, BARE_FROM = 400, 3
 FILLED_LATER = (
     "merchant_id", "category", "purchased_at", "payment_status", "submitted_at", "approved_at",
@@ -36,11 +34,12 @@ MEMOS = {
 POLICIES = ({"id": "policy_0001", "name": "Standard"}, {"id": "policy_0002", "name": "Executive"})
 
 
-def fill(world: "World", rng: random.Random, first: date, number: int) -> None:
-    """Makes `number` expenses, those of the newest card transactions among them."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds the expenses of the history, most of them of the newest card transactions."""
     for i, merchant in enumerate(MERCHANTS):
         world.collection("merchants").add({"id": merchant_id(i)} | shown_merchant(merchant))
-    writer = ExpenseWriter(world, rng, first)
+    number = history.expenses
+    writer = ExpenseWriter(world, rng, history.first)
     rows: list[tuple[str, str, bytes]] = []
     for item in writer.expenses(number):
         rows.append((stamp(item["updated_at"]), item["id"], encode(item)))
@@ -50,20 +49,10 @@ def fill(world: "World", rng: random.Random, first: date, number: int) -> None:
     world.collection("expenses").fill((key, day, body) for day, key, body in rows)
 
 
-def change(world: "World", key: str, **changes: Any) -> None:
-    """Changes fields of an expense now, and of its copy in the expense it was split from."""
-    expenses, changes = world.collection("expenses"), changes | {"updated_at": world.moment()}
-    expenses.edit(key, **changes)
-    parent = expenses.get((world.collection("expense_parents").get(key) or {}).get(PARENT, ""))
-    if parent is not None:
-        parts = [part | changes if part["id"] == key else part for part in parent[PARTS]]
-        expenses.edit(parent["id"], **{PARTS: parts, "updated_at": changes["updated_at"]})
-
-
 class ExpenseWriter:
     """Writes expenses, with what is kept apart from them: payments, policies, custom fields."""
 
-    def __init__(self, world: "World", rng: random.Random, first: date) -> None:
+    def __init__(self, world: World, rng: random.Random, first: date) -> None:
         self._world = world
         self._rng = rng
         self._days = days(first - timedelta(days=4), world.today)

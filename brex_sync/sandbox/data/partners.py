@@ -1,16 +1,18 @@
 """What partners and integrations keep: referrals, webhook subscriptions, groups and a secret."""
 
+import random
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
+from brex_sync.sandbox.data.history import CompanyHistory
+from brex_sync.sandbox.events.signing_secrets import ensure_secret
+from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.company import COMPANY
 
 REFERRALS = ("ACTIVE", "UNCLAIMED", "EXPIRED", "CLOSED", "UNCLAIMED")
 
 
-def fill(world: "World") -> None:
-    """Refers others, and listens."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds referrals, and webhook subscriptions with their groups and a secret."""
     for i, status in enumerate(REFERRALS):
         signed = status in ("ACTIVE", "CLOSED")
         application = {"application": {"status": status}, "accounts": None}
@@ -28,7 +30,7 @@ def fill(world: "World") -> None:
     for i, group in enumerate(("Customers", "Beta customers", "Nobody yet")):
         world.collection("webhook_groups").add({"id": f"wg_{i:04d}", "name": group})
         world.collection("webhook_group_members").open_list(f"wg_{i:04d}")
-    for i, account in enumerate(("cuacc_northwind", "cuacc_contoso", "cuacc_fabrikam")):
+    for i, account in enumerate((COMPANY, "cuacc_contoso", "cuacc_fabrikam")):
         group = f"wg_{i // 2:04d}"
         member = {"group_id": group, "member_type": "ACCOUNT", "member_id": account}
         world.collection("webhook_group_members").add(member, group)
@@ -42,4 +44,4 @@ def fill(world: "World") -> None:
                 "status": "INACTIVE" if i else "ACTIVE",
             }
         )
-    world.events.ensure_secret()
+    ensure_secret(world)

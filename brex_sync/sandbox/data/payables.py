@@ -1,16 +1,15 @@
-"""Vendors, the transfers to them, and the bank accounts linked."""
+"""What the company owes: vendors, the transfers to them, and the bank accounts linked."""
 
 import random
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.data.pace import spread
-from brex_sync.sandbox.data.people import ADDRESS
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.company import ADDRESS, COMPANY
 from brex_sync.sandbox.world.ledger import usd
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 KINDS = (
     "Machining", "Legal", "Castings", "Consulting", "Cleaning", "Logistics", "Insurance",
@@ -22,14 +21,15 @@ TRANSFERS_PER_MONTH = 11
 METHODS = ("ACH", "ACH", "ACH", "DOMESTIC_WIRE", "CHEQUE", "INTERNATIONAL_WIRE")
 
 
-def fill(world: "World", rng: random.Random, first: date) -> None:
-    """Knows suppliers, and pays them from `first` on."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds vendors, the transfers to them over the history, and linked bank accounts."""
     vendors = [_vendor(rng, i) for i in range(VENDORS)]
     for vendor in reversed(vendors):
         world.collection("vendors").add(vendor)
     payable = [v for v in vendors if v["payment_accounts"]]
+    number_of_transfers = round(TRANSFERS_PER_MONTH * history.months)
     number = 0
-    for day, share in spread(round(TRANSFERS_PER_MONTH * world.months), first, world.today):
+    for day, share in spread(number_of_transfers, history.first, world.today):
         for _ in range(share):
             number += 1
             transfer = _transfer(rng, number, day, rng.choice(payable))
@@ -40,7 +40,7 @@ def fill(world: "World", rng: random.Random, first: date) -> None:
         world.collection("linked_accounts").add(_bank(world, i, bank, kind))
 
 
-def order(world: "World", rng: random.Random, day: date) -> None:
+def order(world: World, rng: random.Random, day: date) -> None:
     """A transfer to a supplier is on its way, from that day on."""
     payable = [v for v in world.collection("vendors").newest() if v["payment_accounts"]]
     number = len(world.collection("transfers")) + 1
@@ -111,12 +111,12 @@ def _earlier(rng: random.Random, day: date) -> str:
     return (day - timedelta(days=rng.randrange(2))).isoformat()
 
 
-def _bank(world: "World", i: int, name: str, kind: str) -> Item:
+def _bank(world: World, i: int, name: str, kind: str) -> Item:
     balance = {"amount": usd(1_250_000 * (i + 1)), "as_of_date": world.today.isoformat()}
     return {
         "id": f"bank_{i + 1:04d}",
         "bank_details": {"name": name, "type": kind},
-        "brex_account_id": None if i else "cuacc_northwind",
+        "brex_account_id": None if i else COMPANY,
         "last_four": f"{4411 + i}",
         "available_balance": balance if i == 0 else None,
         "current_balance": balance if i == 0 else None,

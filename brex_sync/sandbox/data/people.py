@@ -1,13 +1,13 @@
 """The company's people: who they are, where they work, and the cards they hold."""
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.data.merchants import PURPOSES
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import encode
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.company import ADDRESS, COMPANY
 
 FIRST = (
     "Amara", "Noah", "Sofia", "Liam", "Zoë", "Mateo", "Yuki", "Priya", "Ángela", "Omar", "Ingrid",
@@ -20,17 +20,6 @@ LAST = (
     "Weiß", "Tanaka", "Brown", "Ibrahim", "Petrov", "Larsen", "Nguyen",
 )  # fmt: skip
 STATES = ("ACTIVE",) * 16 + ("INVITED", "DISABLED", "PENDING_ACTIVATION")
-ADDRESS = {
-    "line1": "500 Howard Street",
-    "line2": None,
-    "city": "San Francisco",
-    "state": "CA",
-    "country": "US",
-    "postal_code": "94105",
-    "phone_number": None,
-}
-
-
 ELSEWHERE = {
     "line1": "Limmatquai 12",
     "line2": "3. Stock",
@@ -56,8 +45,8 @@ _ENTITIES = (
 )
 
 
-def fill(world: "World", rng: random.Random) -> None:
-    """Hires everybody."""
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds users with what belongs to them, where they work, legal entities and cards."""
     for name, prefix, values in PLACES:
         for i, value in enumerate(values):
             item: dict[str, Any] = {"id": f"{prefix}_{i:04d}", "name": value}
@@ -75,7 +64,7 @@ def fill(world: "World", rng: random.Random) -> None:
         world.collection("cards").add(_card(rng, i, users[i % PEOPLE]))
 
 
-def _found(world: "World") -> None:
+def _found(world: World) -> None:
     for key, name, address, created, status in _ENTITIES:
         world.collection("legal_entities").add(
             {
@@ -89,7 +78,7 @@ def _found(world: "World") -> None:
         )
     world.collection("company").add(
         {
-            "id": "cuacc_northwind",
+            "id": COMPANY,
             "legal_name": "Northwind Robotics, Inc.",
             "mailing_address": ADDRESS,
             "accountType": "BREX_EMPOWER",
@@ -127,7 +116,7 @@ def _limit(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _custom(world: "World", user: str, i: int) -> None:
+def _custom(world: World, user: str, i: int) -> None:
     """What is shown with load_custom_fields, and found with custom_field[]."""
     shirt = SHIRTS[i % len(SHIRTS)]
     fields = [{"key": "cf_shirt", "value": {"option_id": f"opt_{shirt}", "option_label": shirt}}]

@@ -2,13 +2,12 @@
 
 import random
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.data.pace import spread
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 PER_MONTH = 5
 CITIES = (
@@ -23,16 +22,16 @@ REASONS = ("Customer visit", "Offsite", "Robotics Summit", "Supplier audit", "Hi
 KINDS = ("AIR", "LODGING", "CAR_RENTAL", "RAIL")
 
 
-def fill(world: "World", rng: random.Random, first: date) -> None:
-    """Sends people places from `first` on; the last trips are still to come."""
-    number = 0
-    for day, share in spread(round(PER_MONTH * world.months), first, world.today):
+def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds the trips booked over the history, the last of which are still to come."""
+    number, trips = 0, round(PER_MONTH * history.months)
+    for day, share in spread(trips, history.first, world.today):
         for _ in range(share):
             number += 1
             _trip(world, rng, number, day)
 
 
-def _trip(world: "World", rng: random.Random, number: int, booked: date) -> None:
+def _trip(world: World, rng: random.Random, number: int, booked: date) -> None:
     start = booked + timedelta(days=rng.randrange(3, 30))
     end = start + timedelta(days=rng.randrange(1, 6))
     status = _status(rng, start, end, world.today)
@@ -74,7 +73,7 @@ def _status(rng: random.Random, start: date, end: date, today: date) -> str:
     return "UPCOMING" if start > today else "IN_PROGRESS" if end >= today else "COMPLETED"
 
 
-def _traveler(world: "World", number: int, user: str) -> Item:
+def _traveler(world: World, number: int, user: str) -> Item:
     if number % 11 == 0:
         name = {"first_name": "Anselm", "last_name": "Berg"}
         guest = {"type": "GUEST", "guest_email": f"candidate{number}@mail.example"}

@@ -18,9 +18,11 @@ from typing import Any
 import httpx
 
 from brex_sync.brex.cookies import no_cookies
+from brex_sync.sandbox.events.signing_secrets import list_secrets
+from brex_sync.sandbox.events.subscriptions import is_loopback
 from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
-from brex_sync.sandbox.world.outbox import Attempt, DeliveryMode, SandboxEvent, is_loopback
+from brex_sync.sandbox.world.outbox import Attempt, DeliveryMode, SandboxEvent
 
 AT_ONCE = 10
 PATIENCE = 10.0
@@ -132,12 +134,13 @@ class Deliveries:
 
     def _headers(self, event: SandboxEvent) -> dict[str, str]:
         states = ("ACTIVE", "PENDING_REVOKE") if self._events.conduct.both else ("ACTIVE",)
+        secrets = list_secrets(self._world, *states)
         now = int(time.time())
         return {
             "Content-Type": "application/json",
             "Webhook-Id": event.id,
             "Webhook-Timestamp": str(now),
-            "Webhook-Signature": sign(self._events.secrets(*states), event.id, now, event.body),
+            "Webhook-Signature": sign(secrets, event.id, now, event.body),
         }
 
 

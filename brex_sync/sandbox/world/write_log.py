@@ -1,6 +1,7 @@
-"""What is remembered of writes: the log for tests, and the answers by Idempotency-Key."""
+"""What is remembered of writes: the log for tests, answers by Idempotency-Key, and files."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -32,3 +33,14 @@ class Answered:
     request: tuple[str, str, Any]
     status: int
     body: bytes
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file that may come: for an expense, or for one yet to be found; `content` once it came."""
+
+    name: str
+    expense_id: str | None
+    signature: str
+    ends_at: datetime
+    content: bytes | None = None

@@ -1,12 +1,15 @@
-"""Writes about card expenses: the memo, and receipts."""
+"""Writes about card expenses: the memo."""
+
+from typing import Any
 
 import msgspec
 
-from brex_sync.sandbox.data.expenses import change
 from brex_sync.sandbox.error_replies import not_found
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
-from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint
-from brex_sync.sandbox.writes.receipts import open_upload
+from brex_sync.sandbox.writes.declare import ReceivedWrite, WriteEndpoint
+
+PARENT, PARTS = "parent_expense_id", "expense_line_items"
 
 
 class MemoBody(msgspec.Struct):
@@ -15,46 +18,29 @@ class MemoBody(msgspec.Struct):
     memo: str | None = None
 
 
-class NewReceipt(msgspec.Struct):
-    """A file to come."""
-
-    receipt_name: Text
-
-
 def set_memo(call: ReceivedWrite) -> Item:
     """Writes the memo; `updated_at` moves."""
-    _card_expense(call)
-    change(call.world, call.id, memo=call.body.memo)
+    check_is_on_card(call)
+    edit_expense(call.world, call.id, memo=call.body.memo)
     return call.item("expenses")
 
 
-def match_receipt(call: ReceivedWrite) -> Item:
-    """Takes a file for whichever expense it fits; Brex tells by e-mail which it was."""
-    return open_upload(call.world, call.body.receipt_name, None, call.base)
-
-
-def upload_receipt(call: ReceivedWrite) -> Item:
-    """Takes a file for one expense."""
-    _card_expense(call)
-    return open_upload(call.world, call.body.receipt_name, call.id, call.base)
-
-
-def _card_expense(call: ReceivedWrite) -> None:
+def check_is_on_card(call: ReceivedWrite) -> None:
+    """Raises ErrorReply 404 where the path names no expense on a card."""
     if call.item("expenses").get("expense_type") != "CARD":
         raise not_found("No card expense with this id")
 
 
+def edit_expense(world: World, key: str, **changes: Any) -> None:
+    """Changes fields of an expense now, and of its copy in the expense it was split from."""
+    expenses, changes = world.collection("expenses"), changes | {"updated_at": world.moment()}
+    expenses.edit(key, **changes)
+    parent = expenses.get((world.collection("expense_parents").get(key) or {}).get(PARENT, ""))
+    if parent is not None:
+        parts = [part | changes if part["id"] == key else part for part in parent[PARTS]]
+        expenses.edit(parent["id"], **{PARTS: parts, "updated_at": changes["updated_at"]})
+
+
 EXPENSE_WRITES = (
     WriteEndpoint("PUT", "/v1/expenses/card/{id}", "expenses.card", set_memo, MemoBody),
-    WriteEndpoint(
-        "POST", "/v1/expenses/card/receipt_match", "", match_receipt, NewReceipt, status=201
-    ),
-    WriteEndpoint(
-        "POST",
-        "/v1/expenses/card/{id}/receipt_upload",
-        "",
-        upload_receipt,
-        NewReceipt,
-        status=201,
-    ),
 )

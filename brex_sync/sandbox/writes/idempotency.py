@@ -1,18 +1,16 @@
-"""Where writes are taken: the key is looked up, the body read, the change made, all noted."""
+"""Makes each write once per Idempotency-Key, and logs it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from brex_sync.sandbox.error_replies import ErrorReply, bad_request
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import encode
 from brex_sync.sandbox.world.write_log import Answered, Written
 from brex_sync.sandbox.writes.declare import ReceivedWrite, WriteEndpoint, read_body
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
 
 KEYED_METHODS = ("POST", "PUT")
 
@@ -28,7 +26,7 @@ class Arrived:
     base: str
 
 
-def perform(world: "World", write: WriteEndpoint, arrived: Arrived) -> Answered:
+def perform(world: World, write: WriteEndpoint, arrived: Arrived) -> Answered:
     """Makes the change, unless its Idempotency-Key was answered already: then that answer again.
 
     Brex says that a key must never be used for another request, and not what happens if it is:
@@ -58,7 +56,7 @@ def _repeat(known: Answered, request: tuple[str, str, Any]) -> Answered:
 
 
 def _do(
-    world: "World",
+    world: World,
     write: WriteEndpoint,
     arrived: Arrived,
     key: str | None,

@@ -1,36 +1,41 @@
-"""Files by pre-signed links: outside the API, and without its credential."""
+"""Receipts: writes that return a pre-signed link, and the files put there without a credential."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from brex_sync.sandbox.data.expenses import change
+from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.write_log import Upload
+from brex_sync.sandbox.writes.card_expenses import check_is_on_card, edit_expense
+from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint
 
 PATH = "/_uploads/{id}"
 LIFE = timedelta(minutes=30)
 LARGEST = 50 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Upload:
-    """A file that may come: for an expense, or for one yet to be found; `content` once it came."""
+class NewReceipt(msgspec.Struct):
+    """A file to come."""
 
-    name: str
-    expense_id: str | None
-    signature: str
-    ends_at: datetime
-    content: bytes | None = None
+    receipt_name: Text
 
 
-def open_upload(world: "World", name: str, expense_id: str | None, base: str) -> Item:
+def match_receipt(call: ReceivedWrite) -> Item:
+    """Takes a file for whichever expense it fits; Brex tells by e-mail which it was."""
+    return open_upload(call.world, call.body.receipt_name, None, call.base)
+
+
+def upload_receipt(call: ReceivedWrite) -> Item:
+    """Takes a file for one expense."""
+    check_is_on_card(call)
+    return open_upload(call.world, call.body.receipt_name, call.id, call.base)
+
+
+def open_upload(world: World, name: str, expense_id: str | None, base: str) -> Item:
     """Waits for a file, and says where to put it."""
     key = world.new_id("receipt")
     signature = hashlib.sha256(f"{world.seed} {key}".encode()).hexdigest()
@@ -38,7 +43,7 @@ def open_upload(world: "World", name: str, expense_id: str | None, base: str) ->
     return {"id": key, "uri": f"{base.rstrip('/')}/_uploads/{key}?signature={signature}"}
 
 
-async def put(world: "World", request: Request) -> Response:
+async def put(world: World, request: Request) -> Response:
     """Takes the file; the receipt then shows in its expense.
 
     A request with an Authorization header is refused with 400, as S3 does: the link is enough, and
@@ -60,5 +65,20 @@ async def put(world: "World", request: Request) -> Response:
     expense = world.collection("expenses").get(upload.expense_id or "")
     if first and expense is not None:
         receipts = [*(expense.get("receipts") or ()), {"id": key}]
-        change(world, expense["id"], receipts=receipts)
+        edit_expense(world, expense["id"], receipts=receipts)
     return Response(status_code=200)
+
+
+RECEIPT_WRITES = (
+    WriteEndpoint(
+        "POST", "/v1/expenses/card/receipt_match", "", match_receipt, NewReceipt, status=201
+    ),
+    WriteEndpoint(
+        "POST",
+        "/v1/expenses/card/{id}/receipt_upload",
+        "",
+        upload_receipt,
+        NewReceipt,
+        status=201,
+    ),
+)
