@@ -354,4 +354,4 @@ def test_code_older_than_the_warehouse_is_refused(rig: Rig, clean_environment: N
 def test_an_older_warehouse_is_noted_as_of_this_version(rig: Rig) -> None:
     do(rig, "DROP TABLE brex_sync.schema_versions", "COMMENT ON SCHEMA brex_sync IS 'older'")
     prepare_internal(rig.engine)
-    assert rig.one("SELECT max(number) FROM brex_sync.schema_versions") == versions.VERSION
+    assert rig.one("SELECT max(number) FROM brex_sync.schema_versions") == versions.NUMBER
