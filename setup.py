@@ -1,6 +1,7 @@
 from setuptools import find_packages, setup
 
 RUN = [
+    "alembic>=1.16,<2",
     "anyio>=4.12",
     "Authlib>=1.6",
     "babel>=2.17",

@@ -22,7 +22,7 @@ from brex_sync.warehouse.schema import catalogue, history, known_tables, migrati
 from brex_sync.warehouse.schema.catalogue import Catalogue
 from brex_sync.warehouse.schema.declared import statement, table_of
 from brex_sync.warehouse.schema.fitting import fit
-from brex_sync.warehouse.schema.roles import let_people_read
+from brex_sync.warehouse.schema.roles import OPEN_TABLES, let_people_read
 from brex_sync.warehouse.state import checkpoints
 
 _PREPARING = "preparing"
@@ -174,7 +174,8 @@ def _internal_state() -> str:
     tables = internal_metadata.sorted_tables
     comments = [part.comment for t in tables for part in (t, *t.columns)]
     made = "\n".join(str(CreateTable(t)) for t in tables)
-    declared = repr((made, comments, GUARD, known_tables.FUNCTION))
+    open_ones = [t.name for t in OPEN_TABLES]
+    declared = repr((made, comments, GUARD, known_tables.FUNCTION, open_ones))
     return f"State of brex_sync (revision {versions.REVISION}, {_digest(declared)})"
 
 
