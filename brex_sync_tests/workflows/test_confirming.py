@@ -8,9 +8,10 @@ import pytest
 
 from brex_sync.errors import Unconfirmed
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflows import workflow_runs
 from brex_sync.workflows.declare import Steps, workflow, write
-from brex_sync.workflows.run import RunOutcome, RunRequest, recall, unconfirmed
+from brex_sync.workflows.run_request import RunRequest, pending_confirmation, recall
+from brex_sync.workflows.runner import RunOutcome
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing
@@ -39,7 +40,7 @@ def test_the_engine_does_nothing_that_nobody_agreed_to(
     asked = desk.asked(name, RUN, **given)
     with pytest.raises(Unconfirmed, match=r"needs a confirmation; nothing was done"):
         unasked(desk, asked)
-    assert unconfirmed(desk.rig.engine, replace(asked, confirmed=False)) is not None
+    assert pending_confirmation(desk.rig.engine, replace(asked, confirmed=False)) is not None
     assert not desk.rig.requests
     assert workflow_runs.find(desk.rig.engine, RUN) is None
 

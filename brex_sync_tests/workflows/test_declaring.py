@@ -12,7 +12,7 @@ from brex_sync.errors import BadInputs
 from brex_sync.workflows.declare import Call, Inputs, Step, Steps, read, workflow, write
 from brex_sync.workflows.fields import Amount, minor
 from brex_sync.workflows.forms import InputKind, entries
-from brex_sync.workflows.run import RunRequest
+from brex_sync.workflows.run_request import RunRequest
 from brex_sync_tests.workflows.conftest import Desk
 
 LOCK = Call("POST /v2/cards/{id}/lock", "cards")
@@ -77,6 +77,18 @@ def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) 
 
     assert "two steps are called 'a'" in perform(desk, twice).error
     assert desk.did() == [("POST", "/v2/cards/c1/lock")]
+
+
+def test_a_workflow_says_when_it_needs_a_confirmation() -> None:
+    def lock(given: Nothing) -> Steps:
+        yield write("lock", LOCK, id="c1", body=OTHER)
+
+    always = workflow(LOCK, confirm=lambda _: "It is locked.")(lock)
+    for made, when, what in (
+        (workflow(LOCK)(lock), "never", None),
+        (always, "always", "It is locked."),
+    ):
+        assert (made.confirm_when, made.confirm(Nothing())) == (when, what)
 
 
 def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver: str) -> None:
