@@ -6,8 +6,9 @@ from typing import Any
 
 from brex_sync.brex.client import BrexClient
 from brex_sync.workflows import sending
-from brex_sync.workflows.declare import Inputs, Kept, Step, StepNames, Workflow, each_once
+from brex_sync.workflows.declare import Inputs, Kept, Step, Workflow
 from brex_sync.workflows.masking import masked
+from brex_sync.workflows.replay import StepNames, each_once, replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,12 @@ async def dry_run(client: BrexClient, workflow: Workflow, inputs: Inputs) -> lis
             planned.append(_planned(step))
         return _placeholder(step)
 
-    steps = workflow.steps(inputs)
-    try:
-        wanted: Step | Sequence[Step] = next(steps)
-        while True:
-            if isinstance(wanted, Step):
-                wanted = steps.send(await result(wanted))
-            else:
-                results = {step.name: await result(step) for step in each_once(wanted)}
-                wanted = steps.send([results[step.name] for step in wanted])
-    except StopIteration:
-        return planned
+    async def results(steps: Sequence[Step]) -> list[Any]:
+        by_name = {step.name: await result(step) for step in each_once(steps)}
+        return [by_name[step.name] for step in steps]
+
+    await replay(workflow.steps(inputs), result, results)
+    return planned
 
 
 def _planned(step: Step) -> PlannedStep:

@@ -34,8 +34,8 @@ from brex_sync.warehouse.state.leases import TERMS, Lease, Terms
 from brex_sync.warehouse.workflows import step_log, waits, workflow_runs
 from brex_sync.warehouse.workflows.step_log import StepRecord, StepState
 from brex_sync.warehouse.workflows.workflow_runs import RunState
-from brex_sync.workflows.declare import Step, Steps
 from brex_sync.workflows.lines import read_back
+from brex_sync.workflows.replay import replay
 from brex_sync.workflows.run_request import RunRequest, confirmation
 from brex_sync.workflows.step_runner import StepRunner, Suspended
 
@@ -104,7 +104,7 @@ class WorkflowRunner:
         end = partial(workflow_runs.end_run, self.engine, lease, request.run_id)
         failure: WorkflowError | BrexError | None = None
         try:
-            await _replay(runner, request.workflow.steps(request.inputs))
+            await replay(request.workflow.steps(request.inputs), runner.run, runner.run_all)
         except Suspended as wait:
             stale = () if waited else await self._refetch(runner.touched)
             if await asyncio.to_thread(self._suspend, runner, wait):
@@ -201,19 +201,6 @@ class WorkflowRunner:
             stale,
             run.waiting if run else None,
         )
-
-
-async def _replay(runner: StepRunner, steps: Steps) -> None:
-    """Runs a workflow's generator from its beginning to its end."""
-    try:
-        wanted = next(steps)
-        while True:
-            if isinstance(wanted, Step):
-                wanted = steps.send(await runner.run(wanted))
-            else:
-                wanted = steps.send(await runner.run_all(wanted))
-    except StopIteration:
-        pass
 
 
 @asynccontextmanager

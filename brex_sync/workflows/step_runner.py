@@ -20,8 +20,9 @@ from brex_sync.warehouse.state.leases import Lease
 from brex_sync.warehouse.workflows import step_log
 from brex_sync.warehouse.workflows.step_log import StepRecord, StepState, WriteOrigin
 from brex_sync.workflows import sending
-from brex_sync.workflows.declare import Kept, Step, StepNames, Until, each_once
+from brex_sync.workflows.declare import Kept, Step, Until
 from brex_sync.workflows.masking import cut_in, masked
+from brex_sync.workflows.replay import StepNames, each_once
 from brex_sync.workflows.run_request import RunRequest
 
 READS_AT_ONCE = 8

@@ -102,7 +102,7 @@ def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver
     perform(desk, at("c1", read("look", LOOK, id="nobody")))
     outcome = perform(desk, at("c2", read("look", LOOK, id="leaver")))
     assert outcome.error is not None
-    assert "begun by another version of the workflow" in outcome.error
+    assert "started by another version of the workflow" in outcome.error
     assert desk.did() == [("POST", "/v2/cards/c1/lock")]
 
 
