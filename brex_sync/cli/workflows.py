@@ -1,4 +1,4 @@
-"""The commands that perform workflows, and show what they did."""
+"""The commands that run workflows, and show what they did."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import getpass
 import inspect
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from uuid import uuid4
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,20 +19,21 @@ from typer.core import TyperCommand, TyperGroup
 from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import Connection, find
 from brex_sync.errors import BadInputs, WorkflowError
-from brex_sync.settings import Settings, load_settings
+from brex_sync.settings import load_settings
 from brex_sync.terminal import agree, console, errors, say
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from brex_sync.workflows.declare import Inputs, Workflow
+    from brex_sync.runtime.workflows import RunReport, WorkflowRuntime
+    from brex_sync.workflows.declare import Workflow
+    from brex_sync.workflows.dry_run import PlannedStep
     from brex_sync.workflows.forms import InputField
-    from brex_sync.workflows.run import RunOutcome, RunRequest
+    from brex_sync.workflows.run_request import RunRequest
+    from brex_sync.workflows.runner import RunOutcome
 
 MOST = 50
-"""Runs that are listed."""
+"""The number of runs that are listed."""
 TYPES: dict[str, Any] = {"FLAG": bool, "TEXTS": list[str], "CHOICES": list[str]}
-"""By a Kind's name."""
+"""The type of an option, by the name of an InputKind; a text otherwise."""
 
 
 class Workflows(TyperGroup):
@@ -55,7 +57,7 @@ workflow = typer.Typer(
 workflow.add_typer(
     typer.Typer(cls=Workflows, no_args_is_help=True),
     name="run",
-    help="Perform a workflow: `brex-sync workflow run NAME --help` shows what it needs.",
+    help="Run a workflow: `brex-sync workflow run NAME --help` shows its inputs.",
 )
 
 
@@ -66,48 +68,39 @@ def register(cli: typer.Typer) -> None:
 
 @workflow.command("list")
 def list_workflows() -> None:
-    """List the workflows there are."""
+    """List the workflows."""
     from brex_sync.workflows import load
 
     for name, one in sorted(load(load_settings().workflow_modules).items()):
-        told = one.description.partition("\n")[0]
-        console.print(f"{name:20} {told}", highlight=False, soft_wrap=True)
+        summary = one.description.partition("\n")[0]
+        console.print(f"{name:20} {summary}", highlight=False, soft_wrap=True)
 
 
 @workflow.command()
 def resume(
     run: Annotated[str, typer.Argument(help="The run's id.")],
     yes: Annotated[
-        bool, typer.Option("--yes", help="Agree to what it spends or ends, if nobody has yet.")
+        bool, typer.Option("--yes", help="Confirm what it spends or ends, if nobody has yet.")
     ] = False,
 ) -> None:
-    """Continue a run that failed, was cut off or waits: what is done is not done again."""
-    from brex_sync.connections.connect import ready_vault
-    from brex_sync.databases import databases, warehouse
+    """Resume a run that failed, was interrupted or waits: completed steps are not repeated."""
     from brex_sync.workflows import load
-    from brex_sync.workflows.run import recall
 
-    settings = load_settings()
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
-        workflows = load(settings.workflow_modules)
-        vault = ready_vault(ready, engine)
-        name, asked = recall(engine, vault, workflows, run, _me())
-        agreed = _agreed(engine, replace(asked, confirmed=yes))
-        outcome = _perform(ready, find(ready, name), engine, agreed)
-    _end(outcome)
+    with _opened() as runtime:
+        workflows = load(runtime.settings.workflow_modules)
+        name, request = runtime.recall(run, workflows, _me())
+        _run(runtime, find(runtime.settings, name), replace(request, confirmed=yes))
 
 
 @workflow.command()
 def runs(connection: ConnectionName = None) -> None:
-    """List the latest runs, and how each stands."""
+    """List the latest runs with their states."""
     from rich.table import Table
 
-    from brex_sync.databases import databases, warehouse
-    from brex_sync.warehouse import workflow_runs
-    from brex_sync.warehouse.workflow_runs import RunState
+    from brex_sync.warehouse.workflows.workflow_runs import RunState
 
-    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
-        found = workflow_runs.latest(engine, connection, MOST)
+    with _opened() as runtime:
+        found = runtime.latest(connection, MOST)
     table = Table(*("run", "workflow", "connection", "state", "asked at (UTC)", "by"))
     for one in found:
         state = f"[{'green' if one.state is RunState.FINISHED else 'yellow'}]{one.state}"
@@ -118,15 +111,14 @@ def runs(connection: ConnectionName = None) -> None:
 
 @workflow.command()
 def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
-    """Show what a run has done, and what Brex answered."""
-    from brex_sync.databases import databases, warehouse
-    from brex_sync.warehouse import workflow_runs
+    """Show the writes of a run, and Brex's responses."""
+    with _opened() as runtime:
+        report = runtime.report(run)
+    _print_report(report)
 
-    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
-        found = workflow_runs.find(engine, run)
-        sent = workflow_runs.writes_of(engine, run)
-    if found is None:
-        raise WorkflowError(f"no workflow's run is called {run}")
+
+def _print_report(report: RunReport) -> None:
+    found = report.run
     console.print(
         f"{found.workflow} of {found.connection}: {found.state}; asked for by {found.asked_by} "
         f"at {found.asked_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -139,10 +131,10 @@ def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for one in sent:
-        answered = "no answer is known" if one.status is None else str(one.status)
-        told = f"{one.sent_at:%H:%M:%S} {one.step}: {one.method} {one.path} → {answered}"
-        console.print(f"{told} {one.message or ''}".rstrip(), highlight=False, soft_wrap=True)
+    for one in report.writes:
+        status = "no response is known" if one.status is None else str(one.status)
+        line = f"{one.sent_at:%H:%M:%S} {one.step}: {one.method} {one.path} → {status}"
+        console.print(f"{line} {one.message or ''}".rstrip(), highlight=False, soft_wrap=True)
     if found.waiting:
         console.print(found.waiting, style="yellow", highlight=False, soft_wrap=True)
     if found.message:
@@ -152,7 +144,7 @@ def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
 def _command(workflow: Workflow) -> TyperCommand:
     """The command of a workflow, made of its inputs."""
     from brex_sync.workflows.forms import entries
-    from brex_sync.workflows.lines import read_inputs
+    from brex_sync.workflows.run_request import request_run
 
     asked = list(entries(workflow.inputs))
 
@@ -165,11 +157,10 @@ def _command(workflow: Workflow) -> TyperCommand:
         **options: Any,
     ) -> None:
         given = _json(json_) | {name: v for name, v in options.items() if v not in (None, [])}
-        inputs = read_inputs(workflow.inputs, given, files=True)
-        if dry_run:
-            _rehearse(workflow, inputs, connection)
-        else:
-            _run(workflow, inputs, connection, yes, run_id or str(uuid4()))
+        request = request_run(workflow, given, by=_me(), files=True, run_id=run_id, confirmed=yes)
+        chosen = find(load_settings(), connection)
+        with _opened() as runtime:
+            (_plan if dry_run else _run)(runtime, chosen, request)
 
     parameters = [*map(_option, (e for e in asked if _is_option(e))), *_COMMON]
     perform.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -253,88 +244,66 @@ def _json(text: str | None) -> dict[str, Any]:
     return given
 
 
-def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> None:
-    from brex_sync.databases import databases, warehouse
-    from brex_sync.runtime.clients import open_client
+@contextmanager
+def _opened() -> Iterator[WorkflowRuntime]:
+    """Opens the warehouse, in the embedded server if no other is set."""
+    from brex_sync.databases import databases
+    from brex_sync.runtime.workflows import open_workflows
+
+    with databases(load_settings()) as (ready, _), open_workflows(ready) as runtime:
+        yield runtime
+
+
+def _plan(runtime: WorkflowRuntime, connection: Connection, request: RunRequest) -> None:
+    """Prints the writes that a run would send."""
     from brex_sync.runtime.simulator import sandbox_if_needed
-    from brex_sync.workflows.dry import Planned, rehearse
 
-    settings = load_settings()
-    chosen = find(settings, connection)
+    with sandbox_if_needed(runtime.settings, connection):
+        planned = asyncio.run(runtime.plan(connection, request))
+    _print_plan(planned)
 
-    async def go() -> list[Planned]:
-        async with open_client(ready, chosen, engine) as client:
-            return await rehearse(client, workflow, inputs)
 
-    with (
-        databases(settings) as (ready, _),
-        sandbox_if_needed(ready, chosen),
-        warehouse(ready) as engine,
-    ):
-        planned = asyncio.run(go())
+def _run(runtime: WorkflowRuntime, connection: Connection, request: RunRequest) -> None:
+    """Runs a workflow, after a confirmation if it needs one, and prints its outcome."""
+    from brex_sync.runtime.simulator import sandbox_if_needed
+
+    confirmed = runtime.confirm(request, _ask)
+    with sandbox_if_needed(runtime.settings, connection):
+        console.print(f"Run {request.run_id}", highlight=False)
+        outcome = asyncio.run(runtime.run(connection, confirmed))
+    _print_outcome(outcome)
+
+
+def _ask(what: str) -> None:
+    """Asks the person at the terminal to confirm a text.
+
+    Raises:
+        WorkflowError: there is no terminal.
+        typer.Abort: they say no.
+    """
+    if not sys.stdin.isatty():
+        raise WorkflowError(f"{what} Confirm with --yes; nothing was done")
+    agree(f"{what} Continue?")
+
+
+def _print_plan(planned: list[PlannedStep]) -> None:
     for one in planned:
         body = "" if one.body is None else f" {json.dumps(one.body, ensure_ascii=False)}"
         say(f"{one.step}: {one.method} {one.path}{body}")
     console.print("Nothing was written.")
 
 
-def _run(
-    workflow: Workflow, inputs: Inputs, connection: str | None, yes: bool, run_id: str
-) -> None:
-    from brex_sync.databases import databases, warehouse
-    from brex_sync.workflows.run import RunRequest
-
-    settings = load_settings()
-    chosen = find(settings, connection)
-    asked = RunRequest(workflow, inputs, run_id, _me(), confirmed=yes)
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
-        outcome = _perform(ready, chosen, engine, _agreed(engine, asked))
-    _end(outcome)
-
-
-def _agreed(engine: sa.Engine, asked: RunRequest) -> RunRequest:
-    """The same, with a person asked if there is something to agree to.
-
-    Raises:
-        WorkflowError: there is, and nobody can be asked.
-    """
-    from brex_sync.workflows.run import unconfirmed
-
-    what = unconfirmed(engine, asked)
-    if what is None:
-        return asked
-    if not sys.stdin.isatty():
-        raise WorkflowError(f"{what} Say so with --yes; nothing was done")
-    agree(f"{what} Go on?")
-    return replace(asked, confirmed=True)
-
-
-def _perform(
-    settings: Settings, connection: Connection, engine: sa.Engine, asked: RunRequest
-) -> RunOutcome:
-    from brex_sync.runtime.simulator import sandbox_if_needed
-    from brex_sync.runtime.workflows import open_performer
-
-    async def go() -> RunOutcome:
-        async with open_performer(settings, connection, engine) as performer:
-            return await performer.perform(asked)
-
-    with sandbox_if_needed(settings, connection):
-        console.print(f"Run {asked.run_id}", highlight=False)
-        return asyncio.run(go())
-
-
-def _end(outcome: RunOutcome) -> None:
-    """Prints what came of it; exits with 0 only if all was done, or the rest waits to be."""
+def _print_outcome(outcome: RunOutcome) -> None:
+    """Prints the outcome of a run; exits with 1 if the run failed."""
     for step in outcome.steps:
         made = f" → {step.kept['id']}" if step.kept and "id" in step.kept else ""
         console.print(f"Done: {step.step}{made}", style="green", highlight=False)
-    for told in outcome.stale:
-        errors.print(told, style="yellow", highlight=False, soft_wrap=True)
+    for stale in outcome.stale:
+        errors.print(stale, style="yellow", highlight=False, soft_wrap=True)
     if outcome.waiting:
         console.print(outcome.waiting, style="yellow", highlight=False, soft_wrap=True)
         console.print(
-            "It goes on by itself where `brex-sync up` or `serve` runs, and by: "
+            "It resumes by itself while `brex-sync up` or `serve` runs, and by: "
             f"brex-sync workflow resume {outcome.run_id}",
             highlight=False,
             soft_wrap=True,
@@ -347,7 +316,8 @@ def _end(outcome: RunOutcome) -> None:
         errors.print("Nothing was written.", highlight=False)
     else:
         errors.print(
-            f"What is done stands. Go on with: brex-sync workflow resume {outcome.run_id}",
+            "Completed steps are kept. Resume the run with: "
+            f"brex-sync workflow resume {outcome.run_id}",
             highlight=False,
             soft_wrap=True,
         )
@@ -355,7 +325,7 @@ def _end(outcome: RunOutcome) -> None:
 
 
 def _me() -> str:
-    """The user of this machine who asks."""
+    """Returns the name of the user who runs the command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

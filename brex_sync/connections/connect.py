@@ -24,10 +24,10 @@ from brex_sync.errors import ConnectError, CredentialRefused, Transient, Unusabl
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.credentials import CredentialState
 from brex_sync.warehouse.events import webhook_secrets
 from brex_sync.warehouse.status import runs
+from brex_sync.warehouse.workflows import workflow_runs
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def _seal_anew(settings: Settings) -> int:
                 if row is not None and row.secrets is not None:
                     table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
                     count += 1
-        workflow_runs.seal_anew(engine, lambda sealed: _sealed_anew(vault, sealed))
+        workflow_runs.reseal(engine, lambda sealed: _sealed_anew(vault, sealed))
         with engine.begin() as db:
             for name, sealed in webhook_secrets.sealed_by_connection(db).items():
                 webhook_secrets.change(db, name, vault.seal(vault.open(sealed)))

@@ -1,8 +1,8 @@
 """The Brex accounts a service speaks for, each with one client for as long as it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -43,6 +43,11 @@ class Accounts:
                 opened = open_client(self.settings, connection, self.engine)
                 self._clients[name] = await self._open.enter_async_context(opened)
         return self._clients[name]
+
+    @asynccontextmanager
+    async def open(self, connection: Connection) -> AsyncIterator[BrexClient]:
+        """The client of a connection, which stays open afterwards. Raises what `client` does."""
+        yield await self.client(connection.name)
 
     def at_close(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Has something done once the clients are closed."""

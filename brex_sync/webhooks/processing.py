@@ -30,7 +30,6 @@ from brex_sync.streams.declare import EventTable, Stream
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.read.refetch import refetch
 from brex_sync.sync.read.walking import prepare
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.events import inbox
 from brex_sync.warehouse.events.inbox import Disposition, EventOutcome, InboxEvent
@@ -39,6 +38,7 @@ from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load.staged import Staged, together
 from brex_sync.warehouse.state import checkpoints, unavailable
 from brex_sync.warehouse.state.checkpoints import Counts, Slice
+from brex_sync.warehouse.workflows import waits
 from brex_sync.webhooks.events import EVENT_TYPES, EventType
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ async def _work_off(desk: EventProcessor, events: list[InboxEvent], seconds: flo
     news = list(_news(desk, batch, datetime.now(UTC)))
     await asyncio.to_thread(inbox.conclude, desk.engine, desk.connection, outcomes, news)
     if any(stream == USERS for stream, _ in batch.rows()):
-        await asyncio.to_thread(workflow_runs.look_now, desk.engine, desk.connection)
+        await asyncio.to_thread(waits.make_due, desk.engine, desk.connection)
 
 
 def _closed(desk: EventProcessor) -> dict[str, str]:

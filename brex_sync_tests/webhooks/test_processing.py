@@ -15,9 +15,9 @@ from brex_sync.errors import MalformedEvent
 from brex_sync.runtime.events import process_events
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.streams import EVENT_TABLES, STREAMS
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.events import inbox
 from brex_sync.warehouse.events.inbox import TRIES
+from brex_sync.warehouse.workflows import waits
 from brex_sync.webhooks.events import EVENT_TYPES
 from brex_sync.webhooks.processing import BATCH_SECONDS
 from brex_sync_tests.conftest import REFUSED
@@ -70,10 +70,10 @@ def test_a_user_s_event_has_waiting_workflows_looked_at_now(office: Office) -> N
         )
     office.deliver_quietly(told("TRANSFER_FAILED", transfer_id="t1"), "other")
     office.process()
-    assert workflow_runs.due(office.rig.engine, "brex") == []
+    assert waits.due(office.rig.engine, "brex") == []
     office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "accepted")
     office.process()
-    assert workflow_runs.due(office.rig.engine, "brex") == ["waits"]
+    assert waits.due(office.rig.engine, "brex") == ["waits"]
 
 
 def test_every_kind_of_event_has_its_rows_fetched(office: Office) -> None:
