@@ -4,6 +4,7 @@ RUN = [
     "anyio>=4.12",
     "Authlib>=1.6",
     "babel>=2.17",
+    "croniter==6.1.0",
     "cryptography>=45",
     "dagster>=1.13.27,<1.14",
     "dagster-webserver>=1.13.27,<1.14",
