@@ -2,6 +2,7 @@ from setuptools import find_packages, setup
 
 RUN = [
     "anyio>=4.12",
+    "apprise>=2.3,<3",
     "Authlib>=1.6",
     "babel>=2.17",
     "croniter==6.1.0",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = ("dagster", "pandas", "numpy", "brex_sync.sandbox", "starlette", "uvicorn")
+ENGINE = ("dagster", "pandas", "numpy", "brex_sync.sandbox", "starlette", "uvicorn", "apprise")
 HEAVY = (*ENGINE, "authlib")
 
 
@@ -35,6 +35,7 @@ def test_status_loads_neither_dagster_nor_the_engine(
 ) -> None:
     monkeypatch.setenv("BREX_SYNC_DATABASE_URL", database_url)
     monkeypatch.setenv("BREX_SYNC_SCHEDULE", "0 6 * * 1-5")
+    monkeypatch.setenv("BREX_SYNC_ALERT_URLS", "json://127.0.0.1:9/never")
     asked = "from typer.testing import CliRunner as R; from brex_sync.cli import cli; "
     asked += "print('told', 'never synced' in R().invoke(cli, ['status']).output, end=' ')"
     assert _loaded(asked, ENGINE) == ["told", "True"]
