@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import inspect
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import Connection, find
-from brex_sync.errors import BadInputs, WorkflowError
+from brex_sync.errors import WorkflowError
 from brex_sync.settings import load_settings
 from brex_sync.terminal import agree, console, errors, say
 
 if TYPE_CHECKING:
+    from brex_sync.cli.workflow_options import Asked
     from brex_sync.runtime.workflows import RunReport, WorkflowRuntime
-    from brex_sync.workflows.declare import Workflow
     from brex_sync.workflows.dry_run import PlannedStep
-    from brex_sync.workflows.forms import InputField
     from brex_sync.workflows.run_request import RunRequest
     from brex_sync.workflows.runner import RunOutcome
 
 MOST = 50
 """The number of runs that are listed."""
-TYPES: dict[str, Any] = {"FLAG": bool, "TEXTS": list[str], "CHOICES": list[str]}
-"""The type of an option, by the name of an InputKind; a text otherwise."""
 
 
 class Workflows(TyperGroup):
@@ -48,14 +43,35 @@ class Workflows(TyperGroup):
         from brex_sync.workflows import load
 
         found = load(load_settings().workflow_modules).get(cmd_name)
-        return None if found is None else _command(found)
+        if found is None:
+            return None
+        from brex_sync.cli.workflow_options import command
+
+        return command(found)
+
+
+def _run_asked(asked: Asked) -> None:
+    """Runs the workflow whose command was given, or prints its calls."""
+    from brex_sync.workflows.run_request import request_run
+
+    request = request_run(
+        asked.workflow,
+        asked.inputs(),
+        by=_me(),
+        files=True,
+        run_id=asked.run_id,
+        confirmed=asked.yes,
+    )
+    connection = find(load_settings(), asked.connection)
+    with _opened() as runtime:
+        (_plan if asked.dry_run else _run)(runtime, connection, request)
 
 
 workflow = typer.Typer(
     help="Change things at Brex, each once: list, run, resume, runs, show.", no_args_is_help=True
 )
 workflow.add_typer(
-    typer.Typer(cls=Workflows, no_args_is_help=True),
+    typer.Typer(cls=Workflows, no_args_is_help=True, result_callback=_run_asked),
     name="run",
     help="Run a workflow: `brex-sync workflow run NAME --help` shows its inputs.",
 )
@@ -139,109 +155,6 @@ def _print_report(report: RunReport) -> None:
         console.print(found.waiting, style="yellow", highlight=False, soft_wrap=True)
     if found.message:
         console.print(found.message, style="red", highlight=False, soft_wrap=True)
-
-
-def _command(workflow: Workflow) -> TyperCommand:
-    """The command of a workflow, made of its inputs."""
-    from brex_sync.workflows.forms import entries
-    from brex_sync.workflows.run_request import request_run
-
-    asked = list(entries(workflow.inputs))
-
-    def perform(
-        json_: str | None,
-        dry_run: bool,
-        yes: bool,
-        run_id: str | None,
-        connection: str | None,
-        **options: Any,
-    ) -> None:
-        given = _json(json_) | {name: v for name, v in options.items() if v not in (None, [])}
-        request = request_run(workflow, given, by=_me(), files=True, run_id=run_id, confirmed=yes)
-        chosen = find(load_settings(), connection)
-        with _opened() as runtime:
-            (_plan if dry_run else _run)(runtime, chosen, request)
-
-    parameters = [*map(_option, (e for e in asked if _is_option(e))), *_COMMON]
-    perform.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    perform.__annotations__ = {p.name: p.annotation for p in parameters}
-    perform.__doc__ = workflow.description + _by_json(asked)
-    app = typer.Typer(add_completion=False)
-    app.command(workflow.name)(perform)
-    made = typer.main.get_command(app)
-    assert isinstance(made, TyperCommand)  # noqa: S101
-    return made
-
-
-def _is_option(entry: InputField) -> bool:
-    from brex_sync.workflows.forms import InputKind
-
-    return entry.kind is not InputKind.NESTED and not entry.private
-
-
-def _by_json(asked: list[InputField]) -> str:
-    others = [f"{e.name}: {e.description}" for e in asked if not _is_option(e)]
-    return f"\n\nBy --json alone: {' '.join(others)}" if others else ""
-
-
-def _option(entry: InputField) -> inspect.Parameter:
-    from brex_sync.workflows.forms import InputKind
-
-    kind: Any = (
-        Literal[entry.choices]
-        if entry.kind is InputKind.CHOICE
-        else TYPES.get(entry.kind.name, str)
-    )
-    told = entry.description
-    if entry.kind is InputKind.CHOICES:
-        told += f" Of {', '.join(entry.choices)}; several may be given."
-    if entry.required:
-        told += " Needed."
-    elif entry.default not in (None, []):
-        told += f" Default: {entry.default}."
-    annotation = Annotated[kind | None, typer.Option(help=told)]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(entry.name, keyword, default=None, annotation=annotation)
-
-
-def _common(name: str, kind: Any, default: Any, *names: str, help: str) -> inspect.Parameter:
-    annotation = Annotated[kind, typer.Option(*names, help=help)]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=default, annotation=annotation)
-
-
-_COMMON = (
-    _common("json_", str | None, None, "--json", help="Inputs as JSON; @FILE reads it, - too."),
-    _common("dry_run", bool, False, "--dry-run", help="Print the calls; write nothing."),
-    _common("yes", bool, False, "--yes", help="Don't ask before what spends or can't be undone."),
-    _common("run_id", str | None, None, "--run-id", help="An id of yours: one id, one run."),
-    _common(
-        "connection",
-        str | None,
-        None,
-        "--connection",
-        help="Which connection; the first by default.",
-    ),
-)
-
-
-def _json(text: str | None) -> dict[str, Any]:
-    """What was given by --json."""
-    if text is None:
-        return {}
-    try:
-        if text == "-":
-            text = sys.stdin.read()
-        elif text.startswith("@"):
-            text = Path(text[1:]).read_text()
-        given = json.loads(text)
-    except OSError as error:
-        raise BadInputs([f"--json {text}: {error.strerror}"]) from None
-    except ValueError as error:
-        raise BadInputs([f"--json is no JSON: {error}"]) from None
-    if not isinstance(given, dict):
-        raise BadInputs(["--json: expected an object with a field per input"])
-    return given
 
 
 @contextmanager

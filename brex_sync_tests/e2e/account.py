@@ -149,8 +149,8 @@ def account(folder: Path, **size: Any) -> Iterator[Account]:
             "BREX_API_URL": url,
             "BREX_AUTH_URL": url + ISSUER,
             "BREX_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
-            "BREX_SYNC_ALERT_URL": (
-                f"http://127.0.0.1:{target.server_port}/{secrets['alert address']}"
+            "BREX_SYNC_ALERT_URLS": (
+                f"json://127.0.0.1:{target.server_port}/{secrets['alert address']}"
             ),
         }
         (folder / ".env").write_text("".join(f"{k}={v}\n" for k, v in variables.items()))
