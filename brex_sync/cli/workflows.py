@@ -83,12 +83,12 @@ def resume(
 ) -> None:
     """Continue a run that failed, was cut off or waits: what is done is not done again."""
     from brex_sync.connections.connect import ready_vault
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.workflows import load
     from brex_sync.workflows.run import recall
 
     settings = load_settings()
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
+    with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
         workflows = load(settings.workflow_modules)
         vault = ready_vault(ready, engine)
         name, asked = recall(engine, vault, workflows, run, _me())
@@ -102,11 +102,11 @@ def runs(connection: ConnectionName = None) -> None:
     """List the latest runs, and how each stands."""
     from rich.table import Table
 
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.warehouse import workflow_runs
     from brex_sync.warehouse.workflow_runs import RunState
 
-    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
+    with databases(load_settings()) as (ready, _), open_database(ready, prepared=True) as engine:
         found = workflow_runs.latest(engine, connection, MOST)
     table = Table(*("run", "workflow", "connection", "state", "asked at (UTC)", "by"))
     for one in found:
@@ -119,10 +119,10 @@ def runs(connection: ConnectionName = None) -> None:
 @workflow.command()
 def show(run: Annotated[str, typer.Argument(help="The run's id.")]) -> None:
     """Show what a run has done, and what Brex answered."""
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.warehouse import workflow_runs
 
-    with databases(load_settings()) as (ready, _), warehouse(ready) as engine:
+    with databases(load_settings()) as (ready, _), open_database(ready, prepared=True) as engine:
         found = workflow_runs.find(engine, run)
         sent = workflow_runs.writes_of(engine, run)
     if found is None:
@@ -254,7 +254,7 @@ def _json(text: str | None) -> dict[str, Any]:
 
 
 def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> None:
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.runtime.clients import open_client
     from brex_sync.runtime.simulator import sandbox_if_needed
     from brex_sync.workflows.dry import Planned, rehearse
@@ -269,7 +269,7 @@ def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> Non
     with (
         databases(settings) as (ready, _),
         sandbox_if_needed(ready, chosen),
-        warehouse(ready) as engine,
+        open_database(ready, prepared=True) as engine,
     ):
         planned = asyncio.run(go())
     for one in planned:
@@ -281,13 +281,13 @@ def _rehearse(workflow: Workflow, inputs: Inputs, connection: str | None) -> Non
 def _run(
     workflow: Workflow, inputs: Inputs, connection: str | None, yes: bool, run_id: str
 ) -> None:
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.workflows.run import RunRequest
 
     settings = load_settings()
     chosen = find(settings, connection)
     asked = RunRequest(workflow, inputs, run_id, _me(), confirmed=yes)
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
+    with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
         outcome = _perform(ready, chosen, engine, _agreed(engine, asked))
     _end(outcome)
 

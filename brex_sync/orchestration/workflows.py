@@ -10,7 +10,7 @@ import pydantic
 import sqlalchemy as sa
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine, warehouse
+from brex_sync.databases import open_database
 from brex_sync.errors import BrexSyncError, PostgresError, Unconfirmed
 from brex_sync.runtime.clients import open_client
 from brex_sync.runtime.workflows import open_performer, resume_waiting
@@ -129,7 +129,7 @@ def _resume(
                     told.append(f"{run_id}: {outcome.waiting or 'finished'}")
 
     try:
-        with warehouse(settings) as engine:
+        with open_database(settings, prepared=True) as engine:
             for connection in connections:
                 try:
                     asyncio.run(look(connection, engine))
@@ -190,31 +190,23 @@ def _root(context: dg.OpExecutionContext) -> str:
 
 
 def _perform(settings: Settings, connection: Connection, asked: RunRequest) -> RunOutcome:
-    engine = open_engine(settings)
-
-    async def go() -> RunOutcome:
+    async def go(engine: sa.Engine) -> RunOutcome:
         async with open_performer(settings, connection, engine) as performer:
             return await performer.perform(asked)
 
-    try:
-        return asyncio.run(go())
-    finally:
-        engine.dispose()
+    with open_database(settings) as engine:
+        return asyncio.run(go(engine))
 
 
 def _rehearse(
     settings: Settings, connection: Connection, workflow: Workflow, inputs: Inputs
 ) -> list[Planned]:
-    engine = open_engine(settings)
-
-    async def go() -> list[Planned]:
+    async def go(engine: sa.Engine) -> list[Planned]:
         async with open_client(settings, connection, engine) as client:
             return await rehearse(client, workflow, inputs)
 
-    try:
-        return asyncio.run(go())
-    finally:
-        engine.dispose()
+    with open_database(settings) as engine:
+        return asyncio.run(go(engine))
 
 
 def _sentence(error: Exception) -> str:

@@ -34,6 +34,7 @@ from brex_sync.errors import (
 )
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.read.refetch import refetch
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse import workflow_runs as table
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.state import leases
@@ -124,9 +125,8 @@ class WorkflowRunner:
             VaultError: what it was given cannot be sealed or compared.
             PostgresError: the warehouse went away; to be resumed.
         """
-        await asyncio.to_thread(
-            prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
-        )
+        warehouse = Warehouse(self.engine, self.connection)
+        await warehouse.call(prepare, STREAMS.values(), VIEWS.values())
         async with self._claimed(asked.run_id) as lease:
             try:
                 before = await asyncio.to_thread(self._open, asked, lease)
@@ -346,10 +346,10 @@ class WorkflowRunner:
 
     async def _refetch(self, touched: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """Brings the rows concerned up to date; tells of those that could not be."""
-        stale = []
+        stale, warehouse = [], Warehouse(self.engine, self.connection)
         for name, keys in touched.items():
             try:
-                await refetch(self.client, self.engine, self.connection, STREAMS[name], keys)
+                await refetch(self.client, warehouse, STREAMS[name], keys)
             except (BrexError, Fenced, PostgresError) as error:
                 first = str(error).partition("\n")[0]
                 stale.append(f"{name} will be brought up to date by the next sync: {first}")
