@@ -157,6 +157,7 @@ def test_who_waits_begins_once_the_holder_has_ended(command: Command, rig: Rig) 
 HOLDER = """
 import asyncio, sys
 from brex_sync.sync.turns import Turn
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.database import open_engine
 async def main():
     async with Turn(Warehouse(open_engine(sys.argv[1]), "brex"), "killed", "a test").taken():
