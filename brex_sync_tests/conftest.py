@@ -26,7 +26,8 @@ from brex_sync.streams import STREAMS, VIEWS, Stream
 from brex_sync.sync.read.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.pooler import pooled
 from brex_sync_tests.worlds import trimmed
@@ -101,6 +102,10 @@ class Rig:
         return datetime.now(UTC) + self.later
 
     @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.engine, "brex")
+
+    @property
     def requests(self) -> list[Any]:
         return self.app.state.requests
 
@@ -122,7 +127,11 @@ class Rig:
             transport=httpx.ASGITransport(self.wrap(self.app)),
         ) as client:
             sync = Sync(
-                "brex", client, engine, options_of=lambda _: options, clock=self.now, **extra
+                client,
+                Warehouse(engine, "brex"),
+                options_of=lambda _: options,
+                clock=self.now,
+                **extra,
             )
             return await sync.run(streams)
 
@@ -164,9 +173,9 @@ def server() -> Iterator[Any]:
                 db.execute("ALTER SYSTEM SET synchronous_commit = off")
                 db.execute("SELECT pg_reload_conf()")
                 db.execute("CREATE DATABASE prepared")
-            warehouse = open_warehouse(running.url("prepared"))
-            prepare(warehouse, "brex", STREAMS.values(), VIEWS.values())
-            warehouse.dispose()
+            engine = open_engine(running.url("prepared"))
+            prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
+            engine.dispose()
             yield running
     finally:
         shutil.rmtree(home.joinpath("postgres").resolve(), ignore_errors=True)
@@ -212,7 +221,7 @@ def database_url(new_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    opened = open_warehouse(database_url)
+    opened = open_engine(database_url)
     yield opened
     opened.dispose()
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from brex_sync.brex.client import BrexClient
 from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_database
 from brex_sync.errors import Unconfirmed, UnknownRun
 from brex_sync.runtime.clients import open_client
 from brex_sync.settings import Settings
@@ -149,5 +149,5 @@ def open_workflows(settings: Settings) -> Iterator[WorkflowRuntime]:
         SettingsError: no warehouse is set.
         PostgresError: the warehouse cannot be used.
     """
-    with warehouse(settings) as engine:
+    with open_database(settings, prepared=True) as engine:
         yield WorkflowRuntime(settings, engine)

@@ -13,13 +13,14 @@ from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection
 from brex_sync.runtime.clients import open_client
 from brex_sync.settings import Settings
+from brex_sync.warehouse import Warehouse
 
 Result = TypeVar("Result")
 
 
 @dataclass
 class Accounts:
-    """The connections by their names, and the warehouse. Use as an async context manager."""
+    """The connections by their names, and their database. Use as an async context manager."""
 
     settings: Settings
     engine: sa.Engine
@@ -48,6 +49,10 @@ class Accounts:
     async def open(self, connection: Connection) -> AsyncIterator[BrexClient]:
         """The client of a connection, which stays open afterwards. Raises what `client` does."""
         yield await self.client(connection.name)
+
+    def warehouse(self, name: str) -> Warehouse:
+        """The schema of a connection."""
+        return Warehouse(self.engine, name)
 
     def at_close(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Has something done once the clients are closed."""

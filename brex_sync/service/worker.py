@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from brex_sync.errors import BrexSyncError, PostgresError
-from brex_sync.runtime.events import desk_of, send_notifications
+from brex_sync.runtime.events import event_processor, send_notifications
 from brex_sync.service.reception import WebhookReceiver
 from brex_sync.service.workflows import runtime_of
 from brex_sync.warehouse.events import inbox
@@ -61,6 +61,7 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
 
 def _events_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[None]]:
     accounts, arrived = reception.accounts, reception.arrived[name]
+    connection, warehouse = accounts.connections[name], accounts.warehouse(name)
 
     async def turn() -> None:
         try:
@@ -69,11 +70,10 @@ def _events_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[
         except TimeoutError:
             pass
         arrived.clear()
-        if not await asyncio.to_thread(inbox.are_due, accounts.engine, name):
+        if not await warehouse.call(inbox.are_due):
             return
         client = await accounts.client(name)
-        connection = accounts.connections[name]
-        await process(desk_of(accounts.settings, connection, accounts.engine, client))
+        await process(event_processor(accounts.settings, connection, warehouse, client))
 
     return turn
 

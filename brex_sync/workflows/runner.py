@@ -28,6 +28,7 @@ from brex_sync.errors import (
 )
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.read.refetch import refetch
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.state import leases
 from brex_sync.warehouse.state.leases import TERMS, Lease, Terms
@@ -87,9 +88,7 @@ class WorkflowRunner:
             VaultError: its inputs cannot be sealed or opened.
             PostgresError: the warehouse failed; the run can be resumed.
         """
-        await asyncio.to_thread(
-            prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
-        )
+        await self._warehouse.call(prepare, STREAMS.values(), VIEWS.values())
         async with self._claimed(request.run_id) as lease:
             try:
                 before = await asyncio.to_thread(self._open, request, lease)
@@ -98,6 +97,10 @@ class WorkflowRunner:
                 return await self._run(request, lease, waited=before is RunState.WAITING)
             except LeaseLost as lost:
                 raise RunBusy(str(lost)) from None
+
+    @property
+    def _warehouse(self) -> Warehouse:
+        return Warehouse(self.engine, self.connection)
 
     async def _run(self, request: RunRequest, lease: Lease, *, waited: bool) -> RunOutcome:
         runner = await self._step_runner(request, lease)
@@ -180,7 +183,7 @@ class WorkflowRunner:
         stale = []
         for name, keys in touched.items():
             try:
-                await refetch(self.client, self.engine, self.connection, STREAMS[name], keys)
+                await refetch(self.client, self._warehouse, STREAMS[name], keys)
             except (BrexError, Fenced, PostgresError) as error:
                 first = str(error).partition("\n")[0]
                 stale.append(f"{name} will be brought up to date by the next sync: {first}")

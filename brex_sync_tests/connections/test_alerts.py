@@ -20,6 +20,7 @@ from brex_sync.errors import ActionNeeded, SettingsError
 from brex_sync.runtime.health import check_health
 from brex_sync.settings import Settings, load_settings
 from brex_sync.streams import STREAMS
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state import checkpoints
 from brex_sync.warehouse.state.checkpoints import Slice
 from brex_sync_tests.connections.conftest import Desk
@@ -218,20 +219,21 @@ def test_a_role_that_is_lost_is_told_once_by_the_streams_that_were_read_before(
             "INSERT INTO brex_sync.unavailable (connection, stream, reason, since) VALUES "
             "('brex', 'cards', 'no role', now()), ('brex', 'vendors', 'no role', now())"
         )
-    checkpoints.open_lease(desk.engine, Slice("brex", STREAMS["cards"]))
+    warehouse = Warehouse(desk.engine, "brex")
+    checkpoints.open_lease(warehouse, Slice("brex", STREAMS["cards"]))
     connection = desk.credentials().connection
-    assert check_health(settings, connection, desk.engine).level is Level.WELL, (
+    assert check_health(settings, connection, warehouse).level is Level.WELL, (
         "never read, never lost"
     )
     with desk.engine.begin() as db:
         db.exec_driver_sql("UPDATE brex_sync.checkpoints SET synced_at = now()")
     for _ in range(2):
-        tell_once(settings, desk.engine, found := check_health(settings, connection, desk.engine))
+        tell_once(settings, desk.engine, found := check_health(settings, connection, warehouse))
     assert (found.level, found.usable) == (Level.ACTION, True)
     assert len(target.told) == 1
     assert b"no longer lets it read cards (" in target.told[0]
     without = settings.model_copy(update={"streams": "-cards"})
-    assert check_health(without, connection, desk.engine).level is Level.WELL
+    assert check_health(without, connection, warehouse).level is Level.WELL
 
 
 def test_the_next_fault_is_told_again(desk: Desk, settings: Settings, target: Target) -> None:

@@ -72,8 +72,8 @@ def test_a_run_that_failed_is_gone_on_from(company: Any) -> None:
     assert not failed.finished
     held = company.one("SELECT count(*) FROM brex.expenses")
     assert 0 < held < 300
-    assert runs.status(company.engine, "brex", STREAMS["expenses"]).behind
-    assert runs.status(company.engine, "brex", STREAMS["expenses"]).synced_at is None
+    assert runs.status(company.warehouse, STREAMS["expenses"]).behind
+    assert runs.status(company.warehouse, STREAMS["expenses"]).synced_at is None
     company.faults.clear()
     report = company.sync("expenses", pages=5).streams["expenses"]
     assert report.finished

@@ -15,7 +15,7 @@ from brex_sync.connections.vault import key_file, open_vault
 from brex_sync.http_server import running
 from brex_sync.sandbox import Faults
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.schema import versions
 from brex_sync_tests.conftest import Rig, end_leases
@@ -51,7 +51,7 @@ def rig(restored: str, server: Any) -> Iterator[Rig]:
     copy = f"earlier{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute(f'CREATE DATABASE {copy} TEMPLATE "as_{restored}"')  # type: ignore[arg-type]
-    engine = open_warehouse(server.url(copy))
+    engine = open_engine(server.url(copy))
     end_leases(engine)
     yield Rig(engine, warehouses.world(restored), later=timedelta(hours=3))
     engine.dispose()
@@ -68,7 +68,7 @@ def home(restored: str, tmp_path: Path) -> Path:
 
 
 def upgrade(rig: Rig) -> None:
-    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(rig.warehouse, STREAMS.values(), VIEWS.values())
 
 
 def contents(rig: Rig, schema: str) -> dict[str, list[dict[str, Any]]]:

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from brex_sync.errors import TableMismatch, WarehouseIsNewer
-from brex_sync.warehouse.database import INTERNAL, open_warehouse
+from brex_sync.warehouse.database import INTERNAL, open_engine
 from brex_sync.warehouse.internal import internal_metadata
 from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync.warehouse.schema import catalogue, migrations, versions
@@ -51,7 +51,7 @@ def url(server: Any) -> Iterator[str]:
 
 @pytest.fixture
 def empty(url: str) -> Iterator[sa.Engine]:
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     with engine.begin() as db:
         db.execute(sa.schema.CreateSchema(INTERNAL))
     yield engine
@@ -104,7 +104,7 @@ def test_a_prepared_warehouse_is_as_declared_in_every_word(engine: sa.Engine) ->
 
 
 def test_several_processes_may_start_at_once(url: str) -> None:
-    engines = [open_warehouse(url) for _ in range(4)]
+    engines = [open_engine(url) for _ in range(4)]
     with ThreadPoolExecutor(len(engines)) as threads:
         assert [*threads.map(prepare_internal, engines)] == [None] * len(engines)
     with engines[0].connect() as db:
@@ -152,9 +152,9 @@ def test_a_revision_that_this_code_does_not_know_is_refused(engine: sa.Engine) -
 def test_alembic_is_imported_only_where_something_is_to_be_migrated(database_url: str) -> None:
     program = f"""
 import sys
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare_internal
-engine = open_warehouse({database_url!r})
+engine = open_engine({database_url!r})
 prepare_internal(engine)
 with engine.begin() as db:
     db.exec_driver_sql("DROP TABLE brex_sync.page_sizes")

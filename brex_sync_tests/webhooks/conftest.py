@@ -79,7 +79,7 @@ class Office:
         """Stores secrets as if Brex had told them."""
         vault = ready_vault(self.settings, self.rig.engine, "brex")
         sealed = vault.seal({str(number): one for number, one in enumerate(secrets)})
-        webhook_secrets.store(self.rig.engine, "brex", sealed)
+        webhook_secrets.store(self.rig.warehouse, sealed)
 
     def service(self) -> Any:
         """The whole service, with its worker once it runs."""
@@ -109,14 +109,14 @@ class Office:
 
     def deliver_quietly(self, body: bytes, webhook_id: str) -> None:
         """Puts an event straight into the inbox, as the receiver would."""
-        inbox.take(self.rig.engine, "brex", read_event(webhook_id, body))
+        inbox.take(self.rig.warehouse, read_event(webhook_id, body))
 
     def process(self) -> int:
         """Works off what is due."""
-        return asyncio.run(process_events(self.settings, self.connection, self.rig.engine))
+        return asyncio.run(process_events(self.settings, self.connection, self.rig.warehouse))
 
     def standing(self) -> Standing:
-        return inbox.standing(self.rig.engine, "brex")
+        return inbox.standing(self.rig.warehouse)
 
     def events(self) -> list[tuple[Any, ...]]:
         """Every event's id, state, tries and note, in the order they came."""

@@ -23,7 +23,8 @@ from brex_sync.http_server import running
 from brex_sync.sandbox import World, create_world, emit_purchase
 from brex_sync.sandbox.world.outbox import Conduct, DeliveryMode
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.e2e.conftest import free_port
@@ -146,8 +147,8 @@ def live_through(home: Path, events: int, kills: int, seed: int) -> None:
     port = free_port()
     with EmbeddedPostgres(home, port=port) as server:
         url = server.url("brex")
-        engine = open_warehouse(url)
-        prepare(engine, "brex", STREAMS.values(), VIEWS.values())
+        engine = open_engine(url)
+        prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
         rig = Rig(engine, world)
         with running(rig.app) as api:
             receiver = Receiver(home, url, api)

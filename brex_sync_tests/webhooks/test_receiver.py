@@ -20,7 +20,7 @@ from brex_sync.sandbox.events.signing_secrets import (
 )
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import credentials
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.webhooks.verify import LARGEST
 from brex_sync_tests.sandbox.hearing import subscribe
 from brex_sync_tests.waiting import wait_until
@@ -91,7 +91,7 @@ def test_without_the_database_the_sender_is_told_to_come_again(
 
 
 def test_a_server_that_is_gone_is_no_fault_of_the_sender(office: Office) -> None:
-    office.rig.engine = open_warehouse("postgresql://x@127.0.0.1:9/x?connect_timeout=1")
+    office.rig.engine = open_engine("postgresql://x@127.0.0.1:9/x?connect_timeout=1")
     assert office.post(BODY, signed(BODY)).status_code == 503
 
 

@@ -24,13 +24,12 @@ from brex_sync.warehouse.schema.declared import statement, table_of
 from brex_sync.warehouse.schema.fitting import fit
 from brex_sync.warehouse.schema.roles import OPEN_TABLES, let_people_read
 from brex_sync.warehouse.state import checkpoints
+from brex_sync.warehouse.warehouse import Warehouse
 
 _PREPARING = "preparing"
 
 
-def prepare(
-    engine: sa.Engine, schema: str, streams: Iterable[Stream], views: Iterable[View]
-) -> None:
+def prepare(warehouse: Warehouse, streams: Iterable[Stream], views: Iterable[View]) -> None:
     """Makes the connection's schema fit the declarations, whatever an earlier version or a person
     made of it: creates what is missing, adds columns, mends what was changed.
 
@@ -45,8 +44,9 @@ def prepare(
     """
     streams, views = [*streams, *EVENT_TABLES.values()], list(views)
     wanted = fingerprint(streams, views)
+    schema = warehouse.schema
     schemas = (schema, f"{schema}{history.SUFFIX}")
-    with _alone(engine) as db:
+    with _alone(warehouse.engine) as db:
         _prepare_internal(db)
         signed = _fingerprint_of(db, schema)
         if signed == _signature(db, wanted, *schemas):
