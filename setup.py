@@ -1,9 +1,12 @@
 from setuptools import find_packages, setup
 
 RUN = [
+    "alembic>=1.16,<2",
     "anyio>=4.12",
+    "apprise>=2.3,<3",
     "Authlib>=1.6",
     "babel>=2.17",
+    "croniter==6.1.0",
     "cryptography>=45",
     "dagster>=1.13.27,<1.14",
     "dagster-webserver>=1.13.27,<1.14",

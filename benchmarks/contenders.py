@@ -19,7 +19,8 @@ from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import PERIOD, REQUESTS, RateLimiter
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.sync.run import Sync
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.state.request_loans import RequestLedger
 
@@ -49,11 +50,11 @@ def expenses(api: str, database: str) -> dict[str, object]:
 
 def _sync(api: str, database: str, name: str, limit: int) -> dict[str, object]:
     async def run() -> dict[str, object]:
-        engine = open_warehouse(database)
+        engine = open_engine(database)
         ledger = RequestLedger(engine, "brex", limit, PERIOD, lost_after=2 * PERIOD)
         limiter = RateLimiter(limit, budget=Budget(ledger))
         async with BrexClient(BrexApi(api, lambda: TOKEN), limiter) as client:
-            report = await Sync("brex", client, engine).run([STREAMS[name]])
+            report = await Sync(client, Warehouse(engine, "brex")).run([STREAMS[name]])
         engine.dispose()
         [stream] = report.streams.values()
         if stream.error:
@@ -151,8 +152,8 @@ def dlt_rest_api(api: str, database: str) -> dict[str, object]:
 
 def make_our_tables(database: str) -> None:
     """Every table of a connection, its past and its views: made once in a warehouse's life."""
-    engine = open_warehouse(database)
-    prepare(engine, "brex", STREAMS.values(), VIEWS.values())
+    engine = open_engine(database)
+    prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
     engine.dispose()
 
 

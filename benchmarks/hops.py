@@ -20,7 +20,8 @@ from brex_sync.brex.rate_limit import REQUESTS, RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.streams import STREAMS
 from brex_sync.sync.run import Sync
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 
 ROWS, STREAM, TOKEN = 300, "card_transactions", "bxt_sandbox"
 PACKAGE = str(Path(brex_sync.__file__).parent) + "/"
@@ -50,7 +51,7 @@ class Trace:
 async def sync(api: str, engine: Any) -> None:
     """One run over the stream."""
     async with BrexClient(BrexApi(api, lambda: TOKEN), RateLimiter(REQUESTS)) as client:
-        report = await Sync("brex", client, engine).run([STREAMS[STREAM]])
+        report = await Sync(client, Warehouse(engine, "brex")).run([STREAMS[STREAM]])
         assert report.finished
 
 
@@ -61,7 +62,7 @@ def main() -> None:
         EmbeddedPostgres(Path(folder) / "postgres") as server,
         common.sandbox(ROWS) as api,
     ):
-        engine = open_warehouse(common.fresh(server, "bench_hops"))
+        engine = open_engine(common.fresh(server, "bench_hops"))
         asyncio.run(sync(api, engine))
         with Trace() as trace:
             asyncio.run(sync(api, engine))

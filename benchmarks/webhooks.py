@@ -21,7 +21,8 @@ import httpx
 import psutil
 import psycopg
 
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.events import inbox
 
 ONE_BY_ONE, AT_ONCE, SENDERS = 500, 4_000, 8
@@ -105,8 +106,10 @@ def _until_done(database: str, name: str, seconds: float) -> float:
     done = "SELECT done_at - received_at FROM brex_sync.webhook_events WHERE id = %s"
     body = {"event_type": "USER_UPDATED", "user_id": "cuuser_00001"}
     with psycopg.connect(database, autocommit=True) as db:
-        engine = open_warehouse(database)
-        inbox.take(engine, "brex", inbox.InboxEvent(name, "USER_UPDATED", json.dumps(body)))
+        engine = open_engine(database)
+        inbox.take(
+            Warehouse(engine, "brex"), inbox.InboxEvent(name, "USER_UPDATED", json.dumps(body))
+        )
         engine.dispose()
         for _ in range(round(seconds / 0.05)):
             [taken] = db.execute(done, [name]).fetchone() or [None]

@@ -10,7 +10,8 @@ from brex_sync.embedded import EmbeddedPostgres, Server, login, renewed
 from brex_sync.embedded.lock import exclusive
 from brex_sync.errors import EmbeddedPostgresError, SettingsError
 from brex_sync.settings import Settings
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync.warehouse.schema import roles, versions
 from brex_sync.warehouse.storage import check_storage
@@ -90,25 +91,34 @@ def _check_opens(server: Server) -> None:
         )
 
 
-def open_engine(settings: Settings) -> sa.Engine:
-    """The warehouse the settings name; one that later code has written is refused on connecting.
+@contextmanager
+def open_warehouse(
+    settings: Settings, connection: str, *, prepared: bool = False
+) -> Iterator[Warehouse]:
+    """The schema of the connection of that name, as `open_database` opens the database."""
+    with open_database(settings, prepared=prepared) as engine:
+        yield Warehouse(engine, connection)
+
+
+@contextmanager
+def open_database(settings: Settings, *, prepared: bool = False) -> Iterator[sa.Engine]:
+    """The database of the warehouse, with a pool that is closed when the block ends.
+
+    `prepared` makes the internal tables ready first. A database that a later version has written
+    is refused on connecting.
 
     Raises:
-        SettingsError: they name none, and no embedded server was started in its place.
+        SettingsError: the settings name none, and no embedded server was started in its place.
+        TableMismatch: `prepared`, and something in the internal tables can't be mended.
     """
     if settings.database_url is None:
         raise SettingsError(
             "BREX_SYNC_DATABASE_URL is not set; `brex-sync up` sets it to its own server"
         )
-    return versions.guard(open_warehouse(settings.database_url.get_secret_value()))
-
-
-@contextmanager
-def warehouse(settings: Settings) -> Iterator[sa.Engine]:
-    """The warehouse with its internal tables, given back when the block ends."""
-    engine = open_engine(settings)
+    engine = versions.guard(open_engine(settings.database_url.get_secret_value()))
     try:
-        prepare_internal(engine)
+        if prepared:
+            prepare_internal(engine)
         yield engine
     finally:
         engine.dispose()

@@ -472,6 +472,15 @@ class Unconfirmed(WorkflowError):
         self.what = what
 
 
+class UnknownRun(WorkflowError):
+    """No run of a workflow has this id."""
+
+    remedy = "List the runs with `brex-sync workflow runs`."
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no workflow's run is called {run_id}")
+
+
 class StepFailed(WorkflowError):
     """A step, or several that do not depend on one another, did not succeed."""
 

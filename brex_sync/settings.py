@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as Unreadable
 
 from brex_sync import cron
-from brex_sync.brex.addresses import is_mail_server, is_private
+from brex_sync.brex.addresses import is_mail_server, is_private, split_urls
 from brex_sync.errors import SettingsError
 from brex_sync.homes import misplaced
 from brex_sync.streams import STREAMS
@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     )
     auth_url: str | None = Field(None, validation_alias="BREX_AUTH_URL")
     encryption_key: SecretStr | None = Field(None, validation_alias="BREX_SYNC_ENCRYPTION_KEY")
+    alert_urls: SecretStr | None = Field(None, validation_alias="BREX_SYNC_ALERT_URLS")
     alert_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_ALERT_URL")
     alert_email: str | None = Field(None, validation_alias="BREX_SYNC_ALERT_EMAIL")
     smtp_url: SecretStr | None = Field(None, validation_alias="BREX_SYNC_SMTP_URL")
@@ -175,6 +176,13 @@ class Settings(BaseSettings):
             raise ValueError("not https and not of this machine, so no credential goes there")
         return url
 
+    @field_validator("alert_urls")
+    @classmethod
+    def _are_urls(cls, urls: SecretStr | None) -> SecretStr | None:
+        if urls is not None:
+            split_urls(urls.get_secret_value())
+        return urls
+
     @field_validator("alert_url")
     @classmethod
     def _is_private_target(cls, url: SecretStr | None) -> SecretStr | None:
@@ -235,6 +243,11 @@ class Settings(BaseSettings):
     def workflow_modules(self) -> list[str]:
         """The modules whose workflows are offered too."""
         return [name.strip() for name in self.workflows.split(",") if name.strip()]
+
+    @property
+    def alert_targets(self) -> list[str]:
+        """The Apprise URLs that alerts go to."""
+        return split_urls(self.alert_urls.get_secret_value()) if self.alert_urls else []
 
     @property
     def chosen(self) -> Configuration:

@@ -20,13 +20,14 @@ from hypothesis import HealthCheck, settings
 from brex_sync.brex.client import BrexApi, BrexClient, Patience
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.embedded import EmbeddedPostgres
-from brex_sync.sandbox import Faults, World, create_app
+from brex_sync.sandbox import Faults, World, create_app, create_empty_world, create_world
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS, Stream
 from brex_sync.sync.read.reading import Options
 from brex_sync.sync.report import Report
 from brex_sync.sync.run import Sync
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.pooler import pooled
 from brex_sync_tests.worlds import trimmed
@@ -101,6 +102,10 @@ class Rig:
         return datetime.now(UTC) + self.later
 
     @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.engine, "brex")
+
+    @property
     def requests(self) -> list[Any]:
         return self.app.state.requests
 
@@ -122,7 +127,11 @@ class Rig:
             transport=httpx.ASGITransport(self.wrap(self.app)),
         ) as client:
             sync = Sync(
-                "brex", client, engine, options_of=lambda _: options, clock=self.now, **extra
+                client,
+                Warehouse(engine, "brex"),
+                options_of=lambda _: options,
+                clock=self.now,
+                **extra,
             )
             return await sync.run(streams)
 
@@ -164,9 +173,9 @@ def server() -> Iterator[Any]:
                 db.execute("ALTER SYSTEM SET synchronous_commit = off")
                 db.execute("SELECT pg_reload_conf()")
                 db.execute("CREATE DATABASE prepared")
-            warehouse = open_warehouse(running.url("prepared"))
-            prepare(warehouse, "brex", STREAMS.values(), VIEWS.values())
-            warehouse.dispose()
+            engine = open_engine(running.url("prepared"))
+            prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
+            engine.dispose()
             yield running
     finally:
         shutil.rmtree(home.joinpath("postgres").resolve(), ignore_errors=True)
@@ -212,7 +221,7 @@ def database_url(new_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    opened = open_warehouse(database_url)
+    opened = open_engine(database_url)
     yield opened
     opened.dispose()
 
@@ -220,13 +229,13 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def rig(engine: sa.Engine) -> Rig:
     """An empty world, for precise tests."""
-    return Rig(engine, World.empty())
+    return Rig(engine, create_empty_world())
 
 
 @pytest.fixture
 def company(engine: sa.Engine, request: pytest.FixtureRequest) -> Rig:
     """A company with 300 card transactions and a little of all else; whole, where marked so."""
-    world = World(card_transactions=300)
+    world = create_world(card_transactions=300)
     return Rig(engine, world if request.node.get_closest_marker("whole") else trimmed(world))
 
 

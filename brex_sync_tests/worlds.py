@@ -1,6 +1,6 @@
 """Companies with a few rows of everything: what costs most is a list per row of another."""
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import World, create_world
 
 PAGE, ROWS = 20, 6
 SELF = "cuuser_00000"
@@ -10,7 +10,7 @@ BELOW = {"users": None, "trips": "bookings", "fields": "field_values"}
 
 def small_company() -> World:
     """A new world of two months, with a page of transactions and of expenses."""
-    return trimmed(World(months=2, card_transactions=PAGE, expenses=10))
+    return trimmed(create_world(months=2, card_transactions=PAGE, expenses=10))
 
 
 def trimmed(world: World) -> World:

@@ -12,6 +12,9 @@ or what is not ASCII, which programs read differently."""
 _LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 _NAME = re.compile(rf"(?!.*\d$){_LABEL}(\.{_LABEL})*", re.ASCII)
 """A host name; what ends in a digit is an address, or no name."""
+_BETWEEN = re.compile(r"[,\s]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+"""What separates URLs: a comma that no scheme follows is part of one."""
+_ANY = re.compile(r"[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -32,6 +35,21 @@ def is_mail_server(url: str) -> bool:
 def is_here(host: str) -> bool:
     """Whether the host is this machine."""
     return host in _LOOPBACK
+
+
+def split_urls(text: str) -> list[str]:
+    """The URLs of any schemes in a text, separated by commas, spaces or both.
+
+    Raises:
+        ValueError: something in it is no URL; told by its place, not its text.
+    """
+    found = _BETWEEN.split(text.strip(", \t\r\n"))
+    if others := [n for n, url in enumerate(found, start=1) if not _ANY.fullmatch(url)]:
+        raise ValueError(
+            f"number {others[0]} is no URL: expected Apprise URLs, such as slack://… or "
+            "mailtos://…, separated by commas or spaces"
+        )
+    return found
 
 
 def _parsed(url: str) -> tuple[str, str]:

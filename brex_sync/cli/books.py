@@ -18,7 +18,7 @@ from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.terminal import console
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
+    from brex_sync.warehouse import Warehouse
 
 
 def register(cli: typer.Typer) -> None:
@@ -41,9 +41,9 @@ def close(
     first, day = _month(month), parse_day(on) or datetime.now(UTC).date()
     if day < (first + timedelta(days=32)).replace(day=1):
         raise SettingsError(f"{month} is not over on {day}; close it on a later day with --on")
-    with _books(connection) as (engine, name):
-        closes.close(engine, name, first, day)
-        print_closes(console, name, closes.closed(engine, name))
+    with _books(connection) as warehouse:
+        closes.close(warehouse, first, day)
+        print_closes(console, warehouse.schema, closes.closed(warehouse))
 
 
 def reopen(
@@ -53,35 +53,31 @@ def reopen(
     """Open a closed month again: nothing that changes in it is late."""
     from brex_sync.warehouse.state import closes
 
-    with _books(connection) as (engine, name):
-        if not closes.reopen(engine, name, _month(month)):
-            raise SettingsError(f"{month} is not closed in {name}")
-        print_closes(console, name, closes.closed(engine, name))
+    with _books(connection) as warehouse:
+        if not closes.reopen(warehouse, _month(month)):
+            raise SettingsError(f"{month} is not closed in {warehouse.schema}")
+        print_closes(console, warehouse.schema, closes.closed(warehouse))
 
 
 def list_closes(connection: ConnectionName = None) -> None:
     """Show the closed months, and how much changed in each since."""
     from brex_sync.warehouse.state import closes
 
-    with _books(connection) as (engine, name):
-        print_closes(console, name, closes.closed(engine, name))
+    with _books(connection) as warehouse:
+        print_closes(console, warehouse.schema, closes.closed(warehouse))
 
 
 @contextmanager
-def _books(connection: str | None) -> Iterator[tuple[sa.Engine, str]]:
-    """The warehouse, made ready, and the connection's name."""
-    from brex_sync.databases import databases, open_engine
+def _books(connection: str | None) -> Iterator[Warehouse]:
+    """The connection's warehouse, made ready."""
+    from brex_sync.databases import databases, open_warehouse
     from brex_sync.warehouse.prepare.tables import prepare
 
     settings = load_settings()
     name = find(settings, connection).name
-    with databases(settings) as (ready, _):
-        engine = open_engine(ready)
-        try:
-            prepare(engine, name, STREAMS.values(), VIEWS.values())
-            yield engine, name
-        finally:
-            engine.dispose()
+    with databases(settings) as (ready, _), open_warehouse(ready, name) as warehouse:
+        prepare(warehouse, STREAMS.values(), VIEWS.values())
+        yield warehouse
 
 
 def _month(text: str) -> date:

@@ -121,16 +121,14 @@ def list_connections(context: typer.Context) -> None:
     """List the connections and how each stands; exits with 0 only if none needs a person."""
     from brex_sync.connections.credentials import now_utc
     from brex_sync.connections.health import Level, health
-    from brex_sync.databases import databases, open_engine
+    from brex_sync.databases import databases, open_database
     from brex_sync.warehouse import credentials as table
 
     if context.invoked_subcommand is not None:
         return
     settings = load_settings()
-    with databases(settings) as (ready, _):
-        engine = open_engine(ready)
+    with databases(settings) as (ready, _), open_database(ready) as engine:
         found = [(c, table.read(engine, c.name)) for c in load_connections(ready)]
-        engine.dispose()
     stand = [health(c, row, now_utc()) for c, row in found]
     for (connection, row), one in zip(found, stand, strict=True):
         _print_connection(connection, row, one)

@@ -51,7 +51,7 @@ def export(
     Without --table and --mart, every table is written. Run again, it adds a file per table with
     the rows that changed since; views and marts are written anew.
     """
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.runtime.export import Export
     from brex_sync.warehouse.export import relation, relations
 
@@ -59,7 +59,7 @@ def export(
         raise SettingsError("--for-spreadsheets goes with --format csv")
     settings = load_settings()
     name = find(settings, connection).name
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
+    with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
         exporting = Export(engine, output, form, for_spreadsheets)
         wanted = [(name, one) for one in table or ()]
         wanted += [(f"{name}{MARTS}", one) for one in mart or ()]

@@ -83,11 +83,11 @@ def sandbox(
     """
     from brex_sync import http_server as serving
     from brex_sync.http_server import bind, url_of
-    from brex_sync.sandbox import World
+    from brex_sync.sandbox import create_world
     from brex_sync.sandbox.oauth import create_brex
 
     day = parse_day(today) or datetime.now(UTC).date()
     listener = bind(port)
-    world = World(seed, day, months, card_transactions, live, expenses=expenses)
+    world = create_world(seed, day, months, card_transactions, live, expenses=expenses)
     say(url_of(listener))
     serving.serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)

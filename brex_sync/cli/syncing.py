@@ -27,10 +27,9 @@ from brex_sync.streams.selection import select
 from brex_sync.terminal import console, errors
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from brex_sync.sync.read.reading import Options
     from brex_sync.sync.report import Report
+    from brex_sync.warehouse import Warehouse
     from brex_sync.warehouse.state.run_log import RunKind
 
 StreamNames = Annotated[
@@ -136,18 +135,17 @@ def status(connection: ConnectionName = None) -> None:
     was never synced or not within two intervals of its schedule, if the last run failed or was
     interrupted, if rows are in quarantine or may be gone, or if someone must act.
     """
-    from brex_sync.databases import databases, open_engine
+    from brex_sync.databases import databases, open_database
+    from brex_sync.warehouse import Warehouse
 
     settings = load_settings()
     chosen = [find(settings, connection)] if connection else load_connections(settings)
-    with databases(settings) as (ready, _):
-        engine = open_engine(ready)
-        well = [_print_stand(ready, one, engine) for one in chosen]
-        engine.dispose()
+    with databases(settings) as (ready, _), open_database(ready) as engine:
+        well = [_print_stand(ready, one, Warehouse(engine, one.name)) for one in chosen]
     raise typer.Exit(0 if all(well) else 1)
 
 
-def _print_stand(settings: Settings, connection: Connection, engine: sa.Engine) -> bool:
+def _print_stand(settings: Settings, connection: Connection, warehouse: Warehouse) -> bool:
     """Prints how a connection stands; whether nothing needs a person's eye."""
     from brex_sync.connections.health import Level
     from brex_sync.runtime.health import check_health, last_run
@@ -157,15 +155,15 @@ def _print_stand(settings: Settings, connection: Connection, engine: sa.Engine) 
     from brex_sync.warehouse.status.runs import status as stream_status
 
     streams = streams_of(settings, connection)
-    rows = [stream_status(engine, connection.name, stream) for stream in streams]
-    run = last_run(engine, connection)
+    rows = [stream_status(warehouse, stream) for stream in streams]
+    run = last_run(warehouse)
     pairs = zip(streams, rows, strict=True)
-    faults = standing.faults(pairs, run, cron.longest_gap(settings.schedule), clock(engine))
+    faults = standing.faults(pairs, run, cron.longest_gap(settings.schedule), clock(warehouse))
     print_status(console, connection.name, rows)
     reached = f"Reached by {connection.configuration} at {connection.api_url}"
     console.print(reached, highlight=False)
     print_standing(console, run, faults)
-    stands = check_health(settings, connection, engine)
+    stands = check_health(settings, connection, warehouse)
     print_health(stands)
     return not faults and stands.level is not Level.ACTION
 

@@ -19,9 +19,8 @@ from brex_sync.terminal import console
 from brex_sync.webhooks.events import EVENT_TYPES
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from brex_sync.brex.client import BrexClient
+    from brex_sync.warehouse import Warehouse
     from brex_sync.webhooks.secrets import Secrets
     from brex_sync.webhooks.subscriptions import Subscription
 
@@ -67,9 +66,9 @@ def register_endpoint(
         events = event or _wanted(place)
 
         async def work(client: BrexClient) -> subscriptions.Registered:
-            before = webhook_secrets.endpoint(place.engine, place.connection.name)
+            before = webhook_secrets.endpoint(place.warehouse)
             made = await subscriptions.register(client, where, events, before, take_over=take_over)
-            webhook_secrets.remember_endpoint(place.engine, place.connection.name, where)
+            webhook_secrets.remember_endpoint(place.warehouse, where)
             await _secrets(place).refresh(client)
             await _show_in_table(place, client, made.subscription.id)
             return made
@@ -93,7 +92,7 @@ def list_endpoints(connection: ConnectionName = None) -> None:
 
     with _opened(connection) as place:
         found = place.ask(subscriptions.listed)
-        here = webhook_secrets.endpoint(place.engine, place.connection.name)
+        here = webhook_secrets.endpoint(place.warehouse)
     table = Table("id", "url", "whose", "events", "status", box=None)
     for one in found:
         events = ", ".join(one.event_types)
@@ -116,7 +115,7 @@ def unregister(
 
         async def work(client: BrexClient) -> str | None:
             found = await subscriptions.listed(client)
-            here = webhook_secrets.endpoint(place.engine, place.connection.name)
+            here = webhook_secrets.endpoint(place.warehouse)
             ours = [one.id for one in found if subscriptions.is_ours(one, here)]
             if subscription is None and found and not ours:
                 told = "; ".join(map(str, found))
@@ -124,7 +123,7 @@ def unregister(
             key = subscription or next(iter(ours), None)
             if key is not None and await subscriptions.unregister(client, key):
                 if key in ours:
-                    webhook_secrets.remember_endpoint(place.engine, place.connection.name, None)
+                    webhook_secrets.remember_endpoint(place.warehouse, None)
                 await _show_in_table(place, client, key)
                 return key
             return None
@@ -159,7 +158,7 @@ def replay(
     from brex_sync.warehouse.events import inbox
 
     with _opened(connection) as place:
-        if not inbox.replay(place.engine, place.connection.name, event):
+        if not inbox.replay(place.warehouse, event):
             raise SettingsError(f"{place.connection.name} got no event {event}")
     console.print(f"{event} waits again.", highlight=False)
 
@@ -172,10 +171,10 @@ def process(connection: ConnectionName = None) -> None:
 
     with _opened(connection) as place:
         count = asyncio.run(
-            process_events(place.settings, place.connection, place.engine, seconds=3600)
+            process_events(place.settings, place.connection, place.warehouse, seconds=3600)
         )
-        asyncio.run(send_notifications(place.settings, place.engine))
-        parked = inbox.standing(place.engine, place.connection.name).parked
+        asyncio.run(send_notifications(place.settings, place.warehouse.engine))
+        parked = inbox.standing(place.warehouse).parked
     console.print(f"{count} events were taken up; {parked} are parked.", highlight=False)
 
 
@@ -187,11 +186,10 @@ def status(connection: ConnectionName = None) -> None:
     from brex_sync.warehouse.events import inbox, outbox, webhook_secrets
 
     with _opened(connection) as place:
-        name = place.connection.name
-        stands = inbox.standing(place.engine, name)
-        parked = inbox.parked(place.engine, name)
-        untold = outbox.not_taken(place.engine, name)
-        here = webhook_secrets.endpoint(place.engine, name)
+        stands = inbox.standing(place.warehouse)
+        parked = inbox.parked(place.warehouse)
+        untold = outbox.not_taken(place.warehouse)
+        here = webhook_secrets.endpoint(place.warehouse)
     console.print(f"Registered from here: {here or 'nothing'}.", highlight=False, soft_wrap=True)
     table = Table("received", "verified", "refused", "waiting", "done", "parked", box=None)
     numbers = (stands.received, stands.verified, stands.refused, stands.waiting)
@@ -212,14 +210,14 @@ def status(connection: ConnectionName = None) -> None:
 class _Place:
     settings: Settings
     connection: Connection
-    engine: sa.Engine
+    warehouse: Warehouse
 
     def ask(self, work: Callable[[BrexClient], Awaitable[Result]]) -> Result:
         """Does something with the connection's client."""
         from brex_sync.runtime.clients import open_client
 
         async def go() -> Result:
-            async with open_client(self.settings, self.connection, self.engine) as client:
+            async with open_client(self.settings, self.connection, self.warehouse.engine) as client:
                 return await work(client)
 
         return asyncio.run(go())
@@ -228,25 +226,25 @@ class _Place:
 @contextmanager
 def _opened(name: str | None) -> Iterator[_Place]:
     """The connection and its warehouse, made ready; with the sandbox, where that is Brex."""
-    from brex_sync.databases import databases, open_engine
+    from brex_sync.databases import databases, open_warehouse
     from brex_sync.runtime.simulator import sandbox_if_needed
     from brex_sync.warehouse.prepare.tables import prepare
 
     settings = load_settings()
     connection = find(settings, name)
-    with databases(settings) as (ready, _), sandbox_if_needed(ready, connection):
-        engine = open_engine(ready)
-        try:
-            prepare(engine, connection.name, STREAMS.values(), VIEWS.values())
-            yield _Place(ready, connection, engine)
-        finally:
-            engine.dispose()
+    with (
+        databases(settings) as (ready, _),
+        sandbox_if_needed(ready, connection),
+        open_warehouse(ready, connection.name) as warehouse,
+    ):
+        prepare(warehouse, STREAMS.values(), VIEWS.values())
+        yield _Place(ready, connection, warehouse)
 
 
 def _secrets(place: _Place) -> Secrets:
     from brex_sync.webhooks.secrets import Secrets
 
-    return Secrets(place.settings, place.engine, place.connection.name)
+    return Secrets(place.settings, place.warehouse)
 
 
 def _wanted(place: _Place) -> list[str]:
@@ -260,7 +258,7 @@ def _wanted(place: _Place) -> list[str]:
         for one in EVENT_TYPES.values()
         if one.stream.name in synced
         and not one.name.startswith(PARTNERS)
-        and unavailable.found(place.engine, place.connection.name, one.stream.name) is None
+        and unavailable.found(place.warehouse, one.stream.name) is None
     ]
 
 
@@ -269,4 +267,4 @@ async def _show_in_table(place: _Place, client: BrexClient, key: str) -> None:
     from brex_sync.sync.read.refetch import refetch
 
     stream = STREAMS["webhook_subscriptions"]
-    await refetch(client, place.engine, place.connection.name, stream, [key])
+    await refetch(client, place.warehouse, stream, [key])

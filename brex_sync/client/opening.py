@@ -6,7 +6,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection, find
-from brex_sync.databases import databases, open_engine
+from brex_sync.databases import databases, open_database
 from brex_sync.runtime.clients import open_client
 from brex_sync.runtime.simulator import sandbox_if_needed
 from brex_sync.settings import Settings, load_settings
@@ -29,8 +29,7 @@ async def opened(connection: str | None) -> AsyncIterator[BrexClient]:
     held = ExitStack()
     try:
         ready = await asyncio.to_thread(_hold, held, settings, chosen)
-        engine = open_engine(ready)
-        held.callback(engine.dispose)
+        engine = held.enter_context(open_database(ready))
         async with open_client(ready, chosen, engine) as client:
             yield client
     finally:

@@ -18,16 +18,17 @@ from brex_sync.connections.declared import Connection, find, load_connections
 from brex_sync.connections.health import digest_of
 from brex_sync.connections.limits import limiter
 from brex_sync.connections.vault import Vault
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_database
 from brex_sync.embedded.lock import exclusive
 from brex_sync.errors import ConnectError, CredentialRefused, Transient, UnusableAnswer, VaultError
 from brex_sync.settings import Configuration, Settings
 from brex_sync.streams import STREAMS, Stream
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse import credentials as table
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.credentials import CredentialState
 from brex_sync.warehouse.events import webhook_secrets
 from brex_sync.warehouse.status import runs
+from brex_sync.warehouse.workflows import workflow_runs
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def establish(
         ConnectError: Brex rejects it, or it belongs to another company than before.
         VaultError: secrets cannot be encrypted.
     """
-    with warehouse(settings) as engine:
+    with open_database(settings, prepared=True) as engine:
         _check_no_sandbox(settings, engine, connection.name)
         vault = None if connection.token else ready_vault(settings, engine, connection.name)
         credential = obtain()
@@ -115,7 +116,7 @@ def disconnect(settings: Settings, name: str, *, revoke: bool = True) -> Left:
         VaultError: the tokens cannot be decrypted.
     """
     connection = find(settings, name)
-    with warehouse(settings) as engine, table.locked(engine, name) as (db, row):
+    with open_database(settings, prepared=True) as engine, table.locked(engine, name) as (db, row):
         left = Left.GRANT if row and row.state is CredentialState.CONNECTED else Left.NOTHING
         if revoke and row and row.secrets and connection.application:
             secrets = vault_of(settings).open(row.secrets)
@@ -152,13 +153,13 @@ def rotate_key(settings: Settings) -> int:
 
 def _seal_anew(settings: Settings) -> int:
     vault, count = vault_of(settings), 0
-    with warehouse(settings) as engine:
+    with open_database(settings, prepared=True) as engine:
         for name in [row.connection for row in table.read_all(engine)]:
             with table.locked(engine, name) as (db, row):
                 if row is not None and row.secrets is not None:
                     table.change(db, name, secrets=vault.seal(vault.open(row.secrets)))
                     count += 1
-        workflow_runs.seal_anew(engine, lambda sealed: _sealed_anew(vault, sealed))
+        workflow_runs.reseal(engine, lambda sealed: _sealed_anew(vault, sealed))
         with engine.begin() as db:
             for name, sealed in webhook_secrets.sealed_by_connection(db).items():
                 webhook_secrets.change(db, name, vault.seal(vault.open(sealed)))
@@ -197,7 +198,7 @@ def ready_vault(settings: Settings, engine: sa.Engine, name: str = "") -> Vault:
 def _check_no_sandbox(settings: Settings, engine: sa.Engine, name: str) -> None:
     known = next((c for c in load_connections(settings) if c.name == name), None)
     sandbox = known is not None and known.configuration is Configuration.SANDBOX
-    if sandbox and runs.was_begun(engine, name):
+    if sandbox and runs.was_begun(Warehouse(engine, name)):
         raise ConnectError(
             f"the tables of {name} hold the sandbox's company: connect under another name "
             f"(brex-sync connect NAME), or set BREX_SYNC_HOME to a new folder"

@@ -7,11 +7,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 from pydantic import Field
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine, warehouse
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
 from brex_sync.orchestration import checks, freshness, metadata, turns
 from brex_sync.orchestration.catalogue import CatalogueEntry, entries
@@ -23,6 +22,7 @@ from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.asked import in_vain
 from brex_sync.sync.read.reading import Options
 from brex_sync.sync.report import Report, StreamReport
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state import postponed, run_log
 from brex_sync.warehouse.state.run_log import RunKind
 from brex_sync.warehouse.status import runs
@@ -111,11 +111,8 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
             return
         except BrexSyncError as error:
             raise dg.Failure(f"Nothing was synced. {error}") from None
-        engine = open_engine(settings)
-        try:
-            yield from RunResults(engine, connection, context, report).of(tables, selected)
-        finally:
-            engine.dispose()
+        with open_warehouse(settings, connection.name) as warehouse:
+            yield from RunResults(warehouse, connection, context, report).of(tables, selected)
         _raise_if_any_failed(report)
 
     return sync_tables
@@ -152,7 +149,7 @@ def _sync(
     started_by = turns.started_by(context.run.tags)
     options = config.options()
     run_id = context.run.get_root_run_id() or context.run.run_id
-    done = _finished_before(context, settings, run_id)
+    done = _finished_before(context, settings, connection, run_id)
     streams = [stream for name, stream in selected.items() if name not in done]
     if told := in_vain(options, streams, datetime.now(UTC).date()):
         raise SettingsError(told)
@@ -173,7 +170,7 @@ def _sync(
             ) as sync,
         ):
             if RECONCILIATION in context.run.tags:
-                await asyncio.to_thread(postponed.done, sync.engine, connection.name, options.since)
+                await sync.warehouse.call(postponed.done, options.since)
             return await sync.run(streams)
 
     report = asyncio.run(run())
@@ -206,8 +203,8 @@ def _give_way(
     if not turns.by_itself(context.run.tags):
         raise dg.Failure(f"Nothing was synced. {busy}") from None
     if name := context.run.tags.get(RECONCILIATION):
-        with warehouse(settings) as engine:
-            postponed.put(engine, connection.name, name, config.options().since)
+        with open_warehouse(settings, connection.name, prepared=True) as warehouse:
+            postponed.put(warehouse, name, config.options().since)
     context.log.warning(f"Nothing was synced. {busy}")
 
 
@@ -223,17 +220,14 @@ def _tell(log: dg.DagsterLogManager, report: StreamReport) -> None:
 
 
 def _finished_before(
-    context: dg.AssetExecutionContext, settings: Settings, run_id: str
+    context: dg.AssetExecutionContext, settings: Settings, connection: Connection, run_id: str
 ) -> set[str]:
     """Streams an earlier attempt finished, if what failed of a run is tried again: by Dagster
     itself after a crash, or by a person from the point of failure."""
     if not context.run.tags.keys() & {"dagster/retry_number", "dagster/is_resume_retry"}:
         return set()
-    engine = open_engine(settings)
-    try:
-        return run_log.finished_in(engine, run_id)
-    finally:
-        engine.dispose()
+    with open_warehouse(settings, connection.name) as warehouse:
+        return run_log.finished_in(warehouse, run_id)
 
 
 def _raise_if_any_failed(report: Report) -> None:
@@ -249,7 +243,7 @@ def _raise_if_any_failed(report: Report) -> None:
 class RunResults:
     """What a run tells Dagster about the assets and checks it was asked for."""
 
-    engine: sa.Engine
+    warehouse: Warehouse
     connection: Connection
     context: dg.AssetExecutionContext
     report: Report
@@ -275,13 +269,13 @@ class RunResults:
         self, table: Stream | Child, stream: Stream, report: StreamReport
     ) -> dg.MaterializeResult[None]:
         if isinstance(table, Child):
-            rows = runs.child_rows(self.engine, self.connection.name, table)
+            rows = runs.child_rows(self.warehouse, table)
             return dg.MaterializeResult(
                 asset_key=_key(self.connection, table.name),
                 metadata={"dagster/row_count": rows},
                 check_results=list(self._checks(table)),
             )
-        status = runs.status(self.engine, self.connection.name, stream)
+        status = runs.status(self.warehouse, stream)
         return dg.MaterializeResult(
             asset_key=_key(self.connection, stream.name),
             metadata=metadata.of_report(report, status) | self._picture(stream),
@@ -289,7 +283,7 @@ class RunResults:
         )
 
     def _view(self, view: View) -> dg.MaterializeResult[None]:
-        rows = runs.view_rows(self.engine, self.connection.name, view)
+        rows = runs.view_rows(self.warehouse, view)
         return dg.MaterializeResult(
             asset_key=_key(self.connection, view.name),
             metadata={"dagster/row_count": rows} | self._picture(view),
@@ -302,11 +296,9 @@ class RunResults:
         wanted = self.context.selected_asset_check_keys
         names = {check.name for check in wanted if check.asset_key == key}
         if names:
-            yield from checks.results(self.engine, self.connection.name, key, table, names, doubt)
+            yield from checks.results(self.warehouse, key, table, names, doubt)
 
     def _picture(self, table: Stream | View) -> dict[str, Any]:
         if table.group != PICTURED:
             return {}
-        return {
-            "spend": metadata.spend_picture(runs.weekly_spend(self.engine, self.connection.name))
-        }
+        return {"spend": metadata.spend_picture(runs.weekly_spend(self.warehouse))}

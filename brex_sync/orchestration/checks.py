@@ -4,10 +4,10 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 
 from brex_sync.streams.declare import Child, Table
 from brex_sync.texts import markdown
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.status import runs, statements
 from brex_sync.warehouse.status.runs import StreamStatus
 from brex_sync.warehouse.status.statements import Unexplained
@@ -54,8 +54,7 @@ def specs(key: dg.AssetKey, table: Table) -> Iterator[dg.AssetCheckSpec]:
 
 
 def results(
-    engine: sa.Engine,
-    schema: str,
+    warehouse: Warehouse,
     key: dg.AssetKey,
     table: Table,
     names: Set[str],
@@ -63,10 +62,10 @@ def results(
 ) -> Iterator[dg.AssetCheckResult]:
     """The answers to the checks in `names`; `doubt` is why missing rows were not marked."""
     if KEYS in names:
-        yield _keys(key, runs.bad_keys(engine, schema, table))
+        yield _keys(key, runs.bad_keys(warehouse, table))
     if isinstance(table, Child):
         return
-    stream, status = table, runs.status(engine, schema, table)
+    stream, status = table, runs.status(warehouse, table)
     if QUARANTINE in names:
         yield _quarantine(key, status)
     if COUNTS in names:
@@ -74,14 +73,14 @@ def results(
     if REFERENCES in names:
         unknown = {
             f"{reference.column} without {reference.stream}": runs.dangling(
-                engine, schema, stream, reference
+                warehouse, stream, reference
             )
             for reference in stream.references
         }
         yield _references(key, unknown)
     if STATEMENTS in names:
-        known = statements.count(engine, schema, stream)
-        yield _statements(key, known, statements.unexplained(engine, schema, stream))
+        known = statements.count(warehouse, stream)
+        yield _statements(key, known, statements.unexplained(warehouse, stream))
 
 
 def _keys(key: dg.AssetKey, bad: int) -> dg.AssetCheckResult:

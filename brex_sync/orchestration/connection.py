@@ -10,7 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from brex_sync.connections.credentials import now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, current, is_due
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_database, open_warehouse
 from brex_sync.errors import BrexSyncError
 from brex_sync.runtime.health import check_health, keep_connection_alive
 from brex_sync.settings import Configuration, Settings
@@ -120,11 +120,8 @@ def why_not(settings: Settings, connection: Connection) -> str | None:
     """Why a sync would be in vain, where that is known; None if it may be tried."""
     if not has_credential(connection):
         return None
-    engine = open_engine(settings)
-    try:
-        health = check_health(settings, connection, engine)
-    finally:
-        engine.dispose()
+    with open_warehouse(settings, connection.name) as warehouse:
+        health = check_health(settings, connection, warehouse)
     return None if health.usable else f"{connection.name}: {health.told}"
 
 
@@ -132,12 +129,9 @@ def _look(settings: Settings, connection: Connection) -> tuple[Health, str | Non
     """How the connection stands; and, if it is due, a name for that which changes by the hour: a
     run that died is asked for again, and one that waits in the queue is not."""
     now = now_utc()
-    engine = open_engine(settings)
-    try:
-        health = check_health(settings, connection, engine)
-        row = current(connection, table.read(engine, connection.name))
-    finally:
-        engine.dispose()
+    with open_warehouse(settings, connection.name) as warehouse:
+        health = check_health(settings, connection, warehouse)
+        row = current(connection, table.read(warehouse.engine, connection.name))
     untried = row is None and connection.token is not None
     if not untried and (row is None or not is_due(row, now)):
         return health, None
@@ -145,11 +139,8 @@ def _look(settings: Settings, connection: Connection) -> tuple[Health, str | Non
 
 
 def _metadata(settings: Settings, connection: Connection, health: Health) -> dict[str, Any]:
-    engine = open_engine(settings)
-    try:
+    with open_database(settings) as engine:
         row = table.read(engine, connection.name)
-    finally:
-        engine.dispose()
     known: dict[str, Any] = {
         "configuration": str(connection.configuration),
         "state": health.state,

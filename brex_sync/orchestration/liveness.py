@@ -23,7 +23,7 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.storage.dagster_run import DagsterRun, RunRecord
 from dagster._core.storage.tags import PRIORITY_TAG
 
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_database
 from brex_sync.errors import BrexSyncError
 from brex_sync.settings import Settings
 from brex_sync.warehouse.state import leases, run_log
@@ -96,7 +96,7 @@ class Leased(dg.Executor):
     def _take(self, stack: ExitStack, run_id: str) -> str | None:
         """Takes the lease; why not, where it cannot: the steps will fail for that reason too."""
         try:
-            engine = stack.enter_context(warehouse(self._settings))
+            engine = stack.enter_context(open_database(self._settings, prepared=True))
             held = leases.shared(engine, KIND, run_id, self._terms, lingers=True)
             lease = stack.enter_context(held)
         except BrexSyncError as error:
@@ -130,11 +130,13 @@ def liveness_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("not in a code location")
         suspected = set(json.loads(context.cursor)) if context.cursor else set()
         try:
-            with warehouse(settings) as engine:
+            with open_database(settings, prepared=True) as engine:
                 dead = dead_runs(context.instance, engine, origin.location_name)
                 syncs = run_log.dead(engine)
                 ended = end(context.instance, engine, [r for r in dead if r.run_id in suspected])
-                run_log.bury(engine, [run_id for run_id in syncs if run_id in suspected])
+                run_log.mark_interrupted(
+                    engine, [run_id for run_id in syncs if run_id in suspected]
+                )
         except BrexSyncError as error:
             return dg.SkipReason(str(error))
         context.update_cursor(json.dumps([*(run.run_id for run in dead), *syncs]))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_database
 from brex_sync.settings import Settings
 from brex_sync.warehouse import proxied
 from brex_sync.warehouse.events import inbox, outbox
@@ -59,7 +59,7 @@ def _old_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
 
 
 def _forget_others(settings: Settings, before: datetime) -> str:
-    with warehouse(settings) as engine:
+    with open_database(settings, prepared=True) as engine:
         requests, events = proxied.prune(engine, before), inbox.prune(engine, before)
         notices = outbox.prune(engine, before)
     return f"{requests} proxied requests, {events} events, {notices} notifications"

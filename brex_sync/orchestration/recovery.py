@@ -6,7 +6,7 @@ running. Prints how many there were.
 
 import dagster as dg
 
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_database
 from brex_sync.orchestration.liveness import dead_runs, end
 from brex_sync.settings import load_settings
 from brex_sync.warehouse.state import run_log
@@ -17,9 +17,12 @@ LOCATION = "brex_sync"
 
 def recover() -> int:
     """Ends the runs that died with an earlier start; how many of Dagster's there were."""
-    with dg.DagsterInstance.get() as instance, warehouse(load_settings()) as engine:
+    with (
+        dg.DagsterInstance.get() as instance,
+        open_database(load_settings(), prepared=True) as engine,
+    ):
         ended = end(instance, engine, dead_runs(instance, engine, LOCATION, restarted=True))
-        run_log.bury(engine, run_log.dead(engine))
+        run_log.mark_interrupted(engine, run_log.dead(engine))
     return len(ended)
 
 

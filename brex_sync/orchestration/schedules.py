@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.turns import (
@@ -68,8 +68,8 @@ def _reconciliation(
         since = None if depth is None else context.scheduled_execution_time.date() - depth
         try:
             if busy := why_busy(context, settings, connection):
-                with warehouse(settings) as engine:
-                    postponed.put(engine, connection.name, name, since)
+                with open_warehouse(settings, connection.name, prepared=True) as warehouse:
+                    postponed.put(warehouse, name, since)
                 return dg.SkipReason(f"{busy}; the next sync after it reconciles")
         except BrexSyncError:
             pass  # the run itself will say it, where people look
@@ -105,8 +105,8 @@ def schedule(settings: Settings, connection: Connection) -> dg.ScheduleDefinitio
         try:
             if reason := _why_skip(context, settings, connection):
                 return dg.SkipReason(reason)
-            with warehouse(settings) as engine:
-                due = postponed.due(engine, connection.name)
+            with open_warehouse(settings, connection.name, prepared=True) as warehouse:
+                due = postponed.due(warehouse)
         except BrexSyncError:
             due = None  # the run itself will say it, where people look
         return _reconciling(connection, *due) if due else dg.RunRequest()

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.connection import why_not
 from brex_sync.orchestration.turns import first_sync_name, job_name, why_busy
@@ -37,8 +37,5 @@ def first_sync(settings: Settings, connection: Connection) -> dg.SensorDefinitio
 
 
 def _was_begun(settings: Settings, connection: Connection) -> bool:
-    engine = open_engine(settings)
-    try:
-        return runs.was_begun(engine, connection.name)
-    finally:
-        engine.dispose()
+    with open_warehouse(settings, connection.name) as warehouse:
+        return runs.was_begun(warehouse)

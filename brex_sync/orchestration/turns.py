@@ -10,7 +10,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, DagsterRun
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import warehouse
+from brex_sync.databases import open_warehouse
 from brex_sync.settings import Settings
 from brex_sync.sync import turns
 from brex_sync.warehouse.status import runs
@@ -53,8 +53,8 @@ def why_busy(context: Context, settings: Settings, connection: Connection) -> st
         if run.status is dg.DagsterRunStatus.CANCELING:
             state = "is being stopped"
         return f"{connection.name}: run {run.run_id} {state} ({started_by(run.tags)})"
-    with warehouse(settings) as engine:
-        holder = turns.holder(engine, connection.name)
+    with open_warehouse(settings, connection.name, prepared=True) as warehouse:
+        holder = turns.holder(warehouse)
     return turns.told_of(connection.name, holder) if holder else None
 
 
@@ -81,8 +81,8 @@ def first_sync_is_coming(context: Context, settings: Settings, connection: Conne
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
         if state.instigator_name == name and state.status is InstigatorStatus.STOPPED:
             return False
-    with warehouse(settings) as engine:
-        return not runs.was_begun(engine, connection.name)
+    with open_warehouse(settings, connection.name, prepared=True) as warehouse:
+        return not runs.was_begun(warehouse)
 
 
 def _unfinished(instance: dg.DagsterInstance | None, connection: Connection) -> DagsterRun | None:

@@ -10,10 +10,9 @@ from datetime import datetime
 
 import dagster as dg
 import msgspec
-import sqlalchemy as sa
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError
 from brex_sync.orchestration.assets import OWNERS
 from brex_sync.orchestration.connection import GROUP
@@ -22,6 +21,7 @@ from brex_sync.runtime.events import process_events, send_notifications
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.streams import EventTable
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.events import inbox, outbox
 from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync.warehouse.status import runs
@@ -100,35 +100,30 @@ def webhook_sensor(settings: Settings, connection: Connection) -> dg.SensorDefin
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         seen = msgspec.json.decode(context.cursor, type=Seen) if context.cursor else Seen()
         try:
-            engine = open_engine(settings)
+            with open_warehouse(settings, connection.name) as warehouse:
+                fault = _work(settings, connection, warehouse)
+                found = _look(warehouse, seen)
+                if found.shown == seen.shown:
+                    return dg.SkipReason(fault or "no events came")
+                news, until = _news(warehouse, connection, found)
         except BrexSyncError as error:
             return dg.SkipReason(str(error))
-        try:
-            fault = _work(settings, connection, engine)
-            found = _look(engine, connection, seen)
-            if found.shown == seen.shown:
-                return dg.SkipReason(fault or "no events came")
-            news, until = _news(engine, connection, found)
-        except BrexSyncError as error:
-            return dg.SkipReason(str(error))
-        finally:
-            engine.dispose()
         cursor = msgspec.json.encode(Seen(found.shown, until)).decode()
         return dg.SensorResult(asset_events=news, cursor=cursor, skip_reason=fault)
 
     return sensor
 
 
-def _work(settings: Settings, connection: Connection, engine: sa.Engine) -> str | None:
+def _work(settings: Settings, connection: Connection, warehouse: Warehouse) -> str | None:
     """Processes what is due; returns what prevented that, as one sentence."""
 
     async def work() -> None:
         async with asyncio.timeout(ALL):
-            await process_events(settings, connection, engine, EVENTS)
-            await send_notifications(settings, engine, NOTIFICATIONS)
+            await process_events(settings, connection, warehouse, EVENTS)
+            await send_notifications(settings, warehouse.engine, NOTIFICATIONS)
 
     try:
-        prepare_internal(engine)
+        prepare_internal(warehouse.engine)
         asyncio.run(work())
     except BrexSyncError as error:
         return f"{connection.name}: {error}"
@@ -137,10 +132,10 @@ def _work(settings: Settings, connection: Connection, engine: sa.Engine) -> str 
     return None
 
 
-def _look(engine: sa.Engine, connection: Connection, seen: Seen) -> Seen:
+def _look(warehouse: Warehouse, seen: Seen) -> Seen:
     """How things stand, to be compared with what was shown."""
-    stands = inbox.standing(engine, connection.name)
-    urls = outbox.not_taken(engine, connection.name)
+    stands = inbox.standing(warehouse)
+    urls = outbox.not_taken(warehouse)
     shown = {
         "received": stands.received,
         "verified": stands.verified,
@@ -155,13 +150,13 @@ def _look(engine: sa.Engine, connection: Connection, seen: Seen) -> Seen:
 
 
 def _news(
-    engine: sa.Engine, connection: Connection, found: Seen
+    warehouse: Warehouse, connection: Connection, found: Seen
 ) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization], datetime | None]:
     """What the UI shows: the inbox, and the tables touched since the last look; and until when.
 
     A table that syncs fill is observed and not materialised, as it is no fresher for one row.
     """
-    by_type, until = inbox.done_since(engine, connection.name, found.done_at)
+    by_type, until = inbox.done_since(warehouse, found.done_at)
     events: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for name, count in by_type.items():
@@ -176,7 +171,7 @@ def _news(
         key = dg.AssetKey([connection.name, name])
         news.append(dg.AssetObservation(key, metadata={"webhook_events": count}))
     for name, count in told.items():
-        rows = runs.row_count(engine, connection.name, name)
+        rows = runs.row_count(warehouse, name)
         metadata = {"webhook_events": count, "dagster/row_count": rows}
         news.append(
             dg.AssetMaterialization(dg.AssetKey([connection.name, name]), metadata=metadata)

@@ -1,4 +1,4 @@
-"""Workflows as jobs, each with a typed form in the launchpad. Re-executed, a run goes on."""
+"""Workflows as jobs, each with a typed form in the launchpad. Re-executing a run resumes it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,27 +7,24 @@ from typing import Any
 
 import dagster as dg
 import pydantic
-import sqlalchemy as sa
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine, warehouse
 from brex_sync.errors import BrexSyncError, PostgresError, Unconfirmed
-from brex_sync.runtime.clients import open_client
-from brex_sync.runtime.workflows import open_performer, resume_waiting
+from brex_sync.runtime.workflows import WorkflowRuntime, open_workflows
 from brex_sync.settings import Settings
-from brex_sync.workflows.declare import Inputs, Workflow
-from brex_sync.workflows.dry import Planned, rehearse
+from brex_sync.workflows.declare import Workflow
 from brex_sync.workflows.forms import InputField, InputKind, entries
-from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import RunOutcome, RunRequest
+from brex_sync.workflows.run_request import RunRequest, request_run
+from brex_sync.workflows.runner import RunOutcome
 
 WAITING = "waiting_workflows"
-"""The sensor that goes on with runs that wait."""
+"""The sensor that resumes runs that wait."""
 LOOK_EVERY = 30
-"""Seconds between two ticks of it."""
+"""Seconds between two ticks of the sensor."""
 MOST = 50.0
-"""Seconds in which a tick is over: Dagster's are 60."""
+"""The most seconds of a tick; Dagster's limit is 60."""
 OWN = ("connection", "confirm", "dry_run")
+"""The fields of a form that are not inputs of the workflow."""
 TYPES: dict[InputKind, Any] = {
     InputKind.TEXT: str,
     InputKind.TEXTS: list[str],
@@ -40,17 +37,17 @@ TYPES: dict[InputKind, Any] = {
 def workflow_jobs(
     settings: Settings, connections: Sequence[Connection], workflows: Mapping[str, Workflow]
 ) -> list[dg.JobDefinition]:
-    """A job for each workflow, for all connections."""
+    """Returns a job for each workflow, for all connections."""
     return [_job(settings, connections, workflow) for workflow in workflows.values()]
 
 
 def job_name(workflow: Workflow) -> str:
-    """The job of a workflow."""
+    """Returns the name of a workflow's job."""
     return workflow.name.replace("-", "_")
 
 
 def step_name(workflow: Workflow) -> str:
-    """The one step of that job."""
+    """Returns the name of the one op of a workflow's job."""
     return f"perform_{job_name(workflow)}"
 
 
@@ -61,24 +58,26 @@ def _job(
     form = form_of(workflow, list(known))
 
     @dg.op(name=step_name(workflow), description=workflow.description)
-    def perform(context: dg.OpExecutionContext, config: form) -> None:  # type: ignore[valid-type]
+    def run(context: dg.OpExecutionContext, config: form) -> None:  # type: ignore[valid-type]
         given: dict[str, Any] = dict(config)
         chosen = {name: _plain(v) for name, v in given.items() if v is not None}
         connection, confirmed, dry = (chosen.pop(name) for name in OWN)
         try:
-            inputs = read_inputs(workflow.inputs, chosen, files=True)
-            if dry:
-                _log_plan(context, _rehearse(settings, known[connection], workflow, inputs))
-                return
-            by = f"Dagster run {context.run_id}"
-            asked = RunRequest(workflow, inputs, _root(context), by, confirmed)
-            outcome = _perform(settings, known[connection], asked)
+            request = request_run(
+                workflow,
+                chosen,
+                by=f"Dagster run {context.run_id}",
+                files=True,
+                run_id=_root(context),
+                confirmed=confirmed,
+            )
+            with open_workflows(settings) as runtime:
+                (_plan if dry else _run)(context, runtime, known[connection], request)
         except Unconfirmed as error:
-            told = f"Nothing was written. {error.what} Set confirm to true if that is wanted."
-            raise dg.Failure(told, allow_retries=False) from None
+            message = f"Nothing was written. {error.what} Set confirm to true if that is wanted."
+            raise dg.Failure(message, allow_retries=False) from None
         except BrexSyncError as error:
             raise dg.Failure(_sentence(error), allow_retries=False) from None
-        _tell(context, outcome)
 
     @dg.job(
         name=job_name(workflow),
@@ -86,7 +85,7 @@ def _job(
         tags={"brex_sync/workflow": workflow.name},
     )
     def job() -> None:
-        perform()
+        run()
 
     return job
 
@@ -94,20 +93,20 @@ def _job(
 def waiting_sensor(
     settings: Settings, connections: Sequence[Connection], workflows: Mapping[str, Workflow]
 ) -> dg.SensorDefinition:
-    """Goes on with runs that wait, within its ticks; a tick fails where one of them did."""
+    """Returns a sensor that resumes waiting runs in its ticks; a tick fails if a run fails."""
 
     @dg.sensor(
         name=WAITING,
         minimum_interval_seconds=LOOK_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at what workflows wait for, such as that somebody accepts an "
-        "invitation, and goes on with those that wait no longer. Starts no runs.",
+        description="Polls what workflow runs wait for, such as that somebody accepts an "
+        "invitation, and resumes the runs whose wait is over. Starts no Dagster runs.",
     )
     def sensor() -> dg.SkipReason:
-        told, failed = _resume(settings, connections, workflows)
+        resumed, failed = _resume(settings, connections, workflows)
         if failed:
             raise dg.Failure("\n".join(failed))
-        return dg.SkipReason("; ".join(told) or "no workflow waits to be looked at now")
+        return dg.SkipReason("; ".join(resumed) or "no waiting workflow run is due")
 
     return sensor
 
@@ -115,35 +114,35 @@ def waiting_sensor(
 def _resume(
     settings: Settings, connections: Sequence[Connection], workflows: Mapping[str, Workflow]
 ) -> tuple[list[str], list[str]]:
-    """What became of the runs that were due: of those that stand well, and of those that failed."""
-    told: list[str] = []
+    """Resumes the runs that are due; returns a line for each that did not fail, and that did."""
+    resumed: list[str] = []
     failed: list[str] = []
 
-    async def look(connection: Connection, engine: sa.Engine) -> None:
+    async def resume(runtime: WorkflowRuntime, connection: Connection) -> None:
         async with asyncio.timeout(MOST / len(connections)):
-            for run_id, outcome in await resume_waiting(settings, connection, engine, workflows):
+            for run_id, outcome in await runtime.resume_waiting(connection, workflows):
                 how = outcome if isinstance(outcome, str) else outcome.error
                 if how is not None:
                     failed.append(f"workflow run {run_id} failed: {how}")
                 elif isinstance(outcome, RunOutcome):
-                    told.append(f"{run_id}: {outcome.waiting or 'finished'}")
+                    resumed.append(f"{run_id}: {outcome.waiting or 'finished'}")
 
     try:
-        with warehouse(settings) as engine:
+        with open_workflows(settings) as runtime:
             for connection in connections:
                 try:
-                    asyncio.run(look(connection, engine))
+                    asyncio.run(resume(runtime, connection))
                 except BrexSyncError as error:
-                    told.append(f"{connection.name}: {error}")
+                    resumed.append(f"{connection.name}: {error}")
                 except TimeoutError:
-                    told.append(f"{connection.name}: Brex was not reached in time")
+                    resumed.append(f"{connection.name}: Brex was not reached in time")
     except BrexSyncError as error:
-        told.append(str(error))
-    return told, failed
+        resumed.append(str(error))
+    return resumed, failed
 
 
 def form_of(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
-    """The launchpad's form: the inputs, for which connection, and what a person agrees to."""
+    """Returns the launchpad's form: the inputs, the connection, `confirm` and `dry_run`."""
     fields: dict[str, Any] = {
         entry.name: _field(entry) for entry in entries(workflow.inputs) if not entry.private
     }
@@ -154,7 +153,7 @@ def form_of(workflow: Workflow, connections: list[str]) -> type[dg.Config]:
     )
     fields["confirm"] = (
         bool,
-        pydantic.Field(False, description="Yes to what spends or can't be undone."),
+        pydantic.Field(False, description="Confirm what spends or can't be undone."),
     )
     fields["dry_run"] = (
         bool,
@@ -176,7 +175,7 @@ def _field(entry: InputField) -> tuple[Any, Any]:
 
 
 def _choice(texts: Sequence[str]) -> Any:
-    """Dagster knows an enumeration by its name, so that says what is in it."""
+    """Returns an enumeration. Dagster identifies it by its name, which therefore has all texts."""
     return Enum("_or_".join(texts), {text: text for text in texts})
 
 
@@ -185,65 +184,53 @@ def _plain(value: Any) -> Any:
 
 
 def _root(context: dg.OpExecutionContext) -> str:
-    """The run that was first asked for: what re-executes it goes on with it."""
+    """Returns the id of the first Dagster run: a run that re-executes it resumes it."""
     return context.run.get_root_run_id() or context.run_id
 
 
-def _perform(settings: Settings, connection: Connection, asked: RunRequest) -> RunOutcome:
-    engine = open_engine(settings)
-
-    async def go() -> RunOutcome:
-        async with open_performer(settings, connection, engine) as performer:
-            return await performer.perform(asked)
-
-    try:
-        return asyncio.run(go())
-    finally:
-        engine.dispose()
-
-
-def _rehearse(
-    settings: Settings, connection: Connection, workflow: Workflow, inputs: Inputs
-) -> list[Planned]:
-    engine = open_engine(settings)
-
-    async def go() -> list[Planned]:
-        async with open_client(settings, connection, engine) as client:
-            return await rehearse(client, workflow, inputs)
-
-    try:
-        return asyncio.run(go())
-    finally:
-        engine.dispose()
-
-
-def _sentence(error: Exception) -> str:
-    """Why a run did not come to an outcome."""
-    if isinstance(error, PostgresError):
-        return f"{error}. Re-executed from here, the run goes on."
-    return f"Nothing was written. {error}"
-
-
-def _log_plan(context: dg.OpExecutionContext, planned: list[Planned]) -> None:
+def _plan(
+    context: dg.OpExecutionContext,
+    runtime: WorkflowRuntime,
+    connection: Connection,
+    request: RunRequest,
+) -> None:
+    planned = asyncio.run(runtime.plan(connection, request))
     for one in planned:
         context.log.info(f"would be sent: {one.step}: {one.method} {one.path} {one.body or ''}")
     context.add_output_metadata({"would_be_sent": len(planned)})
 
 
-def _tell(context: dg.OpExecutionContext, outcome: RunOutcome) -> None:
-    """What stands, in the run's log and on its page; and a failure, if it is one."""
-    stands = {step.step: (step.kept or {}).get("id", step.path) for step in outcome.steps}
-    for name, made in stands.items():
+def _run(
+    context: dg.OpExecutionContext,
+    runtime: WorkflowRuntime,
+    connection: Connection,
+    request: RunRequest,
+) -> None:
+    confirmed = runtime.confirm(request)
+    _report(context, asyncio.run(runtime.run(connection, confirmed)))
+
+
+def _sentence(error: Exception) -> str:
+    """Returns why a run has no outcome."""
+    if isinstance(error, PostgresError):
+        return f"{error}. Re-execute this run to resume it."
+    return f"Nothing was written. {error}"
+
+
+def _report(context: dg.OpExecutionContext, outcome: RunOutcome) -> None:
+    """Logs the completed steps and adds them to the metadata. Raises Failure if the run failed."""
+    done = {step.step: (step.kept or {}).get("id", step.path) for step in outcome.steps}
+    for name, made in done.items():
         context.log.info(f"done: {name} ({made})")
-    for told in outcome.stale:
-        context.log.warning(told)
-    metadata: dict[str, Any] = {"writes": len(stands), "done": stands}
+    for stale in outcome.stale:
+        context.log.warning(stale)
+    metadata: dict[str, Any] = {"writes": len(done), "done": done}
     if outcome.waiting:
-        context.log.info(f"{outcome.waiting}; the sensor {WAITING} goes on with it")
+        context.log.info(f"{outcome.waiting}; the sensor {WAITING} resumes it")
         metadata["waiting_for"] = outcome.waiting
     if outcome.error is None:
         context.add_output_metadata(metadata)
         return
-    told = f"{outcome.error}\n{len(stands)} steps stand: {', '.join(stands) or 'none'}. "
-    told += "Re-executed from here, the run goes on with what is left."
-    raise dg.Failure(told, metadata=metadata, allow_retries=False)
+    message = f"{outcome.error}\n{len(done)} steps are complete: {', '.join(done) or 'none'}. "
+    message += "Re-execute this run to resume it: completed steps are not repeated."
+    raise dg.Failure(message, metadata=metadata, allow_retries=False)

@@ -1,6 +1,5 @@
 """Webhook events and notifications of a connection."""
 
-import asyncio
 import logging
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from brex_sync.errors import (
 from brex_sync.runtime.clients import open_client
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks import notify
 from brex_sync.webhooks.processing import EventProcessor, process
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 async def process_events(
-    settings: Settings, connection: Connection, engine: sa.Engine, seconds: float = 30.0
+    settings: Settings, connection: Connection, warehouse: Warehouse, seconds: float = 30.0
 ) -> int:
     """Processes the webhook events that are due, for about `seconds`; returns how many there were.
 
@@ -29,18 +29,18 @@ async def process_events(
         BrexError, SettingsError, VaultError: there is no credential; the events go on waiting.
         PostgresError: the warehouse failed.
     """
-    if not await asyncio.to_thread(inbox.are_due, engine, connection.name):
+    if not await warehouse.call(inbox.are_due):
         return 0
-    async with open_client(settings, connection, engine) as client:
-        return await process(desk_of(settings, connection, engine, client), seconds)
+    async with open_client(settings, connection, warehouse.engine) as client:
+        return await process(event_processor(settings, connection, warehouse, client), seconds)
 
 
-def desk_of(
-    settings: Settings, connection: Connection, engine: sa.Engine, client: BrexClient
+def event_processor(
+    settings: Settings, connection: Connection, warehouse: Warehouse, client: BrexClient
 ) -> EventProcessor:
     """The processor of a connection's events."""
     streams = frozenset(stream.name for stream in streams_of(settings, connection))
-    return EventProcessor(connection.name, client, engine, streams, notify.targets(settings))
+    return EventProcessor(client, warehouse, streams, notify.targets(settings))
 
 
 async def send_notifications(settings: Settings, engine: sa.Engine, seconds: float = 20.0) -> None:

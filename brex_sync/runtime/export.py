@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from brex_sync.errors import ExportError
 from brex_sync.runtime.formats import Format
 from brex_sync.warehouse import export as source
-from brex_sync.warehouse.export import EVERYTHING, ExportColumn, Relation, Span
+from brex_sync.warehouse.export import EVERYTHING, ExportColumn, ExportSource, Span
 
 STATE = "export.json"
 SCALE = 9
@@ -40,7 +40,7 @@ class Exported:
     committed; None where the whole relation was read.
     """
 
-    relation: Relation
+    relation: ExportSource
     rows: int
     path: Path | None
     until: datetime | None = None
@@ -62,7 +62,7 @@ class Export:
     format: Format
     safe: bool = False
 
-    def run(self, relation: Relation, *, full: bool = False) -> Exported:
+    def run(self, relation: ExportSource, *, full: bool = False) -> Exported:
         """Exports what changed since the last export, or everything with `full`.
 
         A file is complete or absent: it is written under another name first.
@@ -83,7 +83,7 @@ class Export:
                 f"{relation.schema}.{relation.name} has a value that Parquet cannot hold: {error}"
             ) from error
 
-    def _part(self, relation: Relation, full: bool) -> Exported:
+    def _part(self, relation: ExportSource, full: bool) -> Exported:
         folder = self.folder / relation.schema / relation.name
         state = None if full else self._state(folder)
         span = Span(state.through if state else None, source.horizon(self.engine))
@@ -120,7 +120,7 @@ class Export:
                 if path != keep:
                     path.unlink()
 
-    def _write(self, relation: Relation, span: Span, path: Path) -> int:
+    def _write(self, relation: ExportSource, span: Span, path: Path) -> int:
         """Writes the rows to `path` and returns their number."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")
@@ -129,7 +129,7 @@ class Export:
         os.replace(unfinished, path)
         return rows
 
-    def _write_csv(self, relation: Relation, span: Span, path: Path) -> int:
+    def _write_csv(self, relation: ExportSource, span: Span, path: Path) -> int:
         reading = source.csv_rows(self.engine, relation, span, header=True, safe=self.safe)
         written = -1  # the header
         with path.open("wb") as file, reading as rows:
@@ -139,7 +139,7 @@ class Export:
             os.fsync(file.fileno())
         return written
 
-    def _write_parquet(self, relation: Relation, span: Span, path: Path) -> int:
+    def _write_parquet(self, relation: ExportSource, span: Span, path: Path) -> int:
         import pyarrow.parquet as pq
 
         schema = _schema(relation, source.decimal_digits(self.engine, relation, span))
@@ -154,7 +154,7 @@ class Export:
         return written
 
 
-def _schema(relation: Relation, digits: dict[str, tuple[int, int]]) -> Any:
+def _schema(relation: ExportSource, digits: dict[str, tuple[int, int]]) -> Any:
     import pyarrow as pa
 
     types: dict[str, Callable[[], Any]] = {

@@ -10,7 +10,7 @@ from brex_sync.connections.credentials import Credentials, now_utc
 from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, Level, health, with_lost
 from brex_sync.connections.vault import open_vault
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import (
     BrexError,
     PostgresError,
@@ -19,6 +19,7 @@ from brex_sync.errors import (
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.sync import turns
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse import credentials as credential_table
 from brex_sync.warehouse.prepare.tables import prepare_internal
 from brex_sync.warehouse.state import unavailable
@@ -34,19 +35,19 @@ def credentials_of(settings: Settings, connection: Connection, engine: sa.Engine
     return Credentials(connection, engine, open_vault(settings.home, settings.encryption_key))
 
 
-def check_health(settings: Settings, connection: Connection, engine: sa.Engine) -> Health:
+def check_health(settings: Settings, connection: Connection, warehouse: Warehouse) -> Health:
     """How a connection's credential stands, by what the warehouse knows of it."""
-    row = credential_table.read(engine, connection.name)
-    found = health(connection, row, now_utc(), runs.last_read(engine, connection.name))
+    row = credential_table.read(warehouse.engine, connection.name)
+    found = health(connection, row, now_utc(), runs.last_read(warehouse))
     chosen = {stream.name for stream in streams_of(settings, connection)}
-    lost = unavailable.lost(engine, connection.name)
+    lost = unavailable.lost(warehouse)
     return with_lost(found, [name for name in lost if name in chosen])
 
 
-def last_run(engine: sa.Engine, connection: Connection) -> LastRun | None:
+def last_run(warehouse: Warehouse) -> LastRun | None:
     """The connection's last run; interrupted, where its process is known to be gone."""
-    run = runs.last_run(engine, connection.name)
-    if run and run.state == "running" and turns.was_left(engine, connection.name, run.run_id):
+    run = runs.last_run(warehouse)
+    if run and run.state == "running" and turns.was_left(warehouse, run.run_id):
         return replace(run, state="interrupted")
     return run
 
@@ -57,28 +58,25 @@ def keep_connection_alive(settings: Settings, connection: Connection) -> Health:
     Raises:
         PostgresError: the warehouse could not be asked.
     """
-    engine = open_engine(settings)
-    try:
-        credentials = credentials_of(settings, connection, engine)
+    with open_warehouse(settings, connection.name) as warehouse:
+        credentials = credentials_of(settings, connection, warehouse.engine)
         try:
             credentials.keep_alive()
-            found = check_health(settings, connection, engine)
+            found = check_health(settings, connection, warehouse)
         except BrexError as error:
             log.warning("%s: %s", connection.name, error)
-            found = check_health(settings, connection, engine)
+            found = check_health(settings, connection, warehouse)
         except SettingsError as error:
             found = Health(connection.name, Level.ACTION, str(error), "UNKNOWN")
-        tell_once(settings, engine, found)
-    finally:
-        engine.dispose()
+        tell_once(settings, warehouse.engine, found)
     return found
 
 
-def notify_of_faults(settings: Settings, connection: Connection, engine: sa.Engine) -> None:
+def notify_of_faults(settings: Settings, connection: Connection, warehouse: Warehouse) -> None:
     """Alerts of what only a person can mend, where no sensor looks after the connection."""
     try:
-        found = check_health(settings, connection, engine)
+        found = check_health(settings, connection, warehouse)
         if found.level is Level.ACTION:
-            tell_once(settings, engine, found)
+            tell_once(settings, warehouse.engine, found)
     except PostgresError as error:
         log.warning("%s: its state could not be read: %s", connection.name, type(error).__name__)

@@ -15,6 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from brex_sync.connections import alerts
 from brex_sync.connections.declared import Connection, load_connections
 from brex_sync.connections.health import Level
 from brex_sync.databases import databases
@@ -51,6 +52,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
     port = port or settings.ui_port
     connections = load_connections(settings)
     _check_checkout()
+    alerts.check(settings)
     with ExitStack() as stack:
         known = _make_home(settings.home) or settings.dagster_url is not None
         stack.enter_context(_only_one(settings.home))

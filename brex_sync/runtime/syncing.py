@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from brex_sync.connections.declared import Connection
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_warehouse
 from brex_sync.runtime.clients import open_client
 from brex_sync.runtime.events import send_notifications
 from brex_sync.runtime.health import notify_of_faults
@@ -49,28 +49,28 @@ async def open_sync(
         BrexError: there is no credential to be had; ActionNeeded if only a person can help.
         VaultError: the stored secrets cannot be opened.
     """
-    engine = open_engine(settings)
 
     def options_of(stream: Stream) -> Options:
         days = settings.overlap_days.get(stream.name)
         return options if days is None else replace(options, overlap=timedelta(days=days))
 
-    try:
-        async with open_client(settings, connection, engine, for_syncs=True) as client:
-            yield Sync(
-                connection.name,
-                client,
-                engine,
-                options_of=options_of,
-                progress=progress,
-                run_id=run_id or str(uuid4()),
-                kind=kind,
-                tell=notify.targets(settings),
-            )
-    finally:
-        await asyncio.to_thread(notify_of_faults, settings, connection, engine)
-        await send_notifications(settings, engine)
-        engine.dispose()
+    with open_warehouse(settings, connection.name) as warehouse:
+        try:
+            async with open_client(
+                settings, connection, warehouse.engine, for_syncs=True
+            ) as client:
+                yield Sync(
+                    client,
+                    warehouse,
+                    options_of=options_of,
+                    progress=progress,
+                    run_id=run_id or str(uuid4()),
+                    kind=kind,
+                    tell=notify.targets(settings),
+                )
+        finally:
+            await asyncio.to_thread(notify_of_faults, settings, connection, warehouse)
+            await send_notifications(settings, warehouse.engine)
 
 
 @asynccontextmanager
@@ -87,10 +87,7 @@ async def turn(
         ConnectionBusy: another run has it, and `wait` is None.
         SettingsError: no warehouse is set.
     """
-    engine = open_engine(settings)
-    try:
-        await asyncio.to_thread(prepare_internal, engine)
-        async with Turn(connection.name, run_id, started_by).taken(engine, wait):
+    with open_warehouse(settings, connection.name) as warehouse:
+        await asyncio.to_thread(prepare_internal, warehouse.engine)
+        async with Turn(warehouse, run_id, started_by).taken(wait):
             yield
-    finally:
-        engine.dispose()

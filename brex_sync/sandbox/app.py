@@ -15,18 +15,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from brex_sync.sandbox import uploads
-from brex_sync.sandbox.answers import Answers
-from brex_sync.sandbox.deliveries import Deliveries
-from brex_sync.sandbox.endpoints import ENDPOINTS, ListEndpoint
+from brex_sync.sandbox.api.answers import Answers
+from brex_sync.sandbox.api.endpoints import ENDPOINTS, ListEndpoint
+from brex_sync.sandbox.api.paging import read_limit
+from brex_sync.sandbox.error_replies import ErrorReply, bad_request, not_found
+from brex_sync.sandbox.events.deliveries import Deliveries
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
-from brex_sync.sandbox.paging import read_limit
-from brex_sync.sandbox.refusals import ErrorReply, bad_request, not_found
 from brex_sync.sandbox.steering import Logged, steer
 from brex_sync.sandbox.world import World
-from brex_sync.sandbox.writes import WRITES
+from brex_sync.sandbox.writes import WRITES, receipts
 from brex_sync.sandbox.writes.declare import WriteEndpoint
-from brex_sync.sandbox.writes.desk import Arrived, perform
+from brex_sync.sandbox.writes.idempotency import Arrived, perform
 
 TOKEN = "bxt_sandbox"
 REMEMBERED = 100_000
@@ -174,7 +173,7 @@ def create_app(
     ]
     door = partial(steer, world, sandbox.faults, sandbox.requests)
     steering = Route("/_sandbox/{what}", door, methods=["GET", "POST", "DELETE"])
-    upload = Route(uploads.PATH, partial(uploads.put, world), methods=["PUT"])
+    upload = Route(receipts.PATH, partial(receipts.put, world), methods=["PUT"])
     app = Starlette(
         routes=[*routes, upload, steering],
         exception_handlers={404: _unknown},

@@ -132,7 +132,7 @@ class Authority:
         self.keys.clear()
 
     def check_client(self, form: QueryParams) -> None:
-        """Raises Refused for another than the one application there is."""
+        """Raises OAuthRefusal for another than the one application there is."""
         known = {"client_id": CLIENT_ID, "client_secret": self.client_secret}
         if any(form.get(name) != value for name, value in known.items()):
             raise OAuthRefusal("invalid_client")

@@ -7,9 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from brex_sync.sandbox.collection import decode
+from brex_sync.sandbox.events.changes import emit_purchase
+from brex_sync.sandbox.events.signing_secrets import revoke_old_secrets, rotate_secret
 from brex_sync.sandbox.faults import Fault, Faults
 from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.collection import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _emit(world: World, event: dict[str, Any]) -> Response:
 
 
 def _purchase(world: World, purchase: dict[str, Any]) -> Response:
-    return JSONResponse({"id": world.events.purchase(**purchase).id})
+    return JSONResponse({"id": emit_purchase(world, **purchase).id})
 
 
 def _conduct(world: World, conduct: dict[str, Any]) -> Response:
@@ -85,8 +87,8 @@ def _conduct(world: World, conduct: dict[str, Any]) -> Response:
 
 def _secrets(world: World, wish: dict[str, Any]) -> Response:
     if wish.get("rotate", True):
-        return JSONResponse({"secret": world.events.rotate_secret(wish.get("prefix", ""))})
-    world.events.revoke_old_secrets()
+        return JSONResponse({"secret": rotate_secret(world, wish.get("prefix", ""))})
+    revoke_old_secrets(world)
     return JSONResponse({"done": True})
 
 

@@ -1,8 +1,8 @@
 """The Brex accounts a service speaks for, each with one client for as long as it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,13 +13,14 @@ from brex_sync.brex.client import BrexClient
 from brex_sync.connections.declared import Connection
 from brex_sync.runtime.clients import open_client
 from brex_sync.settings import Settings
+from brex_sync.warehouse import Warehouse
 
 Result = TypeVar("Result")
 
 
 @dataclass
 class Accounts:
-    """The connections by their names, and the warehouse. Use as an async context manager."""
+    """The connections by their names, and their database. Use as an async context manager."""
 
     settings: Settings
     engine: sa.Engine
@@ -43,6 +44,15 @@ class Accounts:
                 opened = open_client(self.settings, connection, self.engine)
                 self._clients[name] = await self._open.enter_async_context(opened)
         return self._clients[name]
+
+    @asynccontextmanager
+    async def open(self, connection: Connection) -> AsyncIterator[BrexClient]:
+        """The client of a connection, which stays open afterwards. Raises what `client` does."""
+        yield await self.client(connection.name)
+
+    def warehouse(self, name: str) -> Warehouse:
+        """The schema of a connection."""
+        return Warehouse(self.engine, name)
 
     def at_close(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Has something done once the clients are closed."""

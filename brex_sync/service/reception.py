@@ -39,10 +39,9 @@ class WebhookReceiver:
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        settings, engine = self.accounts.settings, self.accounts.engine
         for name in self.accounts.connections:
             self.arrived[name] = asyncio.Event()
-            self.secrets[name] = Secrets(settings, engine, name)
+            self.secrets[name] = Secrets(self.accounts.settings, self.accounts.warehouse(name))
 
     async def take(self, connection: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Stores a delivery for good; whether it tells of something new.
@@ -55,7 +54,7 @@ class WebhookReceiver:
         event = replace(event, body=storable(event.body))
         owner = await self._owner(connection, company_of(event.body))
         notices = forwarded(self.accounts.settings, owner, event)
-        new = await asyncio.to_thread(inbox.take, self.accounts.engine, owner, event, notices)
+        new = await self.accounts.warehouse(owner).call(inbox.take, event, notices)
         if new:
             self.arrived[owner].set()
         return new

@@ -4,7 +4,7 @@ import socket
 
 from brex_sync import http_server as serving
 from brex_sync.connections.declared import load_connections
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_database
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Settings
@@ -23,11 +23,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         TableMismatch, PostgresError: the warehouse could not be prepared.
     """
     connections = {c.name: c for c in load_connections(settings)}
-    engine = open_engine(settings)
-    try:
+    with open_database(settings) as engine:
+        accounts = Accounts(settings, engine, connections)
         for name in connections:
-            prepare(engine, name, STREAMS.values(), VIEWS.values())
-        app = create_service(Accounts(settings, engine, connections))
-        serving.serve(app, listener, GRACE)
-    finally:
-        engine.dispose()
+            prepare(accounts.warehouse(name), STREAMS.values(), VIEWS.values())
+        serving.serve(create_service(accounts), listener, GRACE)

@@ -6,17 +6,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from brex_sync.connections.connect import ready_vault
 from brex_sync.errors import BrexSyncError, PostgresError
-from brex_sync.runtime.events import desk_of, send_notifications
-from brex_sync.service.accounts import Accounts
+from brex_sync.runtime.events import event_processor, send_notifications
 from brex_sync.service.reception import WebhookReceiver
-from brex_sync.warehouse import workflow_runs
+from brex_sync.service.workflows import runtime_of
 from brex_sync.warehouse.events import inbox
 from brex_sync.webhooks.processing import process
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.run import WorkflowRunner
-from brex_sync.workflows.waiting import go_on
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +32,7 @@ async def working(
         for one in (
             *(_events_of(reception, name) for name in reception.accounts.connections),
             *(_secrets_of(reception, name) for name in reception.accounts.connections),
-            *(
-                _waiting_of(reception.accounts, name, workflows)
-                for name in reception.accounts.connections
-            ),
+            *(_waiting_of(reception, name, workflows) for name in reception.accounts.connections),
             _notifications(reception),
             _refusals(reception),
         )
@@ -68,6 +61,7 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
 
 def _events_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[None]]:
     accounts, arrived = reception.accounts, reception.arrived[name]
+    connection, warehouse = accounts.connections[name], accounts.warehouse(name)
 
     async def turn() -> None:
         try:
@@ -76,11 +70,10 @@ def _events_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable[
         except TimeoutError:
             pass
         arrived.clear()
-        if not await asyncio.to_thread(inbox.are_due, accounts.engine, name):
+        if not await warehouse.call(inbox.are_due):
             return
         client = await accounts.client(name)
-        connection = accounts.connections[name]
-        await process(desk_of(accounts.settings, connection, accounts.engine, client))
+        await process(event_processor(accounts.settings, connection, warehouse, client))
 
     return turn
 
@@ -98,18 +91,14 @@ def _secrets_of(reception: WebhookReceiver, name: str) -> Callable[[], Awaitable
 
 
 def _waiting_of(
-    accounts: Accounts, name: str, workflows: Mapping[str, Workflow]
+    reception: WebhookReceiver, name: str, workflows: Mapping[str, Workflow]
 ) -> Callable[[], Awaitable[None]]:
-    """Goes on with workflows that wait, once they are due."""
+    """Resumes the workflow runs that wait, once they are due."""
+    runtime, connection = runtime_of(reception.accounts), reception.accounts.connections[name]
 
     async def turn() -> None:
         await asyncio.sleep(LOOK_EVERY)
-        engine = accounts.engine
-        if not await asyncio.to_thread(workflow_runs.due, engine, name):
-            return
-        client = await accounts.client(name)
-        vault = await asyncio.to_thread(ready_vault, accounts.settings, engine)
-        await go_on(WorkflowRunner(name, client, engine, vault), workflows)
+        await runtime.resume_waiting(connection, workflows)
 
     return turn
 

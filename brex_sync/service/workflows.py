@@ -1,11 +1,11 @@
-"""Workflows for programs on this machine: asked for, waited for, and polled."""
+"""Workflows for programs on this machine: requested, waited for, polled."""
 
 import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from brex_sync.connections.connect import ready_vault
+from brex_sync.connections.declared import Connection
 from brex_sync.errors import (
     BadInputs,
     BrexError,
@@ -23,29 +23,31 @@ from brex_sync.errors import (
     RunBusy,
     SettingsError,
     Unconfirmed,
+    UnknownRun,
 )
+from brex_sync.runtime.workflows import WorkflowRuntime
 from brex_sync.service.accounts import Accounts
-from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.workflow_runs import RunState, StepNote, StepState
+from brex_sync.warehouse.workflows.step_log import StepRecord, StepState
+from brex_sync.warehouse.workflows.workflow_runs import RunState
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.dry import rehearse
-from brex_sync.workflows.lines import faults_of, read_inputs
-from brex_sync.workflows.run import RunOutcome, RunRequest, WorkflowRunner, unconfirmed
+from brex_sync.workflows.lines import faults_of
+from brex_sync.workflows.run_request import RunRequest, request_run
+from brex_sync.workflows.runner import RunOutcome, WorkflowRunner
 
 log = logging.getLogger(__name__)
 
 WAIT = 30.0
-"""Seconds until an answer says that the run goes on; `Prefer: wait=…` sets others, up to MOST."""
+"""Seconds to wait for a run before responding with 202; `Prefer: wait=…` changes it, up to MOST."""
 MOST = 300.0
 LARGEST = 4 * 1024 * 1024
-"""Bytes of a request."""
+"""The most bytes of a request's body."""
 AT_ONCE = 8
-"""Runs performed side by side; others wait their turn."""
+"""The number of runs at the same time; others are queued."""
 _WAIT = re.compile(r"(?:^|[,; ])wait=(\d{1,5})\b")
 
 
-class Asking(BaseModel):
-    """The body of a request."""
+class RunBody(BaseModel):
+    """The body of a request to run a workflow."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -55,7 +57,7 @@ class Asking(BaseModel):
 
 
 class ApiError(Exception):
-    """An answer other than what was asked for."""
+    """A response with an error status, a message, and further fields."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -63,138 +65,150 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A run that this service performs."""
+class ActiveRun:
+    """A run that this service is running, or has queued."""
 
-    asked: RunRequest
+    request: RunRequest
     connection: str
     task: "asyncio.Task[RunOutcome]"
 
 
 @dataclass
 class WorkflowEndpoint:
-    """Where workflows are asked for."""
+    """The handlers of `/workflows`. Requests with one run id share one active run."""
 
     accounts: Accounts
+    runtime: WorkflowRuntime
     workflows: Mapping[str, Workflow]
-    under_way: dict[str, UnderWay] = field(default_factory=dict)
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    active: dict[str, ActiveRun] = field(default_factory=dict)
+    permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def known(self, request: Request) -> JSONResponse:
-        """The workflows, and the JSON Schema of what each is given."""
+    async def list_workflows(self, request: Request) -> JSONResponse:
+        """Responds with the workflows, and the JSON Schema of their inputs."""
         shown = [
             {"name": w.name, "description": w.description, "inputs": w.inputs.model_json_schema()}
             for w in self.workflows.values()
         ]
         return JSONResponse({"workflows": shown})
 
-    async def perform(self, request: Request) -> JSONResponse:
-        """Performs a workflow; answers with the result, or with a run to poll."""
+    async def run(self, request: Request) -> JSONResponse:
+        """Runs a workflow; responds with its outcome, or with the address of the run to poll."""
         connection, workflow = self._named(request)
-        asking = await _read(request)
-        inputs = read_inputs(workflow.inputs, asking.inputs, files=False)
-        if asking.dry_run:
-            client = await self.accounts.client(connection)
-            planned = await rehearse(client, workflow, inputs)
-            calls = [{"step": p.step, "method": p.method, "path": p.path, "body": p.body}
-                     for p in planned]  # fmt: skip
-            return JSONResponse({"would_be_sent": calls})
-        run_id = _run_id(request, connection)
-        asked = RunRequest(workflow, inputs, run_id, _by(request), asking.confirm)
-        what = await asyncio.to_thread(unconfirmed, self.accounts.engine, asked)
-        if what is not None:
-            raise Unconfirmed(what)
-        task = await self._task(asked, connection)
-        await asyncio.wait({task}, timeout=_patience(request))
-        return _result(task.result()) if task.done() else _later(asked.run_id)
+        body = await _read(request)
+        wanted = request_run(
+            workflow,
+            body.inputs,
+            by=_by(request),
+            files=False,
+            run_id=_run_id(request, connection.name),
+            confirmed=body.confirm,
+        )
+        if body.dry_run:
+            planned = await self.runtime.plan(connection, wanted)
+            return JSONResponse({"would_be_sent": [asdict(one) for one in planned]})
+        await asyncio.to_thread(self.runtime.confirm, wanted)
+        task = await self._task(connection, wanted)
+        await asyncio.wait({task}, timeout=_wait(request))
+        return _finished(task.result()) if task.done() else _running(wanted.run_id)
 
     async def show(self, request: Request) -> JSONResponse:
-        """How a run stands."""
-        run_id, engine = request.path_params["run"], self.accounts.engine
-        known = run_id.isprintable()
-        run = await asyncio.to_thread(workflow_runs.find, engine, run_id) if known else None
-        if run is None:
-            if run_id in self.under_way:
-                return _later(run_id)
-            raise ApiError(404, f"no workflow's run is called {run_id}")
-        steps = await asyncio.to_thread(workflow_runs.steps_of, engine, run_id)
-        waits = run.state is RunState.INTERRUPTED and run_id in self.under_way
+        """Responds with the state of a run."""
+        run_id = request.path_params["run"]
+        try:
+            if not run_id.isprintable():
+                raise UnknownRun(run_id)
+            report = await asyncio.to_thread(self.runtime.report, run_id)
+        except UnknownRun:
+            if run_id in self.active:
+                return _running(run_id)
+            raise
+        run = report.run
+        queued = run.state is RunState.INTERRUPTED and run_id in self.active
         return JSONResponse(
             {
                 "run": run_id,
                 "workflow": run.workflow,
                 "connection": run.connection,
-                "state": RunState.RUNNING if waits else run.state,
+                "state": RunState.RUNNING if queued else run.state,
                 "error": run.message,
                 "waiting": run.waiting,
-                "steps": _shown(steps),
+                "steps": _writes(report.steps),
             }
         )
 
-    def _named(self, request: Request) -> tuple[str, Workflow]:
+    def _named(self, request: Request) -> tuple[Connection, Workflow]:
         connection, name = request.path_params["connection"], request.path_params["name"]
         if connection not in self.accounts.connections:
             raise ApiError(404, f"no connection is called {connection}")
         if name not in self.workflows:
             raise ApiError(404, f"no workflow is called {name}: GET /workflows lists them")
-        return connection, self.workflows[name]
+        return self.accounts.connections[connection], self.workflows[name]
 
-    async def _task(self, asked: RunRequest, connection: str) -> "asyncio.Task[RunOutcome]":
-        """The task that performs a run: the one under way, or a new one."""
-        going = self.under_way.get(asked.run_id)
-        if going is None:
-            client = await self.accounts.client(connection)
-            vault = await asyncio.to_thread(
-                ready_vault, self.accounts.settings, self.accounts.engine
+    async def _task(self, connection: Connection, wanted: RunRequest) -> "asyncio.Task[RunOutcome]":
+        """Returns the task of a run: that of the active run, or a new one.
+
+        The runner is opened here, and not in the task, so that a missing credential is reported to
+        callers that do not wait.
+        """
+        active = self.active.get(wanted.run_id)
+        if active is None:
+            async with self.runtime.runner(connection) as runner:
+                active = self.active.get(wanted.run_id) or self._start(runner, wanted)
+        same = (wanted.workflow.name, wanted.inputs, connection.name)
+        if (active.request.workflow.name, active.request.inputs, active.connection) != same:
+            raise OtherInputs(
+                f"run {wanted.run_id} was started with other inputs: start another run"
             )
-            performer = WorkflowRunner(connection, client, self.accounts.engine, vault)
-            going = self.under_way.get(asked.run_id) or self._start(performer, asked)
-        same = (asked.workflow.name, asked.inputs, connection)
-        if (going.asked.workflow.name, going.asked.inputs, going.connection) != same:
-            raise OtherInputs(f"run {asked.run_id} was begun with other inputs: begin another run")
-        return going.task
+        return active.task
 
-    def _start(self, performer: WorkflowRunner, asked: RunRequest) -> UnderWay:
-        async def go() -> RunOutcome:
-            async with self.turns:
-                return await performer.perform(asked)
+    def _start(self, runner: WorkflowRunner, wanted: RunRequest) -> ActiveRun:
+        async def run() -> RunOutcome:
+            async with self.permits:
+                return await runner.run(wanted)
 
-        task = self.accounts.start(go())
-        self.under_way[asked.run_id] = UnderWay(asked, performer.connection, task)
-        task.add_done_callback(lambda _: self._end(asked.run_id))
-        return self.under_way[asked.run_id]
+        task = self.accounts.start(run())
+        self.active[wanted.run_id] = ActiveRun(wanted, runner.connection, task)
+        task.add_done_callback(lambda _: self._end(wanted.run_id))
+        return self.active[wanted.run_id]
 
     def _end(self, run_id: str) -> None:
-        task = self.under_way.pop(run_id).task
+        task = self.active.pop(run_id).task
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("workflow run %s: %s", run_id, type(error).__name__)
 
 
-def routes(accounts: Accounts, known: Mapping[str, Workflow]) -> list[BaseRoute]:
-    """The routes of this module."""
-    desk = WorkflowEndpoint(accounts, known)
+def runtime_of(accounts: Accounts) -> WorkflowRuntime:
+    """Returns the runtime of the service, whose clients stay open."""
+    return WorkflowRuntime(accounts.settings, accounts.engine, accounts.open)
+
+
+def routes(accounts: Accounts, workflows: Mapping[str, Workflow]) -> list[BaseRoute]:
+    """Returns the routes of this module."""
+    endpoint = WorkflowEndpoint(accounts, runtime_of(accounts), workflows)
     return [
-        Route("/workflows", _answering(desk.known)),
-        Route("/workflows/runs/{run}", _answering(desk.show)),
-        Route("/workflows/{connection}/{name}", _answering(desk.perform), methods=["POST"]),
+        Route("/workflows", _responding(endpoint.list_workflows)),
+        Route("/workflows/runs/{run}", _responding(endpoint.show)),
+        Route("/workflows/{connection}/{name}", _responding(endpoint.run), methods=["POST"]),
     ]
 
 
-def _answering(handler: Any) -> Any:
-    """What can be foreseen to go wrong, as an answer."""
+def _responding(handler: Any) -> Any:
+    """Makes foreseen errors a response."""
 
-    async def answer(request: Request) -> JSONResponse:
+    async def respond(request: Request) -> JSONResponse:
         try:
             response: JSONResponse = await handler(request)
             return response
         except ApiError as error:
             return JSONResponse(error.body, error.status)
+        except UnknownRun as error:
+            return JSONResponse({"message": str(error)}, 404)
         except BadInputs as error:
-            told = "nothing was written: the inputs cannot be used"
-            return JSONResponse({"message": told, "faults": error.faults}, 422)
+            message = "nothing was written: the inputs cannot be used"
+            return JSONResponse({"message": message, "faults": error.faults}, 422)
         except Unconfirmed as error:
-            told = f'{error.what} Send "confirm": true if that is wanted'
-            return JSONResponse({"message": told}, 422)
+            message = f'{error.what} Send "confirm": true if that is wanted'
+            return JSONResponse({"message": message}, 422)
         except (RunBusy, OtherInputs) as error:
             return JSONResponse({"message": str(error)}, 409)
         except BrexError as error:
@@ -202,13 +216,13 @@ def _answering(handler: Any) -> Any:
         except SettingsError as error:
             return JSONResponse({"message": str(error)}, 503)
         except PostgresError:
-            told = "the warehouse does not answer: ask again with the same Idempotency-Key"
-            return JSONResponse({"message": told}, 503)
+            message = "the warehouse does not respond: ask again with the same Idempotency-Key"
+            return JSONResponse({"message": message}, 503)
 
-    return answer
+    return respond
 
 
-async def _read(request: Request) -> Asking:
+async def _read(request: Request) -> RunBody:
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -218,7 +232,7 @@ async def _read(request: Request) -> Asking:
     except ClientDisconnect:
         raise ApiError(400, "the body did not come to its end") from None
     try:
-        return Asking.model_validate(json.loads(bytes(body)))
+        return RunBody.model_validate(json.loads(bytes(body)))
     except ValidationError as error:
         raise BadInputs(faults_of(error)) from None
     except (ValueError, RecursionError):
@@ -226,8 +240,8 @@ async def _read(request: Request) -> Asking:
 
 
 def _run_id(request: Request, connection: str) -> str:
-    """The run that is meant: the Idempotency-Key itself if it is a run's id, else one made of it;
-    without any, a new one."""
+    """Returns the run's id: the Idempotency-Key if that is a UUID, else a UUID derived from it;
+    without a key, a random UUID."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return str(uuid4())
@@ -242,23 +256,24 @@ def _by(request: Request) -> str:
     return f"service: {''.join(filter(str.isprintable, caller))[:100]}"
 
 
-def _patience(request: Request) -> float:
+def _wait(request: Request) -> float:
+    """Returns the seconds to wait for the run before responding."""
     found = _WAIT.search(request.headers.get("prefer", ""))
     return min(float(found[1]), MOST) if found else WAIT
 
 
 def _place(run_id: str) -> str:
-    """Where a run is polled."""
+    """Returns the path at which a run is polled."""
     return f"/workflows/runs/{run_id}"
 
 
-def _later(run_id: str) -> JSONResponse:
+def _running(run_id: str) -> JSONResponse:
     where = _place(run_id)
     body = {"run": run_id, "state": RunState.RUNNING, "poll": where}
     return JSONResponse(body, 202, headers={"Location": where})
 
 
-def _result(outcome: RunOutcome) -> JSONResponse:
+def _finished(outcome: RunOutcome) -> JSONResponse:
     done = RunState.WAITING if outcome.waiting else RunState.FINISHED
     body = {
         "run": outcome.run_id,
@@ -266,7 +281,7 @@ def _result(outcome: RunOutcome) -> JSONResponse:
         "state": RunState.FAILED if outcome.error else done,
         "error": outcome.error,
         "waiting": outcome.waiting,
-        "steps": _shown(outcome.steps),
+        "steps": _writes(outcome.steps),
         "stale": outcome.stale,
     }
     if outcome.faults:
@@ -276,10 +291,10 @@ def _result(outcome: RunOutcome) -> JSONResponse:
     return JSONResponse(body, 200 if not outcome.error else 422 if outcome.refused else 502)
 
 
-def _shown(steps: Any) -> list[dict[str, Any]]:
-    notes: list[StepNote] = [step for step in steps if step.method != "GET"]
+def _writes(steps: Iterable[StepRecord]) -> list[dict[str, Any]]:
     return [
-        {"step": n.step, "method": n.method, "path": n.path, "done": n.state is StepState.DONE,
-         "state": n.state, "answer": n.kept}
-        for n in notes
+        {"step": one.step, "method": one.method, "path": one.path,
+         "done": one.state is StepState.DONE, "state": one.state, "answer": one.kept}
+        for one in steps
+        if one.method != "GET"
     ]  # fmt: skip

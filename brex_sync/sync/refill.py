@@ -15,6 +15,7 @@ from brex_sync.streams.declare import Child, Stream, Table
 from brex_sync.sync.normalise.items import child_frame, to_array
 from brex_sync.sync.normalise.nested import read_nested
 from brex_sync.sync.normalise.values import follow_keys, read_columns
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.load.staging import stage_child, to_lines
 from brex_sync.warehouse.prepare import unfilled
 from brex_sync.warehouse.prepare.unfilled import Place, Stored, Unfilled
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(float_hook=exact).decode
 
 
-def refill(engine: sa.Engine, connection: str) -> None:
+def refill(warehouse: Warehouse) -> None:
     """Fills what is unfilled, batch after batch; a run that dies is gone on from.
 
     A value that does not fit is left null; it is quarantined when Brex sends its row again.
@@ -33,11 +34,11 @@ def refill(engine: sa.Engine, connection: str) -> None:
     Raises:
         PostgresError: Postgres refused.
     """
-    for schema in (connection, f"{connection}{SUFFIX}"):
-        for task in unfilled.pending(engine, schema):
+    for schema in (warehouse.schema, f"{warehouse.schema}{SUFFIX}"):
+        for task in unfilled.pending(warehouse, schema):
             for stream, table in _tables():
                 if table.name == task.table:
-                    _fill(engine, stream, Place(schema, table), task)
+                    _fill(warehouse, stream, Place(schema, table), task)
 
 
 def _tables() -> Iterator[tuple[Stream, Table]]:
@@ -46,13 +47,13 @@ def _tables() -> Iterator[tuple[Stream, Table]]:
             yield stream, table
 
 
-def _fill(engine: sa.Engine, stream: Stream, place: Place, task: Unfilled) -> None:
+def _fill(warehouse: Warehouse, stream: Stream, place: Place, task: Unfilled) -> None:
     """Fills columns of a table, or a child table that has none of its rows yet."""
     new_child = isinstance(place.table, Child) and not task.columns
     source = Place(place.schema, stream) if new_child else place
     after, unread = task.after, 0
     while True:
-        with engine.begin() as db:
+        with warehouse.begin() as db:
             rows = unfilled.lock_batch(db, source, after, live=new_child)
             if not rows:
                 unfilled.is_filled(db, place)

@@ -9,8 +9,6 @@ from datetime import UTC, date, datetime
 from functools import partial
 from uuid import uuid4
 
-import sqlalchemy as sa
-
 from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.errors import (
     BrexSyncError,
@@ -29,6 +27,7 @@ from brex_sync.sync.read.together import read_lists
 from brex_sync.sync.read.vanished import Listed
 from brex_sync.sync.refill import refill
 from brex_sync.sync.report import Report, StreamReport, through
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.database import clock as stamp
 from brex_sync.warehouse.events.outbox import Notice
 from brex_sync.warehouse.load import deletions
@@ -59,15 +58,14 @@ def _silent(report: StreamReport) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One run over a connection. `connection` is its name, and so the schema it fills.
+    """One run over a connection, into its schema in the `warehouse`.
 
     `options` may differ by stream, through `options_of`; `progress` is told after every page;
     `tell` are the URLs to be told of changed rows.
     """
 
-    connection: str
     client: BrexClient
-    engine: sa.Engine
+    warehouse: Warehouse
     options_of: Callable[[Stream], Options] = lambda stream: Options()
     clock: Clock = _now
     progress: Progress = _silent
@@ -85,12 +83,11 @@ class Sync:
             TableMismatch, PostgresError: the warehouse could not be prepared.
             LeaseLost: the run was taken for dead by another process; it has stopped.
         """
-        await asyncio.to_thread(
-            prepare, self.engine, self.connection, STREAMS.values(), VIEWS.values()
-        )
-        dead = await asyncio.to_thread(run_log.dead, self.engine, self.connection)
-        await asyncio.to_thread(run_log.bury, self.engine, dead)
-        with leases.shared(self.engine, leases.SYNC, self.run_id, self.lease_terms) as lease:
+        await self.warehouse.call(prepare, STREAMS.values(), VIEWS.values())
+        await self.warehouse.call(run_log.interrupt_dead)
+        with leases.shared(
+            self.warehouse.engine, leases.SYNC, self.run_id, self.lease_terms
+        ) as lease:
             return await self._while_held(lease, with_parents(streams))
 
     async def _while_held(self, lease: Lease, streams: Sequence[Stream]) -> Report:
@@ -103,25 +100,23 @@ class Sync:
         except asyncio.CancelledError:
             if not lease.lost:
                 raise
-            raise LeaseLost(_TAKEN_FOR_DEAD.format(self.connection, self.run_id)) from None
+            raise LeaseLost(_TAKEN_FOR_DEAD.format(self.warehouse.schema, self.run_id)) from None
 
     async def _noted(self, lease: Lease, streams: Sequence[Stream]) -> Report:
         """Reads the streams, with the log of runs telling of it from beginning to end.
 
         Of a run that was taken for dead the log tells already; another attempt may be at it.
         """
-        note = (self.engine, self.run_id)
         names = [stream.name for stream in streams]
-        begun = (*note, self.connection, self.kind, names, self.clock())
-        await asyncio.to_thread(run_log.begin, *begun)
+        await self.warehouse.call(run_log.begin, self.run_id, self.kind, names, self.clock())
         state = "stopped"
         try:
-            await asyncio.to_thread(refill, self.engine, self.connection)
+            await self.warehouse.call(refill)
             report = await self._side_by_side(streams)
             state = "finished" if report.finished else "failed"
         finally:
             if not lease.lost:
-                run_log.finish(*note, state, self.clock())
+                run_log.finish(self.warehouse, self.run_id, state, self.clock())
         return report
 
     async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
@@ -134,38 +129,38 @@ class Sync:
         finally:
             for task in tasks.values():
                 task.cancel()
-        return Report(self.connection, {name: task.result() for name, task in tasks.items()})
+        return Report(self.warehouse.schema, {name: task.result() for name, task in tasks.items()})
 
     async def _stream(
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None
     ) -> StreamReport:
         report = StreamReport(stream.name)
         began, clock, since = self.clock(), time.monotonic(), None
+        place = f"{self.warehouse.schema}.{stream.name}"
         try:
-            since = await asyncio.to_thread(stamp, self.engine) if self.tell else None
+            since = await self.warehouse.call(stamp) if self.tell else None
             await self._read(stream, parent, report)
         except PostgresError as error:
             report.error = f"the warehouse refused: {error.said}"
         except BrexSyncError as error:
             report.error = str(error)
         except Exception as error:
-            log.exception("%s.%s", self.connection, stream.name)
+            log.exception("%s", place)
             report.error = f"an unforeseen fault, {type(error).__name__}; the log tells where"
         report.seconds = time.monotonic() - clock
         if report.error:
-            log.error("%s.%s: %s", self.connection, stream.name, report.error)
+            log.error("%s: %s", place, report.error)
         if report.unknown:
             named = ", ".join(sorted(report.unknown))
-            log.warning("%s.%s: Brex sends new fields: %s", self.connection, stream.name, named)
+            log.warning("%s: Brex sends new fields: %s", place, named)
         self.progress(report)
-        await asyncio.to_thread(self._record, report, began, self._news(report, since))
+        await self._record(report, began, self._news(report, since))
         return report
 
     async def _read(
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None, report: StreamReport
     ) -> None:
         """Reads the stream, unless it is unavailable, which is then in the report and noted."""
-        place = (self.engine, self.connection, stream.name)
         try:
             lists = await self._known_lists(stream, parent, report)
             report.synced_through = await self._lists(stream, lists, report)
@@ -173,9 +168,9 @@ class Sync:
         except StreamUnavailable as error:
             report.unavailable = str(error)
             fact = Unavailable(report.unavailable, self.clock())
-            await asyncio.to_thread(unavailable.note, *place, fact, self.clock())
+            await self.warehouse.call(unavailable.note, stream.name, fact, self.clock())
         else:
-            await asyncio.to_thread(unavailable.forget, *place)
+            await self.warehouse.call(unavailable.forget, stream.name)
 
     async def _known_lists(
         self, stream: Stream, parent: asyncio.Task[StreamReport] | None, report: StreamReport
@@ -187,8 +182,7 @@ class Sync:
         above = await asyncio.shield(parent) if parent is not None else None
         if above is not None and not above.finished:
             raise ParentFailed(f"not read, because {above.stream} could not be")
-        place = (self.engine, self.connection, stream, self.clock())
-        lists = await asyncio.to_thread(known_lists, *place)
+        lists = await self.warehouse.call(known_lists, stream, self.clock())
         if above is not None and above.unavailable:
             if not lists:
                 raise StreamUnavailable(f"needs {above.stream}: {above.unavailable}")
@@ -212,8 +206,8 @@ class Sync:
         def reading(known: KnownList) -> SyncContext:
             return SyncContext(
                 self.client,
-                self.engine,
-                Slice(self.connection, stream, known.parent),
+                self.warehouse,
+                Slice(self.warehouse.schema, stream, known.parent),
                 options,
                 self.clock,
                 report,
@@ -249,13 +243,12 @@ class Sync:
         }
         read = [row for row, end in ends.items() if row and isinstance(end, Listed)]
         if stream.per is not None:
-            place = (self.connection, stream.name)
-            noting = (self.engine, place, refused, read, self.clock())
-            await asyncio.to_thread(unavailable.note_lists, *noting)
+            now = self.clock()
+            await self.warehouse.call(unavailable.note_lists, stream.name, refused, read, now)
 
     async def _conclude(self, stream: Stream, report: StreamReport) -> None:
         """Counts the missing rows, and records what differed, if the stream was compared."""
-        missing = await asyncio.to_thread(self._unresolved, stream)
+        missing = await self.warehouse.call(deletions.unresolved, stream.name)
         report.withheld = missing.waiting + missing.doubted
         report.doubt = missing.doubt
         if missing.waiting:
@@ -264,25 +257,19 @@ class Sync:
         options = self.options_of(stream)
         if options.compare:
             since = options.since if stream.window else None
-            report.differed = await asyncio.to_thread(
-                reconciliations.conclude,
-                *(self.engine, self.run_id, self.connection, stream.name, since, report.withheld),
+            report.differed = await self.warehouse.call(
+                reconciliations.conclude, self.run_id, stream.name, since, report.withheld
             )
-
-    def _unresolved(self, stream: Stream) -> deletions.Unresolved:
-        with self.engine.connect() as db:
-            return deletions.unresolved(db, self.connection, stream.name)
 
     def _news(self, report: StreamReport, since: datetime | None) -> list[Notice]:
         if since is None:
             return []
         rows = (report.inserted, report.updated, report.deleted)
-        change = Change(self.connection, report.stream, self.kind, *rows, since)
+        change = Change(self.warehouse.schema, report.stream, self.kind, *rows, since)
         return of_change(self.tell, change, self.clock())
 
-    def _record(self, report: StreamReport, began: datetime, news: Sequence[Notice]) -> None:
+    async def _record(self, report: StreamReport, began: datetime, news: Sequence[Notice]) -> None:
         row = {
-            "connection": self.connection,
             "stream": report.stream,
             "started_at": began,
             "finished_at": self.clock(),
@@ -292,6 +279,6 @@ class Sync:
             **report.counts(),
         }
         try:
-            run_log.finish_stream(self.engine, self.run_id, row, news)
+            await self.warehouse.call(run_log.finish_stream, self.run_id, row, news)
         except PostgresError as error:
             report.error = report.error or f"the log of runs: {error.said}"

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
-import sqlalchemy as sa
 
 from brex_sync import processes
 from brex_sync.errors import ConnectionBusy
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state import leases
 from brex_sync.warehouse.state.leases import TERMS, Holder, Terms
 
@@ -34,15 +34,13 @@ class Note(msgspec.Struct, frozen=True):
 class Turn:
     """A run that wants a connection to itself. `started_by` is what began it, for people."""
 
-    connection: str
+    warehouse: Warehouse
     run_id: str
     started_by: str
     terms: Terms = TERMS
 
     @asynccontextmanager
-    async def taken(
-        self, engine: sa.Engine, wait: Callable[[str], None] | None = None
-    ) -> AsyncIterator[None]:
+    async def taken(self, wait: Callable[[str], None] | None = None) -> AsyncIterator[None]:
         """Has the connection while the block lasts; the internal schema must exist.
 
         A holder that is dead is not waited for longer than its lease lasts. One that is alive is
@@ -54,55 +52,52 @@ class Turn:
         """
         async with AsyncExitStack() as stack:
             first: Holder | None = None
-            while not await self._took(stack, engine):
-                holder = await asyncio.to_thread(leases.holder_of, engine, *self._lease)
-                if holder is None or await self._was_left(engine, holder):
+            while not await self._took(stack):
+                holder = await self.warehouse.call(_any_holder)
+                if holder is None or await self._was_left(holder):
                     continue
                 is_new = first is None or first.token != holder.token
                 first = holder if is_new or first is None else first
                 if wait is not None and is_new:
-                    wait(told_of(self.connection, holder))
+                    wait(told_of(self.warehouse.schema, holder))
                 if wait is None and _lives(holder, first):
-                    raise ConnectionBusy(told_of(self.connection, holder))
+                    raise ConnectionBusy(told_of(self.warehouse.schema, holder))
                 await asyncio.sleep(LOOK_EVERY)
             yield
 
-    @property
-    def _lease(self) -> tuple[str, str]:
-        return CONNECTION, self.connection
-
-    async def _took(self, stack: AsyncExitStack, engine: sa.Engine) -> bool:
+    async def _took(self, stack: AsyncExitStack) -> bool:
+        engine, name = self.warehouse.engine, self.warehouse.schema
         note = Note(self.run_id, self.started_by, processes.me())
         text = msgspec.json.encode(note).decode()
-        held = leases.held(engine, *self._lease, self.terms, note=text)
+        held = leases.held(engine, CONNECTION, name, self.terms, note=text)
         if await asyncio.to_thread(held.__enter__) is None:
             await asyncio.to_thread(held.__exit__, None, None, None)
             return False
         stack.push(held)
         return True
 
-    async def _was_left(self, engine: sa.Engine, holder: Holder) -> bool:
+    async def _was_left(self, holder: Holder) -> bool:
         """Whether the holder's process is known to be gone; its lease is ended then."""
         note = _note(holder)
         if note is None or processes.is_alive(note.process) is not False:
             return False
-        await asyncio.to_thread(leases.end, engine, *self._lease, holder.token)
+        await self.warehouse.call(_end, holder)
         return True
 
 
-def holder(engine: sa.Engine, connection: str) -> Holder | None:
+def holder(warehouse: Warehouse) -> Holder | None:
     """The run that has a connection; None where none has, or its process is known to be gone.
 
     The internal schema must exist.
     """
-    found = leases.holder_of(engine, CONNECTION, connection)
+    found = _any_holder(warehouse)
     note = _note(found) if found else None
     return None if note and processes.is_alive(note.process) is False else found
 
 
-def was_left(engine: sa.Engine, connection: str, run_id: str) -> bool:
+def was_left(warehouse: Warehouse, run_id: str) -> bool:
     """Whether a run had the connection until its process was gone; False where none can tell."""
-    found = leases.holder_of(engine, CONNECTION, connection)
+    found = _any_holder(warehouse)
     note = _note(found) if found else None
     return bool(note and note.run_id == run_id and processes.is_alive(note.process) is False)
 
@@ -112,6 +107,15 @@ def told_of(connection: str, holder: Holder) -> str:
     note = _note(holder)
     who = f"run {note.run_id}, started by {note.started_by}" if note else "another run"
     return f"{connection} is being synced by {who} since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _any_holder(warehouse: Warehouse) -> Holder | None:
+    """The run that has a connection, or had it until its process was gone."""
+    return leases.holder_of(warehouse.engine, CONNECTION, warehouse.schema)
+
+
+def _end(warehouse: Warehouse, holder: Holder) -> None:
+    leases.end(warehouse.engine, CONNECTION, warehouse.schema, holder.token)
 
 
 def _lives(holder: Holder, first: Holder) -> bool:

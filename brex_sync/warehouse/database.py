@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from brex_sync.errors import PostgresUnavailable
 from brex_sync.warehouse import faults, sessions
 from brex_sync.warehouse.moments import tolerate
+from brex_sync.warehouse.warehouse import Warehouse
 
 INTERNAL = "brex_sync"
 """The schema with checkpoints, quarantine and the log of runs."""
@@ -30,7 +31,7 @@ def with_driver(url: str, driver: str) -> sa.URL:
     return sa.make_url(f"postgresql+{driver}://{rest}")
 
 
-def open_warehouse(url: str, *, connections: int = 8) -> sa.Engine:
+def open_engine(url: str, *, connections: int = 8) -> sa.Engine:
     """A pool of at most `connections` connections, checked before use; every session is as
     `sessions` says.
 
@@ -81,9 +82,9 @@ def _as_ours(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def clock(engine: sa.Engine) -> datetime:
+def clock(warehouse: Warehouse) -> datetime:
     """The warehouse's time, by which its rows are stamped."""
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return db.execute(sa.select(sa.func.now())).scalar_one()
 
 

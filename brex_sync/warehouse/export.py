@@ -48,8 +48,8 @@ class ExportColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """A table or view and its columns, in order."""
+class ExportSource:
+    """A table or view to export, and its columns, in order."""
 
     schema: str
     name: str
@@ -78,11 +78,11 @@ def relations(engine: sa.Engine, schema: str) -> list[str]:
         return list(db.scalars(sa.text(_RELATIONS), {"schema": schema}))
 
 
-def relation(engine: sa.Engine, schema: str, name: str) -> Relation:
+def relation(engine: sa.Engine, schema: str, name: str) -> ExportSource:
     """A table or view with its columns; without columns if there is no such relation."""
     with engine.connect() as db:
         found = db.execute(sa.text(_COLUMNS), {"schema": schema, "relation": name})
-        return Relation(schema, name, tuple(ExportColumn(*row) for row in found))
+        return ExportSource(schema, name, tuple(ExportColumn(*row) for row in found))
 
 
 def horizon(engine: sa.Engine) -> datetime:
@@ -96,7 +96,9 @@ def horizon(engine: sa.Engine) -> datetime:
     return found.astimezone(UTC)
 
 
-def decimal_digits(engine: sa.Engine, source: Relation, span: Span) -> dict[str, tuple[int, int]]:
+def decimal_digits(
+    engine: sa.Engine, source: ExportSource, span: Span
+) -> dict[str, tuple[int, int]]:
     """For each numeric column, the most digits before and after the point in the span's rows."""
     numeric = [column.name for column in source.columns if column.type == "numeric"]
     if not numeric:
@@ -110,7 +112,7 @@ def decimal_digits(engine: sa.Engine, source: Relation, span: Span) -> dict[str,
 
 @contextmanager
 def csv_rows(
-    engine: sa.Engine, source: Relation, span: Span, *, header: bool, safe: bool = False
+    engine: sa.Engine, source: ExportSource, span: Span, *, header: bool, safe: bool = False
 ) -> Iterator[Iterator[bytes]]:
     """The rows as CSV (RFC 4180, UTF-8), each as one text, ordered by the time of their change.
 
@@ -147,7 +149,7 @@ def _selected(column: ExportColumn, safe: bool) -> sql.Composable:
     )
 
 
-def _from(source: Relation, span: Span) -> sql.Composable:
+def _from(source: ExportSource, span: Span) -> sql.Composable:
     relation = sql.Identifier(source.schema, source.name)
     bounds = [
         sql.SQL(text).format(sql.Identifier(CHANGED_AT), sql.Literal(moment))

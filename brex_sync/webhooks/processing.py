@@ -1,17 +1,15 @@
-"""Events worked off: each is a hint to fetch rows again, and the warehouse takes what Brex has now.
+"""Events processed: each is a hint to fetch rows again, and the warehouse takes what Brex has now.
 
-Many events are worked off together: a row that several tell of is fetched once, rows are fetched
+Many events are processed together: a row that several tell of is fetched once, rows are fetched
 side by side, and what several processes do at once is divided between them by the inbox.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient
 from brex_sync.brex.strict_json import read_item
@@ -30,7 +28,7 @@ from brex_sync.streams.declare import EventTable, Stream
 from brex_sync.sync.notices import Change, of_change
 from brex_sync.sync.read.refetch import refetch
 from brex_sync.sync.read.walking import prepare
-from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.events import inbox
 from brex_sync.warehouse.events.inbox import Disposition, EventOutcome, InboxEvent
@@ -39,6 +37,7 @@ from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load.staged import Staged, together
 from brex_sync.warehouse.state import checkpoints, unavailable
 from brex_sync.warehouse.state.checkpoints import Counts, Slice
+from brex_sync.warehouse.workflows import waits
 from brex_sync.webhooks.events import EVENT_TYPES, EventType
 
 log = logging.getLogger(__name__)
@@ -67,9 +66,8 @@ class EventProcessor:
     `streams` are the names of those synced; `tell` are the URLs to be told of changed rows.
     """
 
-    connection: str
     client: BrexClient
-    engine: sa.Engine
+    warehouse: Warehouse
     streams: Collection[str]
     tell: tuple[str, ...] = ()
 
@@ -95,7 +93,7 @@ class Batch:
         return list(dict.fromkeys(row for rows in self.wanted.values() for row in rows))
 
 
-async def process(desk: EventProcessor, seconds: float = 30.0) -> int:
+async def process(processor: EventProcessor, seconds: float = 30.0) -> int:
     """Processes what is due, in batches, for about `seconds`; returns how many events there were.
 
     Raises:
@@ -103,45 +101,50 @@ async def process(desk: EventProcessor, seconds: float = 30.0) -> int:
     """
     end, count = asyncio.get_running_loop().time() + seconds, 0
     while (left := end - asyncio.get_running_loop().time()) > 0:
-        events = await asyncio.to_thread(inbox.claim, desk.engine, desk.connection, BATCH)
+        events = await processor.warehouse.call(inbox.claim, BATCH)
         if not events:
             break
-        await _work_off(desk, events, min(left, BATCH_SECONDS))
+        await _process_batch(processor, events, min(left, BATCH_SECONDS))
         count += len(events)
     return count
 
 
-async def _work_off(desk: EventProcessor, events: list[InboxEvent], seconds: float) -> None:
-    batch = Batch(await asyncio.to_thread(clock, desk.engine))
-    closed = await asyncio.to_thread(_closed, desk)
+async def _process_batch(
+    processor: EventProcessor, events: list[InboxEvent], seconds: float
+) -> None:
+    batch = Batch(await processor.warehouse.call(clock))
+    closed = await processor.warehouse.call(_closed, processor.streams)
     for event in events:
-        _look(desk, batch, event, closed)
+        _look(processor, batch, event, closed)
     for name, rows in batch.told.items():
-        await asyncio.to_thread(_store_told, desk, batch, name, rows)
-    await _fetch_all(desk, batch, seconds)
+        stored = await processor.warehouse.call(_store_told, name, [row for _, row in rows])
+        batch.counts[name] += stored
+    await _fetch_all(processor, batch, seconds)
     outcomes = [_outcome(batch, event) for event in events]
     for one in outcomes:
         if one.fate is not Disposition.DONE:
-            log.warning("%s: event %s: %s", desk.connection, one.id, one.note)
-    news = list(_news(desk, batch, datetime.now(UTC)))
-    await asyncio.to_thread(inbox.conclude, desk.engine, desk.connection, outcomes, news)
+            log.warning("%s: event %s: %s", processor.warehouse.schema, one.id, one.note)
+    news = list(_news(processor, batch, datetime.now(UTC)))
+    await processor.warehouse.call(inbox.conclude, outcomes, news)
     if any(stream == USERS for stream, _ in batch.rows()):
-        await asyncio.to_thread(workflow_runs.look_now, desk.engine, desk.connection)
+        await processor.warehouse.call(_look_at_workflows)
 
 
-def _closed(desk: EventProcessor) -> dict[str, str]:
+def _closed(warehouse: Warehouse, streams: Collection[str]) -> dict[str, str]:
     """The streams that are not kept up to date here, and why."""
     why = {}
     for one in EVENT_TYPES.values():
         name = one.stream.name
-        if name not in desk.streams:
+        if name not in streams:
             why[name] = f"{name} is not synced"
-        elif fact := unavailable.found(desk.engine, desk.connection, name):
+        elif fact := unavailable.found(warehouse, name):
             why[name] = f"{name} is unavailable: {fact.reason}"
     return why
 
 
-def _look(desk: EventProcessor, batch: Batch, event: InboxEvent, closed: dict[str, str]) -> None:
+def _look(
+    processor: EventProcessor, batch: Batch, event: InboxEvent, closed: dict[str, str]
+) -> None:
     """Finds out what an event needs, without asking anyone."""
     kind = EVENT_TYPES.get(event.type)
     if kind is None:
@@ -150,7 +153,7 @@ def _look(desk: EventProcessor, batch: Batch, event: InboxEvent, closed: dict[st
         return
     try:
         keys = kind.keys(event.body)
-        row = _row_told(kind, event) if kind.stream.name in desk.streams else None
+        row = _row_told(kind, event) if kind.stream.name in processor.streams else None
     except (MalformedEvent, UnusableAnswer) as error:
         batch.settled[event.id] = EventOutcome(event.id, Disposition.PARKED, str(error))
         return
@@ -172,19 +175,22 @@ def _row_told(kind: EventType, event: InboxEvent) -> Staged | None:
     return staged
 
 
-def _store_told(
-    desk: EventProcessor, batch: Batch, name: str, rows: list[tuple[str, Staged]]
-) -> None:
+def _store_told(warehouse: Warehouse, name: str, rows: Sequence[Staged]) -> Counts:
     """Stores rows that events told; a later state stays where an earlier one comes late."""
-    table = _TABLES[name]
-    lease = checkpoints.share_lease(desk.engine, Slice(desk.connection, table))
-    batch.counts[name] += load.store_item(desk.engine, lease, together([row for _, row in rows]))
+    lease = checkpoints.share_lease(warehouse, Slice(warehouse.schema, _TABLES[name]))
+    return load.store_item(warehouse, lease, together(rows))
 
 
-async def _fetch_all(desk: EventProcessor, batch: Batch, seconds: float) -> None:
+def _look_at_workflows(warehouse: Warehouse) -> None:
+    waits.make_due(warehouse.engine, warehouse.schema)
+
+
+async def _fetch_all(processor: EventProcessor, batch: Batch, seconds: float) -> None:
     """Fetches the rows side by side; what takes too long is left for another time."""
     places = asyncio.Semaphore(ROWS_AT_ONCE)
-    tasks = {asyncio.create_task(_fetch(desk, batch, row, places)): row for row in batch.rows()}
+    tasks = {
+        asyncio.create_task(_fetch(processor, batch, row, places)): row for row in batch.rows()
+    }
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -196,11 +202,13 @@ async def _fetch_all(desk: EventProcessor, batch: Batch, seconds: float) -> None
     await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _fetch(desk: EventProcessor, batch: Batch, row: Row, places: asyncio.Semaphore) -> None:
+async def _fetch(
+    processor: EventProcessor, batch: Batch, row: Row, places: asyncio.Semaphore
+) -> None:
     name, key = row
     try:
         async with places:
-            done = await refetch(desk.client, desk.engine, desk.connection, _STREAMS[name], [key])
+            done = await refetch(processor.client, processor.warehouse, _STREAMS[name], [key])
     except NotAllowed as error:
         batch.faults[row] = EventOutcome("", note=f"{name} is unavailable: {error}")
     except OUTAGES as error:
@@ -210,7 +218,7 @@ async def _fetch(desk: EventProcessor, batch: Batch, row: Row, places: asyncio.S
     except PostgresUnavailable:
         batch.faults[row] = EventOutcome("", Disposition.LATER, "the warehouse was out of reach")
     except Exception as error:
-        log.exception("%s: row %s of %s", desk.connection, key, name)
+        log.exception("%s: row %s of %s", processor.warehouse.schema, key, name)
         batch.faults[row] = EventOutcome(
             "", Disposition.AGAIN, f"unforeseen: {type(error).__name__}"
         )
@@ -235,11 +243,17 @@ def _outcome(batch: Batch, event: InboxEvent) -> EventOutcome:
     return EventOutcome(event.id, worst.fate, worst.note)
 
 
-def _news(desk: EventProcessor, batch: Batch, now: datetime) -> Iterator[Notice]:
+def _news(processor: EventProcessor, batch: Batch, now: datetime) -> Iterator[Notice]:
     """What to tell of the rows that changed."""
     for name in {**batch.counts, **batch.gone}:
         counts, gone = batch.counts[name], batch.gone[name]
         change = Change(
-            desk.connection, name, KIND, counts.inserted, counts.updated, gone, batch.began
+            processor.warehouse.schema,
+            name,
+            KIND,
+            counts.inserted,
+            counts.updated,
+            gone,
+            batch.began,
         )
-        yield from of_change(desk.tell, change, now)
+        yield from of_change(processor.tell, change, now)

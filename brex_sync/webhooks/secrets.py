@@ -3,18 +3,17 @@
 So whoever verifies needs no Brex to be reachable, and a change of secrets needs no person.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import msgspec
-import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.connections.connect import ready_vault, vault_of
 from brex_sync.errors import UnusableAnswer
 from brex_sync.settings import Settings
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.events import webhook_secrets as table
 
 LIVE = ("ACTIVE", "PENDING_REVOKE")
@@ -56,8 +55,7 @@ class Secrets:
     """The secrets of one connection's events."""
 
     settings: Settings
-    engine: sa.Engine
-    connection: str
+    warehouse: Warehouse
     _known: tuple[str, ...] = field(default=(), repr=False)
     _until: float = 0.0
     _next_look: float = 0.0
@@ -83,7 +81,7 @@ class Secrets:
 
     async def look(self) -> tuple[str, ...]:
         """Those stored now, whoever stored them."""
-        self._known = await asyncio.to_thread(self._stored)
+        self._known = await self.warehouse.call(_stored, self.settings)
         self._until = time.monotonic() + KEPT
         return self._known
 
@@ -95,23 +93,25 @@ class Secrets:
             VaultError: they cannot be sealed.
         """
         found = await fetch(client)
-        await asyncio.to_thread(self._store, found)
+        await self.warehouse.call(_store, self.settings, found)
         return await self.look()
 
     async def may_ask(self, every: timedelta = NOT_TWICE_WITHIN) -> bool:
         """Whether Brex was not asked for so long, by any process; if so, it is for us to ask."""
-        return await asyncio.to_thread(table.may_ask, self.engine, self.connection, every)
+        return await self.warehouse.call(table.may_ask, every)
 
     async def are_stale(self) -> bool:
         """Whether there are some, and Brex gave them long ago."""
-        row = await asyncio.to_thread(table.read, self.engine, self.connection)
+        row = await self.warehouse.call(table.read)
         return row is not None and row.age > STALE_AFTER
 
-    def _stored(self) -> tuple[str, ...]:
-        row = table.read(self.engine, self.connection)
-        return tuple(vault_of(self.settings).open(row.secrets).values()) if row else ()
 
-    def _store(self, secrets: list[str]) -> None:
-        vault = ready_vault(self.settings, self.engine, self.connection)
-        sealed = vault.seal({str(number): one for number, one in enumerate(secrets)})
-        table.store(self.engine, self.connection, sealed)
+def _stored(warehouse: Warehouse, settings: Settings) -> tuple[str, ...]:
+    row = table.read(warehouse)
+    return tuple(vault_of(settings).open(row.secrets).values()) if row else ()
+
+
+def _store(warehouse: Warehouse, settings: Settings, secrets: list[str]) -> None:
+    vault = ready_vault(settings, warehouse.engine, warehouse.schema)
+    sealed = vault.seal({str(number): one for number, one in enumerate(secrets)})
+    table.store(warehouse, sealed)

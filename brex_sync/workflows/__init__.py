@@ -1,4 +1,4 @@
-"""The workflows there are: those of this package, and those of modules that people name."""
+"""The declared workflows: those of `builtin/`, and those of modules named in the settings."""
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -11,10 +11,10 @@ MODULES = (people, cards, limits, vendors, expenses)
 
 
 def load(names: Iterable[str] = ()) -> Mapping[str, Workflow]:
-    """The workflows by name; those of the modules named too.
+    """Returns the workflows by name: the built-in ones, and those of the modules called `names`.
 
     Raises:
-        WorkflowError: a module cannot be imported, or a name is taken.
+        WorkflowError: a module cannot be imported, or two workflows have one name.
     """
     found: dict[str, Workflow] = {}
     for module in (*MODULES, *map(_import, names)):

@@ -1,4 +1,4 @@
-"""The vocabulary: a workflow is one function from its inputs to the requests it makes.
+"""Declares workflows: a workflow is a generator function from its inputs to the steps it needs.
 
     LOCK = Call("POST /v2/cards/{id}/lock", scope="cards", refetch="cards")
 
@@ -10,8 +10,8 @@
         \"\"\"Lock a card.\"\"\"
         yield write("lock", LOCK, id=given.card_id)
 
-What a step yields back is what it keeps of Brex's answer, and that is stored. So a workflow that is
-continued after a crash takes the same way again: it is given the same inputs and the same answers.
+`yield` returns the fields that the step keeps of Brex's response, and these are stored. Resuming
+replays the generator with the same inputs and the stored results, so it must decide by these alone.
 """
 
 import inspect
@@ -31,14 +31,14 @@ from brex_sync.streams import STREAMS
 
 Body = Mapping[str, Any]
 Kept = dict[str, Any]
-"""What is kept of an answer, by the names of its fields."""
+"""The fields kept of a response, by name."""
 
 
 class Inputs(BaseModel):
-    """What a workflow is given. Each field has a description; forms and options are made of them.
+    """The inputs of a workflow. Each field has a description; forms and options are made of them.
 
-    Of a field's `json_schema_extra`, {"private": True} keeps it from command lines and launchpads,
-    which others can see; {"path": True} says that a path may be given for it.
+    In a field's `json_schema_extra`, {"private": True} keeps it out of command lines and
+    launchpads, which others can see, and {"path": True} says that it accepts a path.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -46,7 +46,7 @@ class Inputs(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of this machine as it was when the workflow was asked for; `digest` is its SHA-256."""
+    """A file of this machine when the run was requested; `digest` is its SHA-256."""
 
     path: Path
     digest: str
@@ -56,8 +56,8 @@ class File:
 class Call:
     """A request of Brex's API, such as `Call("POST /v2/cards/{id}/lock", "cards", "cards")`.
 
-    `scope` is the OAuth scope that Brex's API reference asks for. `refetch` names the streams whose
-    row it changes: the one with the step's id, or with the answer's.
+    `scope` is the OAuth scope that Brex's API reference requires. `refetch` names the streams in
+    which it changes a row: the row with the step's id, or with the id in the response.
 
     Raises:
         ValueError: no stream has a name in `refetch`, or the scope opens card numbers.
@@ -80,7 +80,7 @@ class Call:
 
     @property
     def path(self) -> str:
-        """The path, with {id} where an id is to be."""
+        """The path, with {id} in place of an id."""
         return self.request.partition(" ")[2]
 
     @property
@@ -90,21 +90,21 @@ class Call:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes it takes to make the request, and to fetch the rows it changes again."""
+        """The scopes of the request, and of the streams whose rows it changes."""
         return frozenset({self.scope, *(STREAMS[name].scope for name in self.streams)})
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """What a step waits for: that `field` of the answer is `reaches`.
+    """What a step waits for: that `field` of the response is `reaches`.
 
-    It is given up at once where the field is one of `never`, and after `patience`.
+    The step fails if the field is one of `never`, and after `timeout`.
     """
 
     field: str
     reaches: str
     never: frozenset[str]
-    patience: timedelta
+    timeout: timedelta
 
     def __str__(self) -> str:
         return f"until {self.field} is {self.reaches}"
@@ -112,11 +112,11 @@ class Until:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request. `name` tells it from the workflow's others, and is the same every time.
+    """One request. `name` is unique in the run, and the same in every replay.
 
-    `id` fills the {id} of the path. `keep` names the fields of the answer that come back. `every`
-    reads all pages of a list, of which each item's fields are kept. `file` is put where the answer
-    says. `until` repeats a look until it shows something, for days if need be.
+    `id` fills the {id} of the path. `keep` names the fields of the response that are kept. `every`
+    reads all pages of a list, and keeps the fields of each item. `file` is uploaded to the link in
+    the response. `until` repeats a read, for days if necessary, until it shows something.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Step:
 
     @property
     def refetch(self) -> tuple[str, ...]:
-        """The streams whose row it changes."""
+        """The streams in which it changes a row."""
         return self.call.streams
 
     @property
@@ -161,27 +161,27 @@ class Step:
 
 
 Steps = Generator[Step | Sequence[Step], Any, None]
-"""What a workflow does. A sequence is of steps that do not depend on one another: where Brex
-refuses one, the others are still made."""
+"""The steps of a workflow. The steps of a sequence do not depend on one another: if Brex refuses
+one, the others are still sent."""
 
 
 def read(name: str, call: Call, *, id: str | None = None, keep: Sequence[str] = ("id",)) -> Step:
-    """A look at one thing."""
+    """Returns a step that reads one object; `yield` returns its fields in `keep`."""
     return Step(name, call, id, keep=tuple(keep))
 
 
 def read_all(name: str, call: Call, *, keep: Sequence[str] = ("id",), **params: str) -> Step:
-    """A whole list, page by page; comes back as a list of what is kept of each item, each once."""
+    """Returns a step that reads all pages of a list; `yield` returns its items, each once."""
     return Step(name, call, params=params, keep=tuple(keep), every=True)
 
 
 def write(name: str, call: Call, *, id: str | None = None, body: Body | None = None) -> Step:
-    """A change. Without an id in the path, the answer's is kept."""
+    """Returns a step that changes something; without `id`, its result is the id in the response."""
     return Step(name, call, id, body, keep=() if id else ("id",))
 
 
 def upload(name: str, call: Call, file: File, *, id: str) -> Step:
-    """A file for something: Brex is asked where to put it, and there it goes."""
+    """Returns a step that asks Brex for an upload link, and uploads the file to it."""
     return Step(name, call, id, {"receipt_name": file.path.name}, keep=("id",), file=file)
 
 
@@ -195,63 +195,40 @@ def wait_until(
     never: Sequence[str] = (),
     days: int = 14,
 ) -> Step:
-    """Waits until a field of something, its status for example, is `reaches`.
+    """Returns a step that waits until a field of an object, such as its status, is `reaches`.
 
-    No process waits: the run is stored as waiting, and looks again from time to time. It fails
-    where the field is one of `never`, and after so many days; resumed, it waits as long again.
+    No process waits: the run is stored as waiting, and the object is read again from time to time.
+    The step fails if the field is one of `never`, and after `days`; resumed, it waits for `days`
+    again.
     """
     until = Until(field, reaches, frozenset(never), timedelta(days=days))
     return Step(name, call, id, keep=("id", field), until=until)
 
 
-class Taken:
-    """The steps a run has come to, by name: each name stands for one request."""
-
-    def __init__(self) -> None:
-        self._steps: dict[str, Step] = {}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._steps
-
-    def again(self, step: Step) -> bool:
-        """Whether the same write was come to before; notes the step.
-
-        Raises:
-            WorkflowError: another step has its name, or it looks a second time.
-        """
-        before = self._steps.setdefault(step.name, step)
-        if before is step:
-            return False
-        if before == step and step.writes:
-            return True
-        raise WorkflowError(f"two steps are called {step.name!r}: each needs its own name")
-
-
-def each_once(steps: Sequence[Step]) -> list[Step]:
-    """The steps without those that are the same as one before, in name and request."""
-    first: dict[str, Step] = {}
-    return [s for s in steps if (known := first.setdefault(s.name, s)) is s or known != s]
-
-
-def _harmless(given: Any) -> str | None:
+def _needs_none(given: Any) -> str | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A declared workflow, and the calls it makes. `confirm` says what a person must agree to: what
-    could be spent, or cannot be undone; None where there is nothing of the kind."""
+    """A declared workflow, and the calls that its steps make.
+
+    `confirm` returns, for some inputs, the text that a person must confirm: what could be spent, or
+    cannot be undone. It returns None if there is nothing of the kind. `confirm_when` says in which
+    cases it returns a text, for the documentation; it is "never" if no `confirm` is declared.
+    """
 
     name: str
     description: str
     inputs: type[Inputs]
     steps: Callable[[Any], Steps] = field(repr=False)
     calls: tuple[Call, ...] = ()
-    confirm: Callable[[Any], str | None] = field(default=_harmless, repr=False)
+    confirm: Callable[[Any], str | None] = field(default=_needs_none, repr=False)
+    confirm_when: str = "never"
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The OAuth scopes that its steps need."""
+        """The OAuth scopes that its steps require."""
         return frozenset().union(*(call.scopes for call in self.calls))
 
     def check(self, step: Step) -> None:
@@ -264,21 +241,23 @@ class Workflow:
 
 
 def workflow(
-    *calls: Call, confirm: Callable[[Any], str | None] = _harmless
+    *calls: Call, confirm: Callable[[Any], str | None] | None = None, confirm_when: str = "always"
 ) -> Callable[[Callable[[Any], Steps]], Workflow]:
-    """Declares a function's workflow: named as it is, and described by its docstring.
+    """Declares a generator function as a workflow, with its name and its docstring.
 
     `calls` are all that its steps may make; `brex-sync connect --workflows` asks for their scopes.
+    `confirm` and `confirm_when` are those of `Workflow`.
     """
+    confirmed = (_needs_none, "never") if confirm is None else (confirm, confirm_when)
 
     def declare(steps: Callable[[Any], Steps]) -> Workflow:
         (given,) = [kind for name, kind in get_type_hints(steps).items() if name != "return"]
-        name, told = steps.__name__.replace("_", "-"), inspect.getdoc(steps) or ""
-        return Workflow(name, told, cast(type[Inputs], given), steps, calls, confirm)
+        name, described = steps.__name__.replace("_", "-"), inspect.getdoc(steps) or ""
+        return Workflow(name, described, cast(type[Inputs], given), steps, calls, *confirmed)
 
     return declare
 
 
 def scopes_of(workflows: Iterable[Workflow]) -> frozenset[str]:
-    """The OAuth scopes that the steps of all of them need."""
+    """Returns the OAuth scopes that the steps of these workflows require."""
     return frozenset().union(*(one.scopes for one in workflows))

@@ -1,4 +1,4 @@
-"""The kinds of input that several workflows share."""
+"""The types of inputs that several workflows share."""
 
 import re
 from datetime import date
@@ -29,11 +29,11 @@ def _is_amount_or_none(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_is_ascii)]
-"""Text Brex takes: by its error-code guide, ASCII alone."""
+"""Text that Brex accepts: ASCII only, by its error-code guide."""
 Amount = Annotated[str, AfterValidator(_is_amount)]
-"""An amount as people write it: 1500, 1500.00, 1500.00 EUR; US dollars where it names none."""
+"""An amount such as 1500, 1500.00 or 1500.00 EUR; US dollars if it names no currency."""
 AmountOrNone = Annotated[str, AfterValidator(_is_amount_or_none)]
-"""An amount, or the word none: that it is taken away is said, not left out."""
+"""An amount, or the word none, which removes a limit."""
 Email = Annotated[Text, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Day = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isoformat())]
 Period = Literal["MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME"]
@@ -41,7 +41,7 @@ Line = Annotated[Text, StringConstraints(max_length=59)]
 
 
 class Address(Inputs):
-    """An address. Its lines go on a label, so they are short."""
+    """A postal address; its lines are printed on a label, and are short."""
 
     line1: Line
     line2: Line | None = None
@@ -53,10 +53,10 @@ class Address(Inputs):
 
 
 def minor(amount: str) -> dict[str, Any]:
-    """An amount as Brex's Money: in the currency's smallest unit, exactly.
+    """Returns an amount as Brex's Money object: an exact integer of the currency's minor units.
 
     Raises:
-        ValueError: it is no amount, or has more decimal places than its currency.
+        ValueError: the text is no amount, or has more decimal places than its currency.
     """
     found = _AMOUNT.fullmatch(amount)
     if found is None:
@@ -71,5 +71,5 @@ def minor(amount: str) -> dict[str, Any]:
 
 
 def maybe_minor(amount: str | None) -> dict[str, Any] | None:
-    """The same where one is given."""
+    """Returns `minor(amount)`, or None for None."""
     return None if amount is None else minor(amount)

@@ -1,4 +1,4 @@
-"""Files of a folder, read so that neither a link nor a device stands for one."""
+"""Reads regular files of a folder, and refuses links and devices."""
 
 import errno
 import os
@@ -9,27 +9,27 @@ from brex_sync.errors import UnfitFile
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes:
-    """The content of the regular file `name` in `folder` itself.
+    """Returns the content of the regular file `name` in `folder` itself.
 
-    The file that is looked at is the file that is read, whatever is put in its place meanwhile.
+    The file that is checked is the file that is read, even if it is replaced in between.
 
     Raises:
-        UnfitFile: there is none, it is a link or no regular file, or it has no byte or more than
-            `most`.
+        UnfitFile: there is no such file, it is a link or no regular file, it is empty, or it has
+            more than `most` bytes.
     """
-    asked = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            file = os.open(name, asked, dir_fd=there)
+            file = os.open(name, flags, dir_fd=there)
         finally:
             os.close(there)
         with open(file, "rb") as opened:
             regular = stat.S_ISREG(os.fstat(file).st_mode)
             content = opened.read(most + 1) if regular else b""
     except OSError as error:
-        said = f"it cannot be read: {error.strerror}"
-        raise UnfitFile(_REASONS.get(error.errno or 0, said)) from None
+        unknown = f"it cannot be read: {error.strerror}"
+        raise UnfitFile(_REASONS.get(error.errno or 0, unknown)) from None
     if not regular:
         raise UnfitFile("it is no regular file")
     if not content or len(content) > most:

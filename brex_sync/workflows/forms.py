@@ -1,4 +1,4 @@
-"""A workflow's inputs as a form: what options and launchpads are made of."""
+"""The inputs of a workflow as form fields, from which options and launchpads are made."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from brex_sync.workflows.declare import Inputs
 
 
 class InputKind(Enum):
-    """How an input is entered. NESTED ones only as JSON."""
+    """How an input is entered. NESTED inputs are entered as JSON only."""
 
     TEXT = auto()
     TEXTS = auto()
@@ -24,7 +24,7 @@ class InputKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputField:
-    """One input. `choices` are the texts it may be; a `private` one must not be shown to others."""
+    """One input. `choices` are its allowed texts; `private` ones must not be visible to others."""
 
     name: str
     kind: InputKind
@@ -36,14 +36,14 @@ class InputField:
 
 
 def entries(inputs: type[Inputs]) -> Iterator[InputField]:
-    """The inputs, in the order in which they are declared."""
+    """Yields the inputs in the order in which they are declared."""
     for name, field in inputs.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         kind, choices = (InputKind.TEXT, ()) if extra.get("path") else _kind(field.annotation)
         required = field.is_required()
         default = None if required else field.get_default(call_default_factory=True)
-        told, private = field.description or "", bool(extra.get("private"))
-        yield InputField(name, kind, told, required, default, choices, private)
+        described, private = field.description or "", bool(extra.get("private"))
+        yield InputField(name, kind, described, required, default, choices, private)
 
 
 def _kind(annotation: Any) -> tuple[InputKind, tuple[str, ...]]:
@@ -63,7 +63,7 @@ def _kind(annotation: Any) -> tuple[InputKind, tuple[str, ...]]:
 
 
 def _bare(annotation: Any) -> Any:
-    """A type without what is annotated of it, and without None."""
+    """Returns a type without its annotations, and without None."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

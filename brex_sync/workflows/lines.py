@@ -1,6 +1,7 @@
-"""Bulk inputs: a CSV file read at once, so that all its bad lines are told together.
+"""Checks inputs, and reads bulk inputs from a CSV file, whose bad lines are all reported together.
 
-Whoever asks over HTTP gives the lines themselves: no file of this machine is read for them.
+Files of this machine are read for the command line and Dagster; over HTTP, the lines themselves are
+sent.
 """
 
 import csv
@@ -15,15 +16,15 @@ from brex_sync.errors import BadInputs, WorkflowError
 from brex_sync.workflows.declare import Inputs, Workflow
 
 FILES = {"files": True}
-"""The validation context of those who may name files."""
+"""The validation context in which inputs may name files."""
 STORED = FILES | {"stored": True}
-"""The validation context of what was checked before, and is read back."""
+"""The validation context of stored inputs, which were checked when they were given."""
 MOST = 10_000
-"""Lines of one file; each is a request to Brex or more."""
+"""The largest number of lines in one file; each takes at least one request to Brex."""
 
 
 def from_csv(line: type[Inputs], key: str) -> BeforeValidator:
-    """Lets the path of a CSV file stand for a list of `line`, of which no two have one `key`."""
+    """Accepts the path of a CSV file in place of a list of `line`, with a different `key` each."""
 
     def read(given: Any, info: ValidationInfo) -> Any:
         if not isinstance(given, str | Path):
@@ -34,10 +35,10 @@ def from_csv(line: type[Inputs], key: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def distinct(key: str, told: str) -> AfterValidator:
-    """Lets a line that is given twice count once; two that have one `key` and differ are refused.
+def distinct(key: str, fault: str) -> AfterValidator:
+    """Removes repeated lines; two lines with one `key` that differ are an error.
 
-    `key` is the dotted name of an attribute, and `told` what is wrong, after the key's value.
+    `key` is the dotted name of an attribute. The error is the key's value, followed by `fault`.
     """
 
     def once(lines: list[Any]) -> list[Any]:
@@ -45,7 +46,7 @@ def distinct(key: str, told: str) -> AfterValidator:
         for line in lines:
             value = attrgetter(key)(line)
             if found.setdefault(value, line) != line:
-                raise ValueError(f"{value} {told}")
+                raise ValueError(f"{value} {fault}")
         return list(found.values())
 
     return AfterValidator(once)
@@ -58,15 +59,15 @@ def refuse_files(info: ValidationInfo) -> None:
 
 
 def is_stored(info: ValidationInfo) -> bool:
-    """Whether inputs are read back that were checked when they were given."""
+    """Returns whether the inputs are stored ones, which were checked when they were given."""
     return bool((info.context or {}).get("stored"))
 
 
 def read_csv(path: Path, line: type[Inputs], key: str) -> list[Inputs]:
-    """The lines of a CSV file whose first line names the fields.
+    """Returns the lines of a CSV file whose first line names the fields.
 
     Raises:
-        BadInputs: it cannot be read, or has bad lines: all of them are told.
+        BadInputs: the file cannot be read, or has bad lines; `faults` names all of them.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -104,7 +105,7 @@ def _read(
             continue
         first = seen.setdefault(key_of(one), number)
         if first != number:
-            faults.append(f"line {number}: {key_of(one)} stands on line {first} already")
+            faults.append(f"line {number}: {key_of(one)} is on line {first} already")
         read.append(one)
         if len(read) > MOST:
             raise BadInputs([f"line {number}: more than {MOST:,} lines; make several files of it"])
@@ -123,10 +124,10 @@ def _one(cells: dict[Any, Any], line: type[Inputs]) -> Inputs:
 
 
 def read_inputs(kind: type[Inputs], given: Any, *, files: bool) -> Inputs:
-    """Inputs, checked. With `files`, paths of files of this machine may stand for their lines.
+    """Returns checked inputs. With `files`, an input may be the path of a file of this machine.
 
     Raises:
-        BadInputs: something cannot be used; every fault is told.
+        BadInputs: the inputs cannot be used; `faults` has every reason.
     """
     try:
         return kind.model_validate(given, context=FILES if files else {})
@@ -135,25 +136,25 @@ def read_inputs(kind: type[Inputs], given: Any, *, files: bool) -> Inputs:
 
 
 def read_back(workflow: Workflow, stored: str) -> Inputs:
-    """Inputs that were stored as JSON.
+    """Returns inputs that were stored as JSON.
 
     Raises:
-        WorkflowError: another version of the workflow took them, and this one does not.
+        WorkflowError: this version of the workflow does not accept them.
     """
     try:
         return workflow.inputs.model_validate_json(stored, context=STORED)
     except ValidationError as error:
         raise WorkflowError(
-            f"what the run was begun with is no input of {workflow.name} any more "
-            f"({'; '.join(faults_of(error))}): begin another run for what is left"
+            f"this version of {workflow.name} does not accept the inputs of the run "
+            f"({'; '.join(faults_of(error))}): start another run for what is left"
         ) from None
 
 
 def faults_of(error: ValidationError) -> list[str]:
-    """What is wrong, field by field, without the values."""
+    """Returns what is wrong, field by field, without the values."""
     faults = []
     for fault in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in fault["loc"])
-        told = fault["msg"].removeprefix("Value error, ")
-        faults.append(f"{where}: {told}" if where else told)
+        message = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{where}: {message}" if where else message)
     return faults

@@ -1,4 +1,4 @@
-"""What the record of writes does not show: what must not be stored is cut, as in the tables."""
+"""Removes from recorded writes what must not be stored, as in the tables."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -7,18 +7,18 @@ from typing import Any
 from brex_sync.sensitive import LAST, Treatment, fate_of, purge, scrubbed
 
 EXEMPT = ("amount",)
-"""Fields of bodies whose values are kept, whatever they look like."""
+"""Fields of bodies whose values are always kept."""
 
 
 def masked(body: Any) -> Any:
-    """A copy without what must not be stored."""
+    """Returns a copy without values that must not be stored; bank numbers keep their end."""
     shown = [deepcopy(body)]
     purge(shown, exempt=EXEMPT)
     return shown[0]
 
 
 def cut_in(text: str, body: Any) -> str:
-    """A text, such as Brex's words about a body, in which the body's bank numbers are cut."""
+    """Returns a text, such as an error message about a body, with the body's bank numbers cut."""
     for number in _numbers(body):
         text = text.replace(number, f"…{number[-LAST:]}")
     return scrubbed(text)

@@ -1,4 +1,4 @@
-"""A step's request to Brex, and what is kept of the answer."""
+"""Sends the request of a step to Brex, and keeps fields of the response."""
 
 import hashlib
 import re
@@ -17,35 +17,35 @@ from brex_sync.brex.uploads import LARGEST
 from brex_sync.errors import BrexError, Refused, UnfitFile, UnusableAnswer
 from brex_sync.streams import STREAMS
 from brex_sync.streams.declare import Shape
-from brex_sync.warehouse.workflow_runs import Answer
+from brex_sync.warehouse.workflows.step_log import WriteResult
 from brex_sync.workflows.declare import Kept, Step
 from brex_sync.workflows.files import read_inside
 
 EXPENSE = "/v1/expenses/{id}"
 READINGS = 5
-"""How often a list of several pages is read until two readings agree."""
+"""How often a list of several pages is read, at most, until a reading adds no item."""
 _PLACE = re.compile(r"\{\w+\}")
 
 
 @dataclass(slots=True)
 class Sent:
-    """What became of a request so far."""
+    """The requests that a write has taken so far, and the last response."""
 
     meter: Meter = field(default_factory=Meter)
     reply: Reply | None = None
 
-    def answer(self, error: BrexError | None = None, told: str | None = None) -> Answer:
-        """The same for the record; `error` is why it did not succeed, `told` how that is said."""
-        said = error.fault if error is not None else self.reply
-        status, trace_id = (said.status, said.trace_id) if said else (None, None)
-        return Answer(self.meter.requests, status, told, trace_id)
+    def result(self, error: BrexError | None = None, message: str | None = None) -> WriteResult:
+        """Returns the result to record; `error` is why the write failed, `message` its text."""
+        last = error.fault if error is not None else self.reply
+        status, trace_id = (last.status, last.trace_id) if last else (None, None)
+        return WriteResult(self.meter.requests, status, message, trace_id)
 
 
 async def look(client: BrexClient, step: Step) -> Any:
-    """What is kept of something that is only looked at.
+    """Returns the fields kept of an object, or of the items of a list.
 
     Raises:
-        BrexError: it could not be seen.
+        BrexError: it could not be read.
     """
     if not step.every:
         return await client.get(step.url, step.params, partial(_kept, step.keep), Meter())
@@ -53,10 +53,10 @@ async def look(client: BrexClient, step: Step) -> Any:
 
 
 def distinct(step: Step, items: Iterable[Kept]) -> list[Kept]:
-    """The items of a list, each once, in the order in which they were first listed.
+    """Returns the items of a list, each once, in the order in which they were first listed.
 
-    Brex's cursors are positions in a list that moves, so an item may come twice; what was listed
-    last of it counts. Items without an identifier are all kept.
+    Brex's cursors are positions in a list that moves, so an item may be listed twice; the last
+    occurrence counts. Items without an identifier are all kept.
     """
     found: dict[Hashable, Kept] = {}
     for number, item in enumerate(items):
@@ -65,8 +65,8 @@ def distinct(step: Step, items: Iterable[Kept]) -> list[Kept]:
 
 
 async def _list(client: BrexClient, step: Step) -> list[Kept]:
-    """A whole list. One of several pages is read again until a reading adds nothing: an item may
-    have slipped from one page to another that was read before."""
+    """Returns a whole list. One of several pages is read again until a reading adds no item: an
+    item may have moved to a page that had been read already."""
     found: dict[Hashable, Kept] = {}
     for _ in range(READINGS):
         pages, known, nameless = 0, len(found), []
@@ -89,7 +89,7 @@ def _listing(step: Step) -> Listing:
 
 
 def _identity(step: Step, item: Mapping[str, Any]) -> Hashable | None:
-    """What tells an item of a list from others: the key of the stream that is the same list."""
+    """Returns the values that identify an item: the key of the stream that reads the same list."""
     path = _PLACE.sub("{}", step.call.path)
     keys = (s.key for s in STREAMS.values() if _PLACE.sub("{}", s.path) == path)
     names = [name for name in next(keys, ("id",)) if name in item]
@@ -98,36 +98,38 @@ def _identity(step: Step, item: Mapping[str, Any]) -> Hashable | None:
 
 
 async def send(client: BrexClient, step: Step, key: str, sent: Sent) -> Kept:
-    """What is kept of the answer to a write.
+    """Sends a write; returns the fields kept of the response.
 
     Raises:
-        BrexError: it was refused, or it is not known whether it was done.
+        BrexError: Brex refused it, or it is not known whether it was done.
     """
     return _pick(step.keep, await _ask(client, step, key, sent, step.keep))
 
 
 async def ask_for_link(client: BrexClient, step: Step, key: str, sent: Sent) -> tuple[str, Kept]:
-    """Where to put a file, which is a permission to be kept nowhere; and what is kept.
+    """Asks Brex for an upload link; returns it with the fields kept of the response.
+
+    The link permits the upload by itself, so it must not be stored or logged.
 
     Raises:
-        BrexError: it was refused, or no answer came.
+        BrexError: Brex refused the request, or sent no response.
     """
-    answer = await _ask(client, step, key, sent, ("id", "uri"))
-    return str(answer["uri"]), _pick(step.keep, answer)
+    response = await _ask(client, step, key, sent, ("id", "uri"))
+    return str(response["uri"]), _pick(step.keep, response)
 
 
 async def is_attached(client: BrexClient, step: Step, receipt: str) -> bool:
-    """Whether an expense has a receipt. Raises BrexError."""
+    """Returns whether an expense has the receipt with this id. Raises BrexError."""
     path = EXPENSE.replace("{id}", quote(step.id or "", safe=""))
     expense = await client.get(path, {}, _object, Meter())
     return any(one.get("id") == receipt for one in expense.get("receipts") or ())
 
 
 def read_file(step: Step) -> bytes:
-    """A step's file, if it is still what it was.
+    """Returns the content of a step's file.
 
     Raises:
-        Refused: it is not.
+        Refused: the file cannot be read, or has changed since the run was requested.
     """
     if step.file is None:
         raise ValueError(f"step {step.name!r} has no file")
@@ -136,12 +138,12 @@ def read_file(step: Step) -> bytes:
     except UnfitFile as unfit:
         raise Refused(f"{step.file.path}: {unfit}") from None
     if digest_of(content) != step.file.digest:
-        raise Refused(f"{step.file.path} was changed since the workflow was asked for")
+        raise Refused(f"{step.file.path} was changed since the run was requested")
     return content
 
 
 def digest_of(content: bytes) -> str:
-    """SHA-256, by which a file is known again."""
+    """Returns the SHA-256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -159,7 +161,7 @@ async def _ask(
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """Raises UnusableAnswer for what is no JSON object."""
+    """Returns a JSON object. Raises UnusableAnswer for any other body."""
     read: dict[str, Any] = msgspec.json.decode(read_item(body).items[0])
     return read
 
@@ -169,16 +171,16 @@ def _kept(keep: tuple[str, ...], body: bytes) -> Kept:
 
 
 def _checked(keep: tuple[str, ...], body: bytes) -> dict[str, Any]:
-    answer = _object(body)
-    _needed(("id",) if "id" in keep else (), answer)
-    return answer
+    response = _object(body)
+    _needed(("id",) if "id" in keep else (), response)
+    return response
 
 
-def _needed(names: tuple[str, ...], answer: Mapping[str, Any]) -> None:
+def _needed(names: tuple[str, ...], response: Mapping[str, Any]) -> None:
     for name in names:
-        if not isinstance(answer.get(name), str) or not answer[name]:
+        if not isinstance(response.get(name), str) or not response[name]:
             raise UnusableAnswer(f"the answer has no {name}")
 
 
-def _pick(keep: tuple[str, ...], answer: Mapping[str, Any]) -> Kept:
-    return {name: answer.get(name) for name in keep}
+def _pick(keep: tuple[str, ...], response: Mapping[str, Any]) -> Kept:
+    return {name: response.get(name) for name in keep}

@@ -1,43 +1,44 @@
-"""Runs that wait, looked at again when it is time; whoever does so needs no more than a while."""
+"""Resumes the runs that wait, once they are due."""
 
 import asyncio
 import logging
 from collections.abc import Mapping
 
 from brex_sync.errors import RunBusy, VaultError, WorkflowError
-from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflows import waits, workflow_runs
 from brex_sync.workflows.declare import Workflow
-from brex_sync.workflows.run import RunOutcome, WorkflowRunner, recall
+from brex_sync.workflows.run_request import recall
+from brex_sync.workflows.runner import RunOutcome, WorkflowRunner
 
 log = logging.getLogger(__name__)
 
 
-async def go_on(
-    performer: WorkflowRunner, workflows: Mapping[str, Workflow]
+async def resume_due(
+    runner: WorkflowRunner, workflows: Mapping[str, Workflow]
 ) -> list[tuple[str, RunOutcome | str]]:
-    """Goes on with the runs of a connection that wait and are due; what became of each, by its id.
+    """Resumes the runs of a connection that wait and are due; returns their ids and outcomes.
 
-    A text says why a run cannot go on by itself: it has failed, and a person may resume it. One
-    that another process is at is left to that.
+    A text in place of an outcome says why a run cannot be resumed; it is recorded as failed. Runs
+    that another process is running are left out.
 
     Raises:
-        PostgresError: the warehouse failed; the runs go on waiting.
+        PostgresError: the warehouse failed; the runs still wait.
     """
-    engine, went = performer.engine, list[tuple[str, RunOutcome | str]]()
-    for run_id in await asyncio.to_thread(workflow_runs.due, engine, performer.connection):
+    engine, resumed = runner.engine, list[tuple[str, RunOutcome | str]]()
+    for run_id in await asyncio.to_thread(waits.due, engine, runner.connection):
         run = await asyncio.to_thread(workflow_runs.find, engine, run_id)
         by = run.asked_by if run else ""
         try:
-            _, asked = await asyncio.to_thread(
-                recall, engine, performer.vault, workflows, run_id, by
+            _, request = await asyncio.to_thread(
+                recall, engine, runner.vault, workflows, run_id, by
             )
-            outcome = await performer.perform(asked)
+            outcome = await runner.run(request)
         except RunBusy:
             continue
         except (WorkflowError, VaultError) as error:
-            await asyncio.to_thread(workflow_runs.give_up_waiting, engine, run_id, str(error))
-            went.append((run_id, str(error)))
+            await asyncio.to_thread(waits.fail, engine, run_id, str(error))
+            resumed.append((run_id, str(error)))
         else:
-            went.append((run_id, outcome))
+            resumed.append((run_id, outcome))
             log.info("workflow run %s: %s", run_id, outcome.waiting or outcome.error or "finished")
-    return went
+    return resumed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.app import TokenPermissions
 from brex_sync.sandbox.oauth import ISSUER, Authority, create_brex
 from brex_sync_tests.browser.conftest import look
@@ -51,7 +51,7 @@ def fetched(mine: Account, connection: str) -> int:
 def test_three_ways_to_connect_and_three_months_away(stranger: Any, mine: Account) -> None:
     page = stranger
     staging = Authority(mine.secrets["client secret"])
-    world = World(card_transactions=TRANSACTIONS)
+    world = create_world(card_transactions=TRANSACTIONS)
     with running(create_brex(world, staging, rate_limit=None)) as url:
         printed = approve(page, mine.start("connect", "--configuration", "brex"))
         assert "brex is connected to Northwind Robotics, Inc." in printed

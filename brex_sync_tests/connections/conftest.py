@@ -20,7 +20,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.connections.health import Health, health
 from brex_sync.connections.vault import Vault, make_key, open_vault
 from brex_sync.http_server import running
-from brex_sync.sandbox import Faults, World
+from brex_sync.sandbox import Faults, World, create_empty_world
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER, Authority, create_brex
 from brex_sync.settings import Configuration
 from brex_sync.streams import STREAMS
@@ -154,7 +154,7 @@ def new_desk(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[World], De
 @pytest.fixture
 def desk(new_desk: Callable[[World], Desk]) -> Desk:
     """A company without data but its name."""
-    world = World.empty()
+    world = create_empty_world()
     world.collection("company").add({"id": "cuacc_1", "legal_name": "Northwind"})
     return new_desk(world)
 

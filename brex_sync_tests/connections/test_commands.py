@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from brex_sync.errors import ActionNeeded
-from brex_sync.sandbox import World
+from brex_sync.sandbox import World, create_world
 from brex_sync.sandbox.app import TokenPermissions
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import ISSUER
-from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflows import workflow_runs
 from brex_sync_tests.connections.conftest import Commands, Desk, consent
 from brex_sync_tests.waiting import HANGS
 from brex_sync_tests.worlds import trimmed
@@ -24,7 +24,7 @@ from brex_sync_tests.worlds import trimmed
 @pytest.fixture
 def desk(new_desk: Callable[[World], Desk]) -> Desk:
     """A company with a little of everything."""
-    return new_desk(trimmed(World(card_transactions=50)))
+    return new_desk(trimmed(create_world(card_transactions=50)))
 
 
 def question(process: object) -> str:
@@ -258,7 +258,7 @@ def test_a_new_key_seals_everything_and_the_old_one_opens_nothing(
     desk.key("bxt_sandbox", "one")
     desk.key("bxt_team", "two")
     given = desk.vault.seal({"inputs": "{}"})
-    assert workflow_runs.open_run(desk.engine, "a run", "one", "lock-card", "me", given) is None
+    assert workflow_runs.start_run(desk.engine, "a run", "one", "lock-card", "me", given) is None
     before = desk.row("one").secrets
     file = desk.home / "encryption.key"
     old = file.read_text()
@@ -267,7 +267,7 @@ def test_a_new_key_seals_everything_and_the_old_one_opens_nothing(
     assert "," not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert desk.row("one").secrets != before
-    sealed = workflow_runs.sealed_of(desk.engine, "a run") or ""
+    sealed = workflow_runs.sealed_inputs(desk.engine, "a run") or ""
     assert (sealed != given, desk.vault.open(sealed)) == (True, {"inputs": "{}"})
     assert desk.secrets("two") == {"api_key": "bxt_team"}
 

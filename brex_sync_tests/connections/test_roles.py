@@ -13,7 +13,8 @@ from brex_sync.databases import databases
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare, prepare_internal
 from brex_sync.warehouse.schema import roles
 
@@ -42,8 +43,8 @@ def give_roles(url: str) -> None:
 
 
 def sync_tables(url: str, connection: str) -> None:
-    engine = open_warehouse(url)
-    prepare(engine, connection, STREAMS.values(), VIEWS.values())
+    engine = open_engine(url)
+    prepare(Warehouse(engine, connection), STREAMS.values(), VIEWS.values())
     prepare_internal(engine)
     engine.dispose()
 

@@ -17,7 +17,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.connections.vault import open_vault
 from brex_sync.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, ISSUER
 from brex_sync.settings import Configuration
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.connections.conftest import REDIRECT
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     application = Application(url + ISSUER, CLIENT_ID, CLIENT_SECRET, REDIRECT)
     credentials = Credentials(
         Connection("brex", Configuration.OAUTH, url, application=application),
-        open_warehouse(os.environ["DATABASE"]),
+        open_engine(os.environ["DATABASE"]),
         open_vault(Path(os.environ["HOME_OF_KEY"]), None),
     )
     print("ready", flush=True)

@@ -17,7 +17,7 @@ import psycopg
 
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.http_server import running
-from brex_sync.sandbox import Faults, World
+from brex_sync.sandbox import Faults, World, create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.sandbox.oauth import CLIENT_ID, ISSUER, Authority, create_brex
 from brex_sync_tests.e2e.conftest import NEVER_IN_A_TEST, free_port
@@ -121,7 +121,7 @@ def account(folder: Path, **size: Any) -> Iterator[Account]:
     }
     faults = Faults()
     authority = Authority(secrets["client secret"], faults)
-    world = trimmed(World(**size))
+    world = trimmed(create_world(**size))
     _plant(world, faults, secrets)
     app = create_brex(world, authority, faults=faults, rate_limit=None)
     alerts: list[bytes] = []
@@ -149,8 +149,8 @@ def account(folder: Path, **size: Any) -> Iterator[Account]:
             "BREX_API_URL": url,
             "BREX_AUTH_URL": url + ISSUER,
             "BREX_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
-            "BREX_SYNC_ALERT_URL": (
-                f"http://127.0.0.1:{target.server_port}/{secrets['alert address']}"
+            "BREX_SYNC_ALERT_URLS": (
+                f"json://127.0.0.1:{target.server_port}/{secrets['alert address']}"
             ),
         }
         (folder / ".env").write_text("".join(f"{k}={v}\n" for k, v in variables.items()))

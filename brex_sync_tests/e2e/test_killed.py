@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from brex_sync.http_server import running
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.conftest import Rig, end_leases
 from brex_sync_tests.e2e.conftest import Up, await_ready, free_port, start, stop
 from brex_sync_tests.e2e.test_up import LAUNCH
@@ -58,7 +58,7 @@ class Whole:
         self.up = await_ready(self._process, self.home)
         host, port, _, user, password = (self.home / "pgpass").read_text().split()[0].split(":")
         self.rig.engine.dispose()
-        self.rig.engine = open_warehouse(f"postgresql://{user}:{password}@{host}:{port}/brex")
+        self.rig.engine = open_engine(f"postgresql://{user}:{password}@{host}:{port}/brex")
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:

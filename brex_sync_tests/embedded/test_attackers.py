@@ -21,8 +21,8 @@ from brex_sync.errors import EmbeddedPostgresError, PostgresUnavailable
 from brex_sync.runtime import parts, supervisor
 from brex_sync.settings import Settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse import credentials
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse, credentials
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.schema import roles
 
@@ -62,8 +62,8 @@ def ready(settings: Settings) -> Iterator[Settings]:
 
 def sync(ready: Settings, streams: Any = STREAMS) -> None:
     assert ready.database_url
-    engine = open_warehouse(ready.database_url.get_secret_value())
-    prepare(engine, "brex", streams.values(), VIEWS.values())
+    engine = open_engine(ready.database_url.get_secret_value())
+    prepare(Warehouse(engine, "brex"), streams.values(), VIEWS.values())
     engine.dispose()
 
 
@@ -194,7 +194,7 @@ def test_the_reader_stands_in_nobodys_way(settings: Settings, ready: Settings) -
             assert reader.opens
             sync(again)
         assert again.database_url
-        engine = open_warehouse(again.database_url.get_secret_value())
+        engine = open_engine(again.database_url.get_secret_value())
         with engine.begin() as writer:
             credentials.put(writer, "brex", configuration="x", state="CONNECTED",
                             state_since=sa.func.now())  # fmt: skip

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox import World
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.sandbox import create_empty_world
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.conftest import Rig
 
 TABLES = (
@@ -28,7 +28,7 @@ def _shared(server: Any, reach: Callable[[str], str]) -> Iterator[tuple[str, sa.
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE engine TEMPLATE prepared STRATEGY file_copy")
     url = reach(str(server.url("engine")))
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     yield url, engine
     engine.dispose()
 
@@ -64,8 +64,8 @@ def database_url(_shared: tuple[str, sa.Engine]) -> str:
 @pytest.fixture
 def apart(new_database: Callable[[], str]) -> Iterator[Rig]:
     """An empty world with a database of its own, for tests that change tables."""
-    engine = open_warehouse(new_database())
-    yield Rig(engine, World.empty())
+    engine = open_engine(new_database())
+    yield Rig(engine, create_empty_world())
     engine.dispose()
 
 

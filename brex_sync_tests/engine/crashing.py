@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
+from brex_sync.sandbox import World, create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests import commands
 from brex_sync_tests.conftest import Rig
@@ -42,7 +42,7 @@ class Ended:
 def account() -> World:
     """A company of a thousand card transactions, and someone who leaves without having spent: what
     an expense shows of its user is as of when it was read."""
-    world = World(card_transactions=1000)
+    world = create_world(card_transactions=1000)
     world.collection("users").add(person(LEAVER))
     return world
 

@@ -124,7 +124,7 @@ def test_a_backfill_of_streams_with_and_without_a_filter_says_which_it_only_sync
 def other_run(rig: Rig) -> Iterator[Callable[[], None]]:
     """Another run has the connection; yields what ends it."""
     with asyncio.Runner() as runner, ExitStack() as stack:
-        taken = Turn("brex", "run-1", "`brex-sync sync` (process 1 on there)").taken(rig.engine)
+        taken = Turn(rig.warehouse, "run-1", "`brex-sync sync` (process 1 on there)").taken()
         runner.run(taken.__aenter__())
         stack.callback(lambda: runner.run(taken.__aexit__(None, None, None)))
         yield stack.close
@@ -157,9 +157,10 @@ def test_who_waits_begins_once_the_holder_has_ended(command: Command, rig: Rig) 
 HOLDER = """
 import asyncio, sys
 from brex_sync.sync.turns import Turn
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 async def main():
-    async with Turn("brex", "killed", "a test").taken(open_warehouse(sys.argv[1])):
+    async with Turn(Warehouse(open_engine(sys.argv[1]), "brex"), "killed", "a test").taken():
         print("taken", flush=True)
         await asyncio.sleep(600)
 asyncio.run(main())
@@ -182,7 +183,7 @@ def test_a_holder_that_was_killed_is_waited_for_by_nobody(
 def test_of_two_that_begin_at_once_one_has_the_connection(rig: Rig) -> None:
     async def one(number: int) -> bool:
         try:
-            async with Turn("brex", f"run-{number}", "a test").taken(rig.engine):
+            async with Turn(rig.warehouse, f"run-{number}", "a test").taken():
                 await asyncio.sleep(0.5)
         except ConnectionBusy:
             return False
@@ -199,7 +200,7 @@ def test_a_holder_elsewhere_is_alive_while_its_heart_beats(rig: Rig) -> None:
     text = msgspec.json.encode(elsewhere).decode()
 
     async def take() -> None:
-        async with Turn("brex", "near", "a test").taken(rig.engine):
+        async with Turn(rig.warehouse, "near", "a test").taken():
             pass
 
     beating = leases.held(rig.engine, CONNECTION, "brex", Terms(600, 0.5), note=text)

@@ -142,7 +142,7 @@ def test_a_field_that_does_not_fit_costs_the_field_and_is_told_until_it_does(rig
         "SELECT posted_at_date, description, merchant_mcc, amount, amount_minor "
         "FROM brex.card_transactions WHERE id = 'odd'"
     ) == [(None, None, None, None, 7)]
-    assert runs.status(rig.engine, "brex", STREAMS["card_transactions"]).quarantined == 4
+    assert runs.status(rig.warehouse, STREAMS["card_transactions"]).quarantined == 4
     truth.delete("odd")
     truth.add_raw("odd", day(rig.world, 0), json.dumps(item | {"description": 5}).encode())
     rig.sync("card_transactions")

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.crashing import (
@@ -104,7 +105,7 @@ def kill(child: "subprocess.Popen[str]") -> None:
 
 def killed_at(url: str, home: Path, kind: str, moment: Moment) -> Ended:
     """Kills a run at a moment, heals, and checks."""
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     try:
         rig = prepared(engine, kind)
         ended = command(rig, home, *options(kind), moment=moment, strike=kill)
@@ -123,7 +124,7 @@ def requests_of(server: Any, tmp_path_factory: Any) -> Callable[[str], int]:
     def count(kind: str) -> int:
         with psycopg.connect(server.url("postgres"), autocommit=True) as db:
             db.execute(f"CREATE DATABASE whole_{kind} TEMPLATE prepared STRATEGY file_copy")
-        engine = open_warehouse(server.url(f"whole_{kind}"))
+        engine = open_engine(server.url(f"whole_{kind}"))
         whole = command(prepared(engine, kind), tmp_path_factory.mktemp(kind), *options(kind))
         engine.dispose()
         assert whole.code == 0, whole.said
@@ -203,8 +204,8 @@ def test_a_run_whose_postgres_is_killed_is_healed_by_the_next(
             with psycopg.connect(server.url("postgres"), autocommit=True) as db:
                 db.execute(f"CREATE DATABASE {name}")
             url = str(server.url(name))
-            engine = open_warehouse(url)
-            prepare(engine, "brex", STREAMS.values(), VIEWS.values())
+            engine = open_engine(url)
+            prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
 
             def strike(child: Any, url: str = url) -> None:
                 pid = backend(url) if victim == "a backend" else postmaster(own_home)
@@ -218,7 +219,7 @@ def test_a_run_whose_postgres_is_killed_is_healed_by_the_next(
             survived += ended.code == 0
             await_postgres(own_home, url)
         with EmbeddedPostgres(own_home, port=55300) as server:
-            rig.engine = open_warehouse(str(server.url(name)))
+            rig.engine = open_engine(str(server.url(name)))
             heal(rig, kind)
             rig.engine.dispose()
     tell(

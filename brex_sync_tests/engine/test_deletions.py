@@ -138,7 +138,7 @@ def test_a_list_that_lost_more_than_half_of_its_few_rows_is_doubted_for_a_day(
         report = rig.sync("card_transactions").streams["card_transactions"]
         assert (rig.gone(), report.withheld) == (set(), 8 - left)
         assert "more than half" in str(report.doubt)
-        assert status(rig.engine, "brex", STREAMS["card_transactions"]).doubted == 8 - left
+        assert status(rig.warehouse, STREAMS["card_transactions"]).doubted == 8 - left
     for hours in (26, 50):
         rig.later = timedelta(hours=hours)
         rig.sync("card_transactions")

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import create_app, create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.test_streams import EDITS, _now
@@ -41,7 +41,7 @@ class History:
     """What happens to a whole company, at Brex and here."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self.rig = Rig(engine, World(months=24, card_transactions=120, expenses=60))
+        self.rig = Rig(engine, create_world(months=24, card_transactions=120, expenses=60))
         self.rig.app = create_app(self.rig.world, faults=self.rig.faults, rate_limit=None)
         self.names = count()
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_empty_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, spent
@@ -37,7 +37,7 @@ class History:
     """What happens to one list, at Brex and here."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self.rig = Rig(engine, World.empty())
+        self.rig = Rig(engine, create_empty_world())
         self.truth = self.rig.world.collection("card_transactions")
         self.names = count()
 

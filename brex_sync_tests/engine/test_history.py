@@ -164,7 +164,7 @@ KEPT = replace(NOTES, history=True)
 @pytest.fixture
 def notes(apart: Any) -> Any:
     """A table that was there, with a row of an older day and a deleted one, before history was."""
-    prepare(apart.engine, "brex", [NOTES], [])
+    prepare(apart.warehouse, [NOTES], [])
     with apart.engine.begin() as db:
         db.exec_driver_sql(
             "INSERT INTO brex.notes (id, _raw, _first_seen_at, _deleted_at) VALUES "
@@ -177,8 +177,8 @@ def notes(apart: Any) -> Any:
 def test_history_begins_for_rows_that_were_there_before_it_when_they_were_first_seen(
     notes: Any,
 ) -> None:
-    prepare(notes.engine, "brex", [KEPT], [])
-    prepare(notes.engine, "brex", [KEPT, *STREAMS.values()], VIEWS.values())
+    prepare(notes.warehouse, [KEPT], [])
+    prepare(notes.warehouse, [KEPT, *STREAMS.values()], VIEWS.values())
     assert notes.rows(
         "SELECT id, _valid_from::date::text, _valid_to::date::text "
         "FROM brex_history.notes ORDER BY id"
@@ -188,9 +188,9 @@ def test_history_begins_for_rows_that_were_there_before_it_when_they_were_first_
 def test_a_column_added_to_the_declaration_is_added_to_the_past_and_is_no_change(
     notes: Any,
 ) -> None:
-    prepare(notes.engine, "brex", [KEPT], [])
+    prepare(notes.warehouse, [KEPT], [])
     grown = (*NOTES.columns, text("colour", "Colour."))
-    prepare(notes.engine, "brex", [replace(KEPT, columns=grown)], [])
+    prepare(notes.warehouse, [replace(KEPT, columns=grown)], [])
     with notes.engine.begin() as db:
         db.exec_driver_sql("UPDATE brex.notes SET colour = _raw->>'colour', _changed_at = now()")
     assert notes.rows(

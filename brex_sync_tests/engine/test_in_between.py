@@ -210,7 +210,7 @@ class Account:
         session = Session(credentials)
         endpoint = BrexApi(BREX_URL, session.token, session.renew)
         async with BrexClient(endpoint, RateLimiter(), FOR_HUNG, transport) as client:
-            sync = Sync("brex", client, self.rig.engine, clock=self.rig.now)
+            sync = Sync(client, self.rig.warehouse, clock=self.rig.now)
             return await sync.run(self.streams)
 
     def assert_nothing_false(self, report: Report) -> None:

@@ -17,7 +17,8 @@ from brex_sync.errors import Fenced
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read.walking import prepare
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.state import checkpoints
@@ -171,14 +172,16 @@ def test_two_runs_at_once_end_like_one_after_the_other(rig: Any) -> None:
     assert rig.sync("card_transactions").finished
 
 
-WRITES: dict[str, Callable[[sa.Engine, ListLease, ListWindow, Any], object]] = {
-    "a page": lambda engine, lease, window, page: load.commit_pages(engine, lease, window, page),
-    "one row": lambda engine, lease, window, page: load.store_item(engine, lease, page),
-    "a new window": lambda engine, lease, window, page: checkpoints.begin_window(
-        engine, lease, replace(window, number=window.number + 1)
+WRITES: dict[str, Callable[[Warehouse, ListLease, ListWindow, Any], object]] = {
+    "a page": lambda warehouse, lease, window, page: load.commit_pages(
+        warehouse, lease, window, page
     ),
-    "a deletion": lambda engine, lease, window, page: deletions.settle(
-        engine, lease, ("t0001",), None, None
+    "one row": lambda warehouse, lease, window, page: load.store_item(warehouse, lease, page),
+    "a new window": lambda warehouse, lease, window, page: checkpoints.begin_window(
+        warehouse, lease, replace(window, number=window.number + 1)
+    ),
+    "a deletion": lambda warehouse, lease, window, page: deletions.settle(
+        warehouse, lease, ("t0001",), None, None
     ),
 }
 
@@ -188,17 +191,17 @@ def test_a_run_that_was_taken_over_writes_nothing_when_it_wakes(rig: Any, what: 
     spend(rig, 3)
     rig.sync("card_transactions")
     slice_ = Slice("brex", STREAMS["card_transactions"])
-    paused = checkpoints.open_lease(rig.engine, slice_)
+    paused = checkpoints.open_lease(rig.warehouse, slice_)
     window = checkpoints.begin_window(
-        rig.engine,
+        rig.warehouse,
         paused,
         ListWindow(paused.state.last_number + 1, Scope.FULL, None, rig.now(), 10),
     )
-    checkpoints.open_lease(rig.engine, slice_)
+    checkpoints.open_lease(rig.warehouse, slice_)
     before = rig.rows("SELECT * FROM brex_sync.checkpoints")
     _, intruder = prepare(slice_.stream, Page((b'{"id":"intruder"}',), None), None)
     with pytest.raises(Fenced, match="another run took over card_transactions"):
-        WRITES[what](rig.engine, paused, replace(window, pages=1), intruder)
+        WRITES[what](rig.warehouse, paused, replace(window, pages=1), intruder)
     assert rig.live() == {"t0000", "t0001", "t0002"}
     assert rig.rows("SELECT * FROM brex_sync.checkpoints") == before
 
@@ -207,10 +210,10 @@ def test_a_transaction_that_was_let_in_before_the_takeover_cannot_advance_after_
     rig: Any,
 ) -> None:
     slice_ = Slice("brex", STREAMS["card_transactions"])
-    paused = checkpoints.open_lease(rig.engine, slice_)
+    paused = checkpoints.open_lease(rig.warehouse, slice_)
     window = ListWindow(1, Scope.FULL, None, rig.now(), 10)
-    checkpoints.begin_window(rig.engine, paused, window)
-    checkpoints.open_lease(rig.engine, slice_)
+    checkpoints.begin_window(rig.warehouse, paused, window)
+    checkpoints.open_lease(rig.warehouse, slice_)
     with pytest.raises(Fenced), rig.engine.begin() as db:
         checkpoints.advance(db, paused, replace(window, pages=1))
     with pytest.raises(Fenced), rig.engine.begin() as db:
@@ -221,9 +224,9 @@ def test_a_transaction_that_was_let_in_before_the_takeover_cannot_advance_after_
 def test_pages_the_server_committed_though_the_answer_was_lost_are_not_done_twice(
     rig: Any, last: bool
 ) -> None:
-    lease = checkpoints.open_lease(rig.engine, Slice("brex", STREAMS["card_transactions"]))
+    lease = checkpoints.open_lease(rig.warehouse, Slice("brex", STREAMS["card_transactions"]))
     window = checkpoints.begin_window(
-        rig.engine, lease, ListWindow(1, Scope.FULL, None, rig.now(), 10)
+        rig.warehouse, lease, ListWindow(1, Scope.FULL, None, rig.now(), 10)
     )
     _, staged = prepare(lease.slice.stream, Page((b'{"id":"a"}',), None), None)
     after = replace(window, pages=1)
@@ -233,10 +236,10 @@ def test_pages_the_server_committed_though_the_answer_was_lost_are_not_done_twic
             db, lease, closing, watermark=date.today(), listed=1, held=1, now=rig.now()
         )
 
-    first = load.commit_pages(rig.engine, lease, after, staged, finish if last else None)
+    first = load.commit_pages(rig.warehouse, lease, after, staged, finish if last else None)
     assert first.counts.inserted == 1
     before = rig.rows("SELECT *, xmin::text FROM brex_sync.checkpoints")
-    again = load.commit_pages(rig.engine, lease, after, staged, finish if last else None)
+    again = load.commit_pages(rig.warehouse, lease, after, staged, finish if last else None)
     assert again.pages == first.pages
     assert last or again == first
     assert rig.rows("SELECT *, xmin::text FROM brex_sync.checkpoints") == before
@@ -277,7 +280,7 @@ def test_a_connection_lost_in_the_middle_of_a_copy_costs_nothing(
     url = sa.make_url(database_url)
     with cutting(url.port or 5432, after=150_000) as way:
         through = url.set(host="127.0.0.1", port=way.port)
-        engine = open_warehouse(through.render_as_string(hide_password=False))
+        engine = open_engine(through.render_as_string(hide_password=False))
         report = rig.sync("card_transactions", engine=engine, full=True)
         engine.dispose()
     assert way.cut == 1

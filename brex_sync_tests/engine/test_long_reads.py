@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.errors import Fenced
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
@@ -196,7 +196,7 @@ def test_an_interrupted_full_read_is_gone_on_with_by_the_next_run(read: Any) -> 
     for key in (keys[3], keys[290]):
         truth.delete(key)
     interrupt(read, 30, full=True)
-    assert runs.status(read.engine, "brex", STREAMS["expenses"]).behind
+    assert runs.status(read.warehouse, STREAMS["expenses"]).behind
     assert read.gone("expenses") == set()
     stamp = f"{read.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     truth.edit(keys[0], memo="moved out of its slice", updated_at=stamp)
@@ -360,7 +360,7 @@ def test_a_row_set_aside_in_a_slice_again_stays_so_and_others_are_released(read:
 
 
 def test_a_list_of_two_pages_is_read_in_one_go(engine: sa.Engine) -> None:
-    rig = Rig(engine, World(card_transactions=150))
+    rig = Rig(engine, create_world(card_transactions=150))
     rig.sync("expenses")
     rig.requests.clear()
     report = rig.sync("expenses", full=True).streams["expenses"]
@@ -435,16 +435,16 @@ def test_another_date_begins_another_backfill_and_a_full_read_takes_its_place(re
 
 def test_who_was_fenced_holds_no_slice_of_whoever_came_after(read: Any) -> None:
     own = Slice("brex", STREAMS["expenses"])
-    earlier = open_lease(read.engine, own)
+    earlier = open_lease(read.warehouse, own)
     now = read.now()
     spans_ = plan.cut(now - timedelta(days=60), now, 4)
-    one = slices.lay_out(read.engine, earlier, Scope.FULL, spans_, now)
-    later = open_lease(read.engine, own)
-    two = slices.lay_out(read.engine, later, Scope.FULL, spans_, now)
+    one = slices.lay_out(read.warehouse, earlier, Scope.FULL, spans_, now)
+    later = open_lease(read.warehouse, own)
+    two = slices.lay_out(read.warehouse, later, Scope.FULL, spans_, now)
     assert not {part.span for part in one.parts} & {part.span for part in two.parts}
     with pytest.raises(Fenced):
-        slices.lay_out(read.engine, earlier, Scope.FULL, spans_, now)
+        slices.lay_out(read.warehouse, earlier, Scope.FULL, spans_, now)
     with pytest.raises(Fenced):
-        open_lease(read.engine, one.parts[0])
-    found = slices.laid_out(read.engine, later)
+        open_lease(read.warehouse, one.parts[0])
+    found = slices.laid_out(read.warehouse, later)
     assert found == two

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_empty_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.items import day, person, spent
@@ -148,7 +148,7 @@ def is_within(states: Iterator[Any], truth: Iterator[Any]) -> bool:
 def test_every_history_is_kept_and_ends_in_equality(
     emptied: Callable[[], sa.Engine], steps: Any
 ) -> None:
-    live_through(Company(Rig(emptied(), World.empty())), steps)
+    live_through(Company(Rig(emptied(), create_empty_world())), steps)
 
 
 @pytest.mark.history
@@ -158,7 +158,7 @@ def test_every_history_is_kept_and_ends_in_equality(
 def test_many_histories_are_kept_and_end_in_equality(
     emptied: Callable[[], sa.Engine], steps: Any
 ) -> None:
-    live_through(Company(Rig(emptied(), World.empty())), steps)
+    live_through(Company(Rig(emptied(), create_empty_world())), steps)
 
 
 def live_through(company: Company, steps: Any) -> None:

@@ -93,7 +93,7 @@ def test_rows_that_were_there_before_their_past_was_kept_begin_it_when_first_see
         db.execute(sa.text("DROP TRIGGER keep_new ON brex.expense_receipts"))
         db.execute(sa.text("DROP TRIGGER keep_changed ON brex.expense_receipts"))
         db.execute(sa.text("COMMENT ON SCHEMA brex IS 'of an older version'"))
-    prepare(apart.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(apart.warehouse, STREAMS.values(), VIEWS.values())
     assert apart.rows(
         "SELECT v.id, v._valid_from = t._first_seen_at, v._valid_to "
         "FROM brex_history.expense_receipts v JOIN brex.expense_receipts t USING (expense_id, id)"

@@ -26,7 +26,7 @@ def fetch(rig: Any, stream: str, *keys: str) -> Refetched:
             SHORT,
             transport=httpx.ASGITransport(rig.app),
         ) as client:
-            return await refetch(client, rig.engine, "brex", STREAMS[stream], keys)
+            return await refetch(client, rig.warehouse, STREAMS[stream], keys)
 
     return asyncio.run(go())
 
@@ -83,7 +83,7 @@ def test_an_unchanged_row_is_not_written(rig: Any) -> None:
 def test_whoever_holds_the_list_goes_on_holding_it(rig: Any) -> None:
     users(rig).add(person("u1"))
     slice_ = Slice("brex", STREAMS["users"])
-    lease = checkpoints.open_lease(rig.engine, slice_)
+    lease = checkpoints.open_lease(rig.warehouse, slice_)
     fetch(rig, "users", "u1")
     with rig.engine.begin() as db:
         checkpoints.committed(db, lease)

@@ -48,7 +48,7 @@ async def sync(rig: Any, gate: Gate, limiter: RateLimiter, patience: Patience, p
     endpoint = BrexApi(BREX_URL, lambda: rig.token)
     transport = httpx.ASGITransport(gate)
     async with BrexClient(endpoint, limiter, patience, transport=transport) as client:
-        return await Sync("brex", client, rig.engine).run(streams_in_pages(pages))
+        return await Sync(client, rig.warehouse).run(streams_in_pages(pages))
 
 
 @pytest.mark.parametrize("slow", [0.0, 0.02])

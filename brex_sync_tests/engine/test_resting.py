@@ -220,7 +220,7 @@ def test_a_stream_is_known_through_the_day_of_its_list_that_rested_longest(rig: 
     rig.later = timedelta(hours=23, minutes=30)
     assert rig.sync("user_limits").streams["user_limits"].synced_through == rig.now().date()
     assert_equal(rig, "user_limits")
-    stands = status(rig.engine, "brex", STREAMS["user_limits"])
+    stands = status(rig.warehouse, STREAMS["user_limits"])
     assert stands.synced_through == rig.now().date(), "not that of a user who is gone"
     rig.later = timedelta(hours=45)
     rig.world.collection("users").edit("u1", last_name="x")

@@ -132,7 +132,7 @@ def test_a_run_that_was_taken_for_dead_stops_and_leaves_the_log_to_the_next(rig:
         def is_buried() -> bool:
             """Unless a heartbeat came in between."""
             end_leases(rig.engine)
-            return bool(run_log.bury(rig.engine, run_log.dead(rig.engine)) == ["one"])
+            return bool(run_log.mark_interrupted(rig.engine, run_log.dead(rig.engine)) == ["one"])
 
         wait_until(is_buried)
 
@@ -168,7 +168,7 @@ def test_a_run_outlives_a_restart_of_its_sessions(rig: Any) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
                 "datname = current_database() AND pid <> pg_backend_pid()"
             )
-        assert run_log.bury(rig.engine, run_log.dead(rig.engine)) == []
+        assert run_log.mark_interrupted(rig.engine, run_log.dead(rig.engine)) == []
 
     assert rig.sync("card_transactions", progress=cut_off).finished
     assert rig.rows(LOG) == [("finished", "card_transactions", "finished", False, False)]
@@ -197,7 +197,7 @@ def test_a_warehouse_of_an_older_version_gets_the_columns_and_goes_on(apart: Any
 
 
 def test_preparing_again_takes_no_lock(rig: Any) -> None:
-    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(rig.warehouse, STREAMS.values(), VIEWS.values())
     with rig.engine.begin() as reader:
         reader.exec_driver_sql("LOCK TABLE brex.users, brex_sync.runs IN ACCESS EXCLUSIVE MODE")
-        prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+        prepare(rig.warehouse, STREAMS.values(), VIEWS.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.sync.read import plan
@@ -60,7 +60,7 @@ def test_the_first_read_is_cut_and_leaves_one_checkpoint(company: Any) -> None:
 
 
 def test_a_list_of_one_page_is_not_cut(engine: Any) -> None:
-    rig = Rig(engine, World(card_transactions=60))
+    rig = Rig(engine, create_world(card_transactions=60))
     rig.sync("expenses")
     assert len(rig.asked(PATH)) == 2
     assert_equal(rig, "expenses")
@@ -72,8 +72,8 @@ def test_a_run_that_failed_is_gone_on_from(company: Any) -> None:
     assert not failed.finished
     held = company.one("SELECT count(*) FROM brex.expenses")
     assert 0 < held < 300
-    assert runs.status(company.engine, "brex", STREAMS["expenses"]).behind
-    assert runs.status(company.engine, "brex", STREAMS["expenses"]).synced_at is None
+    assert runs.status(company.warehouse, STREAMS["expenses"]).behind
+    assert runs.status(company.warehouse, STREAMS["expenses"]).synced_at is None
     company.faults.clear()
     report = company.sync("expenses", pages=5).streams["expenses"]
     assert report.finished

@@ -21,7 +21,7 @@ def statement(key: str, start: int, end: int, currency: str | None = "USD") -> A
 
 
 def wrong(rig: Any, stream: Stream = CARD) -> list[tuple[str, int, int]]:
-    return [(s.statement, s.by_brex, s.by_rows) for s in unexplained(rig.engine, "brex", stream)]
+    return [(s.statement, s.by_brex, s.by_rows) for s in unexplained(rig.warehouse, stream)]
 
 
 def test_the_statements_of_a_whole_company_add_up(company: Any) -> None:
@@ -53,7 +53,7 @@ def test_a_difference_comes_with_both_numbers_and_the_rows_in_question(rig: Any)
         rig.world.collection("card_transactions").add(spent(key, posted, amount))
     rig.world.collection("card_statements").add(statement("s", 0, 100))
     rig.sync()
-    [found] = unexplained(rig.engine, "brex", CARD)
+    [found] = unexplained(rig.warehouse, CARD)
     assert (found.by_brex, found.by_rows, found.currency) == (100, 170, "USD")
     assert (found.start, found.end) == (date(2026, 2, 1), date(2026, 3, 1))
     assert found.rows == ("b 2026-02-04 70", "a 2026-02-03 100")
@@ -71,7 +71,7 @@ def test_a_deleted_transaction_no_longer_explains_and_is_among_the_rows(rig: Any
     rig.sync("card_transactions", full=True)
     rig.later = timedelta(days=1)
     rig.sync("card_transactions", full=True)
-    [found] = unexplained(rig.engine, "brex", CARD)
+    [found] = unexplained(rig.warehouse, CARD)
     assert (found.by_rows, found.rows) == (0, ("a 2026-02-03 100 deleted",))
 
 
@@ -82,7 +82,7 @@ def test_each_cash_account_explains_its_own_statements(rig: Any) -> None:
         rig.world.collection("cash_statements").add(statement("s", 1000, 1500), account)
     rig.sync()
     assert wrong(rig, CASH) == [("two s", 1500, 700)]
-    assert unexplained(rig.engine, "brex", CASH)[0].rows == ("t 2026-02-10 -300",)
+    assert unexplained(rig.warehouse, CASH)[0].rows == ("t 2026-02-10 -300",)
 
 
 def test_a_statement_without_a_balance_is_not_judged(rig: Any) -> None:

@@ -25,7 +25,7 @@ def refuse(rig: Any, path: str, status: int, body: str) -> None:
 
 
 def stands(rig: Any, name: str) -> StreamStatus:
-    return runs.status(rig.engine, "brex", STREAMS[name])
+    return runs.status(rig.warehouse, STREAMS[name])
 
 
 @pytest.mark.parametrize(

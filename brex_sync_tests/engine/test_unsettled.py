@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse.load import deletions
 from brex_sync_tests.conftest import Rig
@@ -87,7 +87,7 @@ def test_a_read_that_was_asked_for_and_killed_is_made_up_for(rig: Any) -> None:
 
 
 def test_a_row_that_could_not_be_asked_for_is_asked_for_again(engine: sa.Engine) -> None:
-    rig = Rig(engine, World(card_transactions=60))
+    rig = Rig(engine, create_world(card_transactions=60))
     rig.sync("expenses")
     expenses = rig.world.collection("expenses")
     oldest = expenses.rows().ids[-1]

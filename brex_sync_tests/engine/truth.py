@@ -12,6 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from brex_sync.sandbox import shown_items
+
 FIRST = ("users", "cards", "card_accounts", "cash_accounts", "card_transactions")
 TABLES = FIRST
 OTHERS = (
@@ -87,7 +89,7 @@ def expected(world: Any, table: str) -> dict[Key, Any]:
     truth: dict[Key, Any] = {}
     for parent in collection.parents() if table in PARENTS else [None]:
         rows = collection.rows(parent)
-        items = world.items(name, parent, EXPANDED.get(table, []))
+        items = shown_items(world, name, parent, EXPANDED.get(table, []))
         for key, item in zip(rows.ids, items, strict=True):
             truth[(parent, key) if parent else (key,)] = _storable(table, item)
     if table == "expenses":

@@ -64,9 +64,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, company: Rig) -> dict[str, Any]:
             transport=httpx.ASGITransport(company.app),
         ) as client:
             yield Sync(
-                connection.name,
                 client,
-                company.engine,
+                company.warehouse,
                 options_of=lambda _: options,
                 progress=progress,
                 run_id=run_id,

@@ -171,7 +171,7 @@ def test_a_warehouse_that_is_away_is_said_and_does_not_stop_the_schedule(
     def away(*_: Any) -> None:
         raise PostgresUnavailable("connection refused")
 
-    monkeypatch.setattr("brex_sync.orchestration.connection.open_engine", away)
+    monkeypatch.setattr("brex_sync.orchestration.connection.open_warehouse", away)
     assert isinstance(tick(repository), dg.RunRequest)
     skipped = look(repository)
     assert isinstance(skipped, dg.SkipReason)

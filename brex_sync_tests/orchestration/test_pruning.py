@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from brex_sync.warehouse import proxied
+from brex_sync.warehouse import Warehouse, proxied
 from brex_sync.warehouse.events import inbox, outbox
 from brex_sync.warehouse.events.inbox import EventOutcome, InboxEvent
 from brex_sync.warehouse.events.outbox import Notice
@@ -46,13 +46,13 @@ def test_events_that_are_done_are_forgotten_and_parked_ones_wait_for_a_person(
 ) -> None:
     notice = Notice("https://bi.example/hook", "brex.event", "{}")
     for name in ("old", "fresh", "parked", "waiting"):
-        inbox.take(engine, "brex", InboxEvent(name, "USER_UPDATED", "{}"), [notice])
+        inbox.take(Warehouse(engine, "brex"), InboxEvent(name, "USER_UPDATED", "{}"), [notice])
     fates = [
         EventOutcome("old"),
         EventOutcome("fresh"),
         EventOutcome("parked", inbox.Disposition.PARKED, "poison"),
     ]
-    inbox.conclude(engine, "brex", fates, [])
+    inbox.conclude(Warehouse(engine, "brex"), fates, [])
     with engine.begin() as db:
         ago = "now() - interval '8 days'"
         db.exec_driver_sql(

@@ -49,7 +49,7 @@ def tick(build: Build, database_url: str, instance: dg.DagsterInstance, rig: Rig
 def held(rig: Rig, run_id: str = "other") -> Iterator[None]:
     """Another run, of the command line, has the connection."""
     with asyncio.Runner() as runner, ExitStack() as stack:
-        taken = Turn("brex", run_id, "`brex-sync sync`").taken(rig.engine)
+        taken = Turn(rig.warehouse, run_id, "`brex-sync sync`").taken()
         runner.run(taken.__aenter__())
         stack.callback(lambda: runner.run(taken.__aexit__(None, None, None)))
         yield

@@ -24,7 +24,7 @@ from brex_sync.http_server import bind, running, url_of
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Configuration, Settings
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.waiting import HANGS
 
@@ -181,7 +181,7 @@ def standing_door(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """One for all tests of a module."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE doors TEMPLATE prepared STRATEGY file_copy")
-        engine = open_warehouse(server.url("doors"))
+        engine = open_engine(server.url("doors"))
         with hostile_door(engine, tmp_path_factory.mktemp("home")) as opened:
             yield opened
         engine.dispose()

@@ -14,7 +14,7 @@ from brex_sync.client.calls import call_of
 from brex_sync.client.filtering import Filter
 from brex_sync.errors import FilterError, ServerFault
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync_tests.connections.conftest import Commands, Desk, commands, consent, desk, new_desk
 from brex_sync_tests.proxy.conftest import Hostile
 from brex_sync_tests.waiting import HANGS
@@ -26,7 +26,7 @@ KEY = "bxt_sandbox"
 @pytest.fixture
 def desk(new_desk: object) -> Desk:  # noqa: F811
     """A company with a little of everything."""
-    made: Desk = new_desk(World(card_transactions=30))  # type: ignore[operator]
+    made: Desk = new_desk(create_world(card_transactions=30))  # type: ignore[operator]
     return made
 
 

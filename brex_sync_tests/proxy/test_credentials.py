@@ -10,7 +10,7 @@ import pytest
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Settings
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.connections.conftest import Desk, desk, new_desk
 from brex_sync_tests.e2e.conftest import free_port
 from brex_sync_tests.proxy.conftest import LOCAL_TOKEN, Door, Hostile, serving
@@ -72,7 +72,7 @@ def test_a_connection_nobody_connected_says_how_to(desk: Desk) -> None:
 
 def test_a_warehouse_that_is_away_is_said(desk: Desk) -> None:
     desk.key("bxt_sandbox")
-    desk.engine = open_warehouse(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    desk.engine = open_engine(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     with door_of(desk) as door:
         answer = door.ask("GET", "/v2/company")
     assert answer.status_code == 503

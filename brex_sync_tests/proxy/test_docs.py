@@ -15,7 +15,7 @@ import yaml
 from brex_sync.brex.allowed import Rules
 from brex_sync.connections.declared import connection_of
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service.access import FILE, local_token
 from brex_sync.settings import Settings, load_settings
@@ -40,7 +40,7 @@ def machine(database_url: str, engine: Any, tmp_path: Path) -> Iterator[dict[str
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m brex_sync "$@"\n')
     command.chmod(0o755)
-    app = create_brex(World(card_transactions=250))
+    app = create_brex(create_world(card_transactions=250))
     with running(app) as brex, door_to(brex, engine, home, token="bxt_sandbox") as door:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("BREX_", "DAGSTER_"))}
         yield kept | {

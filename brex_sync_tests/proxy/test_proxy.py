@@ -15,7 +15,7 @@ from starlette.responses import Response
 from brex_sync.brex import client as client_module
 from brex_sync.brex.allowed import Rules
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.oauth import create_brex
 from brex_sync.service import proxy as proxy_module
 from brex_sync.warehouse.state.request_loans import RequestLedger
@@ -281,7 +281,7 @@ def test_no_more_are_let_in_than_can_be_asked_side_by_side(
 
 
 def test_the_sandbox_is_read_page_by_page_through_it(engine: sa.Engine, tmp_path: Path) -> None:
-    world = World(card_transactions=250)
+    world = create_world(card_transactions=250)
     app = create_brex(world)
     with (
         running(app) as url,

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from brex_sync.http_server import running
 from brex_sync.sandbox import World
+from brex_sync.sandbox.events.signing_secrets import ensure_secret
 
 
 @dataclass
@@ -63,5 +64,5 @@ def subscribe(world: World, url: str, *events: str, status: str = "ACTIVE") -> s
     key = world.new_id("wsub")
     hook = {"id": key, "group_id": None, "url": url, "event_types": list(events), "status": status}
     world.collection("webhooks").add(hook)
-    world.events.ensure_secret()
+    ensure_secret(world)
     return key

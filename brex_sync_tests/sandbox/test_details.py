@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import World, create_app, create_empty_world, create_world, shown_items
 from brex_sync_tests.engine.items import spent
 from brex_sync_tests.sandbox.asking import get, listed
 
@@ -17,7 +17,7 @@ JOINED = {"location": "locations", "department": "departments", "user": "users",
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(today=DAY, card_transactions=200)
+    return create_world(today=DAY, card_transactions=200)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_all_expansions_together_equal_the_truth_with_them(app: Any, world: Worl
     names = ["location", "department", "merchant", "user", "budget", "payment", "policy",
              "spending_entity"]  # fmt: skip
     items = listed(app, EXPENSES, **{"expand[]": names})
-    assert items == world.items("expenses", expand=names)
+    assert items == shown_items(world, "expenses", expand=names)
     paid = [item["payment"] for item in items if "payment" in item]
     assert {p["paymentInstrument"]["type"] for p in paid} == {"CARD"}
     assert {p["statusReason"] for p in paid} >= {"APPROVED"}
@@ -77,7 +77,7 @@ def test_a_card_transaction_tells_its_expense_only_when_expanded(app: Any, world
 
 
 def test_expanding_leaves_every_other_byte_as_it_is(app: Any) -> None:
-    world = World.empty(DAY)
+    world = create_empty_world(DAY)
     odd = b'{"id":"odd","posted_at_date":"2026-03-10","n":12345678901234567890123,"t":"\\ud800"}'
     world.collection("card_transactions").add_raw("odd", "2026-03-10", odd)
     world.collection("card_transactions").add(spent("plain", "2026-03-09"))

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import World, create_app
-from brex_sync.sandbox.deliveries import sign
-from brex_sync.sandbox.events import Conduct, DeliveryMode
+from brex_sync.sandbox import World, create_app, create_empty_world, create_world
+from brex_sync.sandbox.events.deliveries import sign
+from brex_sync.sandbox.events.signing_secrets import list_secrets, revoke_old_secrets, rotate_secret
+from brex_sync.sandbox.world.outbox import Conduct, DeliveryMode
 from brex_sync_tests.sandbox.hearing import Heard, Receiver, receiving, subscribe
 from brex_sync_tests.waiting import HANGS, wait_until
 
@@ -26,7 +27,7 @@ TOKEN = {"Authorization": "Bearer bxt_sandbox"}
 
 @pytest.fixture
 def world() -> World:
-    world = World(today=DAY, card_transactions=80)
+    world = create_world(today=DAY, card_transactions=80)
     world.events.conduct = QUICK
     return world
 
@@ -112,7 +113,7 @@ def test_transfers_and_records_are_told_when_they_get_there(world: World) -> Non
 
 
 def test_items_that_lack_a_state_are_no_event() -> None:
-    world = World.empty()
+    world = create_empty_world()
     for name in ("users", "transfers", "accounting_records"):
         world.collection(name).add({"id": "odd"})
         world.collection(name).edit("odd", description="still odd")
@@ -161,21 +162,21 @@ def test_a_rotated_secret_signs_beside_the_old_one_until_that_is_revoked(
     world: World, url: str, receiver: Receiver
 ) -> None:
     subscribe(world, receiver.url, "USER_UPDATED")
-    [old] = world.events.secrets("ACTIVE")
-    new = world.events.rotate_secret("whsec_")
-    assert world.events.secrets("ACTIVE") == [new]
-    assert world.events.secrets("PENDING_REVOKE") == [old]
+    [old] = list_secrets(world, "ACTIVE")
+    new = rotate_secret(world, "whsec_")
+    assert list_secrets(world, "ACTIVE") == [new]
+    assert list_secrets(world, "PENDING_REVOKE") == [old]
     assert new.startswith("whsec_")
     world.emit("USER_UPDATED", user_id="cuuser_00001")
     wait_until(lambda: len(receiver.heard) == 1)
-    world.events.revoke_old_secrets()
+    revoke_old_secrets(world)
     world.emit("USER_UPDATED", user_id="cuuser_00001")
     wait_until(lambda: len(receiver.heard) == 2)
     first, second = receiver.heard
     both = f"{signatures(first, new)} {signatures(first, old)}"
     assert first.headers["webhook-signature"] == both
     assert second.headers["webhook-signature"] == signatures(second, new)
-    assert world.events.secrets("REVOKED") == [old]
+    assert list_secrets(world, "REVOKED") == [old]
 
 
 def test_events_go_astray_as_the_seed_says(world: World, url: str, receiver: Receiver) -> None:
@@ -203,7 +204,7 @@ def test_a_live_world_tells_of_purchases_and_people_without_being_asked(
     receiver: Receiver,
 ) -> None:
     now = [datetime(2026, 3, 10, 12, tzinfo=UTC)]
-    world = World(today=DAY, card_transactions=80, live=True, clock=lambda: now[0])
+    world = create_world(today=DAY, card_transactions=80, live=True, clock=lambda: now[0])
     subscribe(world, receiver.url, "EXPENSE_PAYMENT_UPDATED")
     now[0] += timedelta(minutes=5)
     with running(create_app(world)):
@@ -236,9 +237,9 @@ def test_another_process_steers_events_by_the_door(
         wait_until(lambda: len(receiver.heard) == 3)
         assert Counter(receiver.ids()) == Counter([doubled, doubled, bought])
         secret = turn("secrets", prefix="whsec_")["secret"]
-        assert world.events.secrets("ACTIVE") == [secret]
+        assert list_secrets(world, "ACTIVE") == [secret]
         turn("secrets", rotate=False)
-        assert world.events.secrets("PENDING_REVOKE") == []
+        assert list_secrets(world, "PENDING_REVOKE") == []
         events = door.get("events").json()
         assert [e["id"] for e in events] == [doubled, bought]
         assert events[1]["body"]["version"] == 3

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import create_app, create_world
 from brex_sync_tests.sandbox.asking import get, ids, listed
 
 DAY = date(2026, 3, 10)
-WORLD = World(today=DAY, card_transactions=900, expenses=700)
+WORLD = create_world(today=DAY, card_transactions=900, expenses=700)
 APP = create_app(WORLD, rate_limit=None)
 CARDS, EXPENSES, RECORDS = "/v2/transactions/card/primary", "/v1/expenses", "/v3/accounting/records"
 
@@ -190,7 +190,7 @@ def test_what_is_no_moment_is_refused() -> None:
 
 
 def test_a_filtered_list_changes_with_the_truth() -> None:
-    world = World(today=DAY, card_transactions=50)
+    world = create_world(today=DAY, card_transactions=50)
     app = create_app(world)
     before = ids(app, EXPENSES, **{"status[]": "SETTLED"})
     world.collection("expenses").edit(before[0], status="VOID")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import World, create_app, create_world
 from brex_sync_tests.sandbox.asking import get, ids, listed
 
 DAY = date(2026, 3, 10)
@@ -16,7 +16,7 @@ CARDS = "/v2/transactions/card/primary"
 
 @pytest.fixture(scope="module")
 def two_years() -> World:
-    return World(today=DAY, months=24)
+    return create_world(today=DAY, months=24)
 
 
 def check_statements(statements: list[Any], transactions: list[Any]) -> None:
@@ -38,7 +38,7 @@ def check_statements(statements: list[Any], transactions: list[Any]) -> None:
 
 @pytest.mark.parametrize("number", [0, 10, 300, 12_000, 60_000])
 def test_card_statements_and_balances_follow_from_the_transactions(number: int) -> None:
-    world = World(today=DAY, card_transactions=number)
+    world = create_world(today=DAY, card_transactions=number)
     transactions = world.collection("card_transactions").items()
     assert len(transactions) == number
     statements = world.collection("card_statements").items()
@@ -53,7 +53,7 @@ def test_card_statements_and_balances_follow_from_the_transactions(number: int) 
 
 @pytest.mark.parametrize("months", [1, 14, 24])
 def test_cash_statements_and_balances_follow_from_the_transactions(months: int) -> None:
-    world = World(today=DAY, months=months, card_transactions=1_000)
+    world = create_world(today=DAY, months=months, card_transactions=1_000)
     for account in world.collection("cash_accounts").items():
         transactions = world.collection("cash_transactions").items(account["id"])
         statements = world.collection("cash_statements").items(account["id"])
@@ -84,7 +84,7 @@ def test_every_dated_list_covers_the_whole_history_and_not_the_future(
 
 
 def test_references_lead_somewhere() -> None:
-    world = World(today=DAY, card_transactions=500)
+    world = create_world(today=DAY, card_transactions=500)
     known = {
         name: set(world.collection(name).rows().ids)
         for name in ("users", "departments", "locations", "spend_limits", "merchants", "trips",
@@ -120,7 +120,7 @@ class Clock:
 
 
 def live(clock: Clock, seed: int = 7) -> World:
-    return World(seed, clock.now.date(), card_transactions=100, live=True, clock=clock)
+    return create_world(seed, clock.now.date(), card_transactions=100, live=True, clock=clock)
 
 
 def test_a_live_world_grows_with_its_clock_in_cards_cash_and_expenses() -> None:

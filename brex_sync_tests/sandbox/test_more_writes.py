@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import World, create_app, create_empty_world, create_world, shown_items
 from brex_sync_tests.sandbox.asking import get, ids, listed
 from brex_sync_tests.sandbox.test_write_conformance import BUDGET, LIMIT, WAYS, prepared
 from brex_sync_tests.sandbox.test_writes import refusal, write
@@ -60,14 +60,14 @@ def test_a_memo_moves_the_expense_to_the_front_of_what_changed(app: Any, world: 
     assert after == before | {"memo": "Nails", "updated_at": after["updated_at"]}
     assert after["updated_at"] > before["updated_at"]
     assert ids(app, "/v1/expenses", updated_at_start=after["updated_at"]) == ["expense_card"]
-    other = next(e for e in world.items("expenses") if e["expense_type"] == "REIMBURSEMENT")
+    other = next(e for e in shown_items(world, "expenses") if e["expense_type"] == "REIMBURSEMENT")
     assert write(app, "PUT", f"/v1/expenses/card/{other['id']}", {}).status_code == 404
 
 
 def test_a_memo_of_a_part_shows_in_the_expense_it_was_split_from() -> None:
-    world = World(today=date(2026, 3, 10), card_transactions=600)
+    world = create_world(today=date(2026, 3, 10), card_transactions=600)
     app = create_app(world)
-    whole = next(e for e in world.items("expenses") if e["status"] == "SPLIT")
+    whole = next(e for e in shown_items(world, "expenses") if e["status"] == "SPLIT")
     part = whole["expense_line_items"][0]["id"]
     changed = write(app, "PUT", f"/v1/expenses/card/{part}", {"memo": "Half"}).json()
     shown = get(app, f"/v1/expenses/{whole['id']}").json()
@@ -92,7 +92,7 @@ def test_an_uploaded_receipt_shows_in_its_expense(app: Any, world: World) -> Non
 
 def test_an_upload_is_refused_with_the_token_a_false_signature_or_late(world: World) -> None:
     now = [datetime(2026, 3, 10, tzinfo=UTC)]
-    world = World(today=date(2026, 3, 10), card_transactions=20, clock=lambda: now[0])
+    world = create_world(today=date(2026, 3, 10), card_transactions=20, clock=lambda: now[0])
     app = create_app(world)
     path = "/v1/expenses/card/receipt_match"
     made = write(app, "POST", path, {"receipt_name": "a.pdf"}).json()
@@ -105,7 +105,7 @@ def test_an_upload_is_refused_with_the_token_a_false_signature_or_late(world: Wo
 
 def test_an_invitation_is_accepted_after_a_while_unless_it_was_withdrawn() -> None:
     now = [datetime(2026, 3, 10, tzinfo=UTC)]
-    world = World(today=date(2026, 3, 10), card_transactions=20, clock=lambda: now[0])
+    world = create_world(today=date(2026, 3, 10), card_transactions=20, clock=lambda: now[0])
     app = create_app(world)
     name = {"first_name": "A", "last_name": "B"}
     keys = [
@@ -202,7 +202,7 @@ def test_a_webhook_goes_to_https_or_to_this_machine(app: Any, url: str, status: 
 
 
 def test_subscriptions_are_registered_listed_changed_and_deleted() -> None:
-    app = create_app(World.empty())
+    app = create_app(create_empty_world())
     body = {"url": "http://127.0.0.1:9/brex", "event_types": ["USER_UPDATED"]}
     assert get(app, "/v1/webhooks/secrets").json() == []
     made = write(app, "POST", "/v1/webhooks", body, "a").json()

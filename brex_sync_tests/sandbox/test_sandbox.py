@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import World, create_app, create_world
+from brex_sync.sandbox.api.endpoints import ENDPOINTS
 from brex_sync.sandbox.app import REMEMBERED, TokenPermissions
 from brex_sync_tests.sandbox.asking import get
 
@@ -17,7 +18,7 @@ CARDS = "/v2/transactions/card/primary"
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(today=DAY, card_transactions=250)
+    return create_world(today=DAY, card_transactions=250)
 
 
 @pytest.fixture
@@ -26,10 +27,17 @@ def app(world: World) -> Any:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
-    first, second, other = (World(s, DAY, card_transactions=50) for s in (7, 7, 8))
+    first, second, other = (create_world(s, DAY, card_transactions=50) for s in (7, 7, 8))
     bodies = [w.collection("card_transactions").rows().bodies for w in (first, second, other)]
     assert bodies[0] == bodies[1]
     assert bodies[0] != bodies[2]
+
+
+def test_every_endpoint_has_something_to_show(world: World) -> None:
+    read = {e.collection for e in ENDPOINTS}
+    attached = {d.attached for e in ENDPOINTS for d in e.details if d.attached}
+    assert len(read) > 30
+    assert [name for name in sorted(read | attached) if not len(world.collection(name))] == []
 
 
 def test_lists_come_in_envelopes_and_card_accounts_as_an_array(app: Any) -> None:
@@ -52,7 +60,7 @@ def test_pages_follow_each_other_by_offset_and_cover_the_list(app: Any, world: W
 
 
 def test_a_new_row_shifts_the_pages_after_it() -> None:
-    world = World(today=DAY, card_transactions=20)
+    world = create_world(today=DAY, card_transactions=20)
     app = create_app(world)
     first = get(app, CARDS, params={"limit": "5"}).json()
     newest = first["items"][0] | {"id": "new"}
@@ -96,7 +104,7 @@ def test_the_rate_limit_answers_429_with_retry_after(world: World) -> None:
 
 
 def test_faults_and_the_truth_can_be_steered_from_outside() -> None:
-    app = create_app(World(today=DAY, card_transactions=5))
+    app = create_app(create_world(today=DAY, card_transactions=5))
     fault = {"kind": "status", "status": 503}
     get(app, "/_sandbox/faults", method="POST", json=fault)
     assert [get(app, CARDS).status_code for _ in range(2)] == [503, 200]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brex_sync.sandbox import World, create_app
+from brex_sync.sandbox import World, create_app, create_world, emit_purchase
 from brex_sync.sandbox.writes import WRITES
 from brex_sync.sandbox.writes.declare import WriteEndpoint
 from brex_sync_tests.sandbox.asking import get
@@ -137,7 +137,7 @@ OFFERED = sorted(TAKEN.keys() - NOT_OFFERED)
 
 def prepared() -> World:
     """A world with something for every write."""
-    world = World(today=DAY, card_transactions=100)
+    world = create_world(today=DAY, card_transactions=100)
     card = next(c for c in world.collection("cards").newest() if c["limit_type"] == "CARD")
     world.collection("cards").add(card | {"id": "ncard_locked", "status": "LOCKED"})
     expense = world.collection("expenses").items()[0]
@@ -205,8 +205,8 @@ def test_events_are_as_documented() -> None:
     for status in ("REVIEW", "READY_FOR_EXPORT"):
         world.collection("accounting_records").edit("accr_ready", review_status=status)
     for expense in world.collection("expenses").rows().ids[:50]:
-        world.events.purchase(expense, 2)
-        world.events.purchase(expense, status="DECLINED")
+        emit_purchase(world, expense, 2)
+        emit_purchase(world, expense, status="DECLINED")
     kinds = set()
     for event in world.events.emitted:
         kinds.add(event.type)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import Fault, Faults, World, create_app
+from brex_sync.sandbox import Fault, Faults, World, create_app, create_world
 from brex_sync.sandbox.app import TokenPermissions
 from brex_sync.sandbox.faults import FaultKind
 from brex_sync_tests.sandbox.asking import get, ids
@@ -29,7 +29,7 @@ PHYSICAL = VIRTUAL | {"card_type": "PHYSICAL", "mailing_address": {"line1": "1 H
 
 @pytest.fixture
 def world() -> World:
-    return World(today=DAY, card_transactions=60)
+    return create_world(today=DAY, card_transactions=60)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pages in docs/tables follow from the declarations, and are what `make docs` writes."""
+"""What is generated in docs/ and the README is what `make docs` writes of the declarations."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,11 @@ import pytest
 
 import brex_sync.errors
 from brex_sync.errors import BrexSyncError
-from brex_sync.streams import STREAMS, VIEWS
-from docs.generator import errors
+from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
+from brex_sync.workflows import load
+from docs.generator import errors, streams, workflows
+from docs.generator.markdown import sections_of, with_sections
+from docs.generator.sections import PAGES, written
 from docs.generator.tables import pages, write
 
 FOLDER = Path(__file__).parents[2] / "docs" / "tables"
@@ -26,6 +29,41 @@ def test_the_page_of_errors_tells_the_tree_as_it_is() -> None:
         assert issubclass(error, BrexSyncError)
         assert f"`{error.__name__}` | {error.__doc__.split()[0]}" in errors.page()
         assert error.remedy.endswith(".")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_generated_sections_are_as_the_declarations_say(path: Path) -> None:
+    assert path.read_text() == written()[path], "run `make docs` and commit what it writes"
+    assert sections_of(path.read_text()) == list(PAGES[path])
+
+
+def test_a_section_is_replaced_and_the_rest_of_the_page_is_kept() -> None:
+    page = "a\n<!-- generated: one -->\nold\n<!-- end -->\nb\n"
+    made = with_sections(page, {"one": lambda: "new \\1"})
+    assert made == "a\n<!-- generated: one -->\nnew \\1\n<!-- end -->\nb\n"
+    with pytest.raises(KeyError, match="one"):
+        with_sections(page, {})
+
+
+@pytest.mark.parametrize("name", load())
+def test_the_tables_of_workflows_tell_inputs_scopes_and_confirmation(name: str) -> None:
+    one = load()[name]
+    (row,) = [line for line in workflows.details().splitlines() if f"| `{name}` |" in line]
+    told = set(re.findall(r"`([^`]+)`", row.rpartition(" | ")[2]))
+    assert told == one.scopes
+    for field in one.inputs.model_fields:
+        assert f"`{field}`" in row
+    assert f"| {one.confirm_when} |" in row
+    assert f"| `{name}` |" in workflows.summary()
+
+
+def test_the_readme_names_every_table_and_its_scope() -> None:
+    told = streams.overview()
+    for stream in (*STREAMS.values(), *EVENT_TABLES.values()):
+        assert re.search(rf"\[`{stream.name}`\].* \| `{re.escape(stream.scope)}`", told)
+        for child in stream.children:
+            assert f"[`{child.name}`](docs/tables/{child.name}.md)" in told
+    assert all(f"[`{name}`]" in told for name in VIEWS)
 
 
 def test_writing_removes_the_pages_of_tables_that_are_no_more(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.streams import STREAMS
 from brex_sync.streams.columns import text
 from brex_sync.streams.declare import Stream
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.engine.truth import assert_equal
 from brex_sync_tests.worlds import trimmed
@@ -33,8 +33,8 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
 @pytest.fixture
 def old(new_database: Callable[[], str], declare: Declare) -> Iterator[Rig]:
     """A warehouse of a version that did not ask for the expense of a card transaction."""
-    engine = open_warehouse(new_database())
-    rig = Rig(engine, trimmed(World(card_transactions=150)))
+    engine = open_engine(new_database())
+    rig = Rig(engine, trimmed(create_world(card_transactions=150)))
     kept = tuple(c for c in CARD.columns if c.name != "expense_id")
     declare(replace(CARD, params={}, columns=kept, redundant=(*CARD.redundant, "expense_id")))
     assert rig.sync("card_transactions").finished

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from brex_sync.databases import open_engine
+from brex_sync.databases import open_warehouse
 from brex_sync.errors import TableMismatch, WarehouseIsNewer
-from brex_sync.sandbox import World
+from brex_sync.sandbox import create_world
 from brex_sync.settings import load_settings
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare, prepare_internal
 from brex_sync.warehouse.schema import versions
 from brex_sync.warehouse.status.runs import status
@@ -31,8 +31,8 @@ def filled(server: Any) -> Rig:
     """A company's warehouse, read once, as it is copied for each test."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE filled TEMPLATE prepared")
-    engine = open_warehouse(server.url("filled"))
-    rig = Rig(engine, trimmed(World(card_transactions=120)))
+    engine = open_engine(server.url("filled"))
+    rig = Rig(engine, trimmed(create_world(card_transactions=120)))
     assert rig.sync(*NAMES).finished
     engine.dispose()
     return rig
@@ -43,7 +43,7 @@ def rig(server: Any, filled: Rig) -> Iterator[Rig]:
     name = f"filled{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute(f"CREATE DATABASE {name} TEMPLATE filled")
-    engine = open_warehouse(server.url(name))
+    engine = open_engine(server.url(name))
     filled.requests.clear()
     yield replace(filled, engine=engine)
     engine.dispose()
@@ -119,10 +119,10 @@ def test_rows_that_were_lost_are_read_again_from_the_beginning(
     rig: Rig, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     do(rig, *LOST[damage])
-    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(rig.warehouse, STREAMS.values(), VIEWS.values())
     for name in NAMES:
         assert f"brex.{name}: the table was dropped, emptied or made again" in caplog.text
-        found = status(rig.engine, "brex", STREAMS[name])
+        found = status(rig.warehouse, STREAMS[name])
         assert (found.synced_at, found.synced_through) == (None, None), "it is called well"
     assert_whole(rig, *NAMES)
     caplog.clear()
@@ -229,7 +229,7 @@ def test_changes_that_no_trigger_saw_are_in_the_past_afterwards(rig: Rig) -> Non
         "DROP TRIGGER keep_changed ON brex.vendors",
         "UPDATE brex.vendors SET _raw = _raw || '{\"x\": 1}', _changed_at = now()",
     )
-    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(rig.warehouse, STREAMS.values(), VIEWS.values())
     assert_past_is_true(rig, "vendors")
     ended = "SELECT bool_and(_valid_to IS NOT NULL) FROM brex_history.vendors WHERE NOT _raw ? 'x'"
     assert rig.one(ended)
@@ -336,17 +336,19 @@ def test_code_older_than_the_warehouse_is_refused(rig: Rig, clean_environment: N
         "DROP TABLE brex.vendors CASCADE",
     )
     for prepared in (
-        lambda: prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values()),
+        lambda: prepare(rig.warehouse, STREAMS.values(), VIEWS.values()),
         lambda: prepare_internal(rig.engine),
         lambda: rig.sync("vendors"),
     ):
         with pytest.raises(WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
             prepared()
     url = SecretStr(rig.engine.url.render_as_string(hide_password=False))
-    opened = open_engine(load_settings().model_copy(update={"database_url": url}))
-    with pytest.raises(WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"):
-        status(opened, "brex", STREAMS["vendors"])
-    opened.dispose()
+    newer = load_settings().model_copy(update={"database_url": url})
+    with (
+        pytest.raises(WarehouseIsNewer, match=r"brex_sync 7\.1\.0.*upgrade"),
+        open_warehouse(newer, "brex") as opened,
+    ):
+        status(opened, STREAMS["vendors"])
     assert rig.one("SELECT to_regclass('brex.vendors')") is None
     assert not rig.requests
 
@@ -354,4 +356,4 @@ def test_code_older_than_the_warehouse_is_refused(rig: Rig, clean_environment: N
 def test_an_older_warehouse_is_noted_as_of_this_version(rig: Rig) -> None:
     do(rig, "DROP TABLE brex_sync.schema_versions", "COMMENT ON SCHEMA brex_sync IS 'older'")
     prepare_internal(rig.engine)
-    assert rig.one("SELECT max(number) FROM brex_sync.schema_versions") == versions.VERSION
+    assert rig.one("SELECT max(number) FROM brex_sync.schema_versions") == versions.NUMBER

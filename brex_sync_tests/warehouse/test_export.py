@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from brex_sync.errors import ExportError
 from brex_sync.runtime.export import Export
 from brex_sync.runtime.formats import Format
-from brex_sync.warehouse.export import Relation, relation, relations
+from brex_sync.warehouse.export import ExportSource, relation, relations
 from brex_sync_tests.conftest import Rig
 
 ODD = (
@@ -36,7 +36,7 @@ BIG = Decimal("123456789012345678901234567890.123456789012345678901234567890")
 
 
 @pytest.fixture
-def odd(engine: sa.Engine) -> Relation:
+def odd(engine: sa.Engine) -> ExportSource:
     """A table with every type a table of ours or of a person may have, and odd values."""
     with engine.begin() as db:
         db.exec_driver_sql(
@@ -70,7 +70,9 @@ def rows_of(folder: Path, pattern: str = "**/*.parquet") -> list[dict[str, Any]]
     return [row for path in sorted(folder.glob(pattern)) for row in pq.read_table(path).to_pylist()]
 
 
-def test_parquet_has_every_value_exactly(engine: sa.Engine, odd: Relation, tmp_path: Path) -> None:
+def test_parquet_has_every_value_exactly(
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
+) -> None:
     done = Export(engine, tmp_path, Format.PARQUET).run(odd)
     with engine.connect() as db:
         stored = db.execute(sa.text("SELECT * FROM brex.odd ORDER BY _changed_at")).mappings().all()
@@ -85,7 +87,7 @@ def test_parquet_has_every_value_exactly(engine: sa.Engine, odd: Relation, tmp_p
         assert {name: row[name] for name in same} == {name: kept[name] for name in same}
 
 
-def test_csv_has_every_value_exactly(engine: sa.Engine, odd: Relation, tmp_path: Path) -> None:
+def test_csv_has_every_value_exactly(engine: sa.Engine, odd: ExportSource, tmp_path: Path) -> None:
     done = Export(engine, tmp_path, Format.CSV).run(odd)
     assert done.path is not None
     with done.path.open(encoding="utf-8", newline="") as file:
@@ -100,7 +102,7 @@ def test_csv_has_every_value_exactly(engine: sa.Engine, odd: Relation, tmp_path:
 
 
 def test_texts_that_are_formulas_are_marked_for_spreadsheets(
-    engine: sa.Engine, odd: Relation, tmp_path: Path
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
 ) -> None:
     done = Export(engine, tmp_path, Format.CSV, safe=True).run(odd)
     assert done.path is not None
@@ -130,7 +132,7 @@ def test_a_second_export_has_only_what_changed(company: Rig, tmp_path: Path) -> 
 
 
 def test_a_transaction_in_progress_is_left_to_the_next_export(
-    engine: sa.Engine, odd: Relation, tmp_path: Path
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
 ) -> None:
     export = Export(engine, tmp_path, Format.PARQUET)
     with engine.connect() as slow, slow.begin():
@@ -144,7 +146,7 @@ def test_a_transaction_in_progress_is_left_to_the_next_export(
 
 
 def test_rows_written_meanwhile_are_in_exactly_one_part(
-    engine: sa.Engine, odd: Relation, tmp_path: Path
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
 ) -> None:
     export = Export(engine, tmp_path, Format.PARQUET)
 
@@ -165,7 +167,7 @@ def test_rows_written_meanwhile_are_in_exactly_one_part(
 
 
 def test_an_export_that_was_killed_is_repeated(
-    engine: sa.Engine, odd: Relation, tmp_path: Path
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
 ) -> None:
     export = Export(engine, tmp_path, Format.PARQUET)
     export.run(odd)
@@ -215,25 +217,25 @@ def test_what_parquet_cannot_hold_is_one_sentence(engine: sa.Engine, tmp_path: P
 
 
 @pytest.fixture
-def another(engine: sa.Engine, odd: Relation, tmp_path: Path) -> Export:
+def another(engine: sa.Engine, odd: ExportSource, tmp_path: Path) -> Export:
     Export(engine, tmp_path, Format.CSV).run(odd)
     return Export(engine, tmp_path, Format.PARQUET)
 
 
-def test_another_format_needs_another_folder(another: Export, odd: Relation) -> None:
+def test_another_format_needs_another_folder(another: Export, odd: ExportSource) -> None:
     with pytest.raises(ExportError, match="has an export as csv"):
         another.run(odd)
     assert another.run(odd, full=True).rows == len(ODD)
 
 
-def test_a_damaged_state_says_what_to_do(another: Export, odd: Relation) -> None:
+def test_a_damaged_state_says_what_to_do(another: Export, odd: ExportSource) -> None:
     (another.folder / "brex" / "odd" / "export.json").write_text("{")
     with pytest.raises(ExportError, match="--full"):
         another.run(odd)
 
 
 def test_a_folder_that_cannot_be_written_is_named(
-    engine: sa.Engine, odd: Relation, tmp_path: Path
+    engine: sa.Engine, odd: ExportSource, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=f"cannot write to {tmp_path / 'file'}"):

@@ -12,7 +12,8 @@ from brex_sync.errors import TableMismatch
 from brex_sync.streams import STREAMS, VIEWS
 from brex_sync.streams.declare import Stream
 from brex_sync.sync import refill as refilling
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare import tables, unfilled
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
@@ -37,7 +38,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
 @pytest.fixture
 def old(server: Any, new_database: Callable[[], str]) -> Iterator[sa.Engine]:
     """A database in which nothing is prepared."""
-    engine = open_warehouse(new_database())
+    engine = open_engine(new_database())
     with engine.begin() as db:
         db.execute(sa.text("DROP SCHEMA brex, brex_history CASCADE"))
         db.execute(sa.text("DROP SCHEMA brex_sync CASCADE"))
@@ -61,7 +62,7 @@ def later(declare: Declare, rig: Rig) -> Any:
     for stream in (EXPENSES, USERS):
         declare(stream)
     rig.requests.clear()
-    prepare(rig.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(rig.warehouse, STREAMS.values(), VIEWS.values())
 
 
 EXPENSES, USERS = STREAMS["expenses"], STREAMS["users"]
@@ -75,7 +76,7 @@ def test_columns_and_child_tables_are_filled_without_asking_brex(
     assert rig.sync("users", "expenses").finished
     before = dict(rig.rows("SELECT id, _changed_at FROM brex.expenses"))
     later(declare, rig)
-    refilling.refill(old, "brex")
+    refilling.refill(Warehouse(old, "brex"))
     assert not rig.requests
     assert_equal(rig, "expenses")
     filled = rig.rows(
@@ -99,7 +100,7 @@ def test_rows_that_get_no_value_are_not_written(
         )
     before = dict(rig.rows("SELECT id, _changed_at FROM brex.users"))
     later(declare, rig)
-    refilling.refill(old, "brex")
+    refilling.refill(Warehouse(old, "brex"))
     after = rig.rows("SELECT id, title_id, _changed_at FROM brex.users")
     assert all((at != before[key]) == (title is not None) for key, title, at in after)
     assert any(title for _, title, _ in after)
@@ -125,11 +126,11 @@ def test_filling_goes_on_where_it_was_killed(
 
     monkeypatch.setattr(unfilled, "went_on", killed)
     with pytest.raises(KeyboardInterrupt):
-        refilling.refill(old, "brex")
+        refilling.refill(Warehouse(old, "brex"))
     filled = rig.one("SELECT count(*) FROM brex.expenses WHERE dashboard_url IS NOT NULL")
     assert filled == 120
     monkeypatch.setattr(unfilled, "went_on", whole)
-    refilling.refill(old, "brex")
+    refilling.refill(Warehouse(old, "brex"))
     assert_equal(rig, "expenses")
 
 
@@ -165,7 +166,7 @@ def test_versions_that_have_ended_are_filled_from_what_brex_sent_then(
     rig, tables = with_a_past, {"users": "title_id", "expenses": "memo"}
     before = {table: rig.rows(PAST.format(table)) for table in tables}
     later(declare, rig)
-    refilling.refill(rig.engine, "brex")
+    refilling.refill(rig.warehouse)
     assert not rig.requests
     for table, column in tables.items():
         assert rig.one(UNLIKE.format(table, column)) == 0
@@ -176,7 +177,7 @@ def test_versions_that_have_ended_are_filled_from_what_brex_sent_then(
     assert [t for (t,) in rig.rows(titles)][1:] == ["of then", "of now"]
     gone = "SELECT title_id FROM brex_history.users WHERE id = 'cuuser_00004'"
     assert rig.one(gone) is not None
-    assert unfilled.pending(rig.engine, "brex_history") == []
+    assert unfilled.pending(rig.warehouse, "brex_history") == []
 
 
 def test_filling_versions_goes_on_where_it_was_killed(
@@ -195,13 +196,13 @@ def test_filling_versions_goes_on_where_it_was_killed(
 
     monkeypatch.setattr(unfilled, "went_on", killed)
     with pytest.raises(KeyboardInterrupt):
-        refilling.refill(with_a_past.engine, "brex")
-    [task, *_] = unfilled.pending(with_a_past.engine, "brex_history")
+        refilling.refill(with_a_past.warehouse)
+    [task, *_] = unfilled.pending(with_a_past.warehouse, "brex_history")
     assert task.after == tuple(map(str, kept[2]))
     monkeypatch.setattr(unfilled, "went_on", whole)
-    refilling.refill(with_a_past.engine, "brex")
+    refilling.refill(with_a_past.warehouse)
     assert with_a_past.one(UNLIKE.format("users", "title_id")) == 0
-    assert unfilled.pending(with_a_past.engine, "brex_history") == []
+    assert unfilled.pending(with_a_past.warehouse, "brex_history") == []
 
 
 def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_filled(
@@ -216,7 +217,7 @@ def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_filled(
             "WHERE id = 'cuuser_00003'"
         )
     later(declare, rig)
-    refilling.refill(old, "brex")
+    refilling.refill(Warehouse(old, "brex"))
     assert "1 rows do not fit what is new in it" in caplog.text
     found = dict(rig.rows("SELECT id, title_id FROM brex.users"))
     assert found["cuuser_00003"] is None
@@ -242,12 +243,12 @@ def test_days_that_an_earlier_version_kept_as_checkpoints_become_moments(
 
 
 def test_a_column_of_another_type_is_refused_and_nothing_is_changed(old: sa.Engine) -> None:
-    prepare(old, "brex", STREAMS.values(), VIEWS.values())
+    prepare(Warehouse(old, "brex"), STREAMS.values(), VIEWS.values())
     with old.begin() as db:
         db.exec_driver_sql("ALTER TABLE brex.expense_receipts DROP COLUMN id CASCADE")
         db.exec_driver_sql("ALTER TABLE brex.expense_receipts ADD COLUMN id bigint")
         db.exec_driver_sql("COMMENT ON SCHEMA brex IS NULL")
     with pytest.raises(TableMismatch, match=r"\"expense_receipts\"\.id is BIGINT"):
-        prepare(old, "brex", STREAMS.values(), VIEWS.values())
+        prepare(Warehouse(old, "brex"), STREAMS.values(), VIEWS.values())
     with old.connect() as db:
         assert tables._fingerprint_of(db, "brex") is None

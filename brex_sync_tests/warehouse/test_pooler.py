@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.http_server import running
-from brex_sync.sandbox import World, create_app
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.sandbox import create_app, create_world
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.state import leases, run_log
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.pooler import pooled
@@ -38,8 +38,8 @@ def url(through: Callable[[str], str], database_url: str) -> str:
 
 @pytest.fixture
 def rig(url: str) -> Iterator[Rig]:
-    engine = open_warehouse(url)
-    yield Rig(engine, World(card_transactions=300))
+    engine = open_engine(url)
+    yield Rig(engine, create_world(card_transactions=300))
     engine.dispose()
 
 
@@ -92,7 +92,7 @@ def command(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[st
 def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
     rig: Rig, url: str, tmp_path: Path
 ) -> None:
-    slow = create_app(World(card_transactions=300), latency=0.2)
+    slow = create_app(create_world(card_transactions=300), latency=0.2)
     with running(slow) as brex:
         env = environment(url, brex, tmp_path)
         child = subprocess.Popen([sys.executable, "-m", "brex_sync", "sync"], cwd=tmp_path, env=env)
@@ -101,7 +101,7 @@ def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
             time.sleep(0.1)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        while not run_log.bury(rig.engine, run_log.dead(rig.engine, "brex")):
+        while not run_log.mark_interrupted(rig.engine, run_log.dead(rig.engine, "brex")):
             time.sleep(1)
         done = command(env, "sync", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -113,7 +113,7 @@ def test_a_killed_run_is_called_interrupted_and_the_next_one_is_whole(
 
 
 def test_one_process_alone_claims_a_run_of_a_workflow(rig: Rig, url: str) -> None:
-    other = open_warehouse(url)
+    other = open_engine(url)
     with leases.held(rig.engine, leases.WORKFLOW, "one") as mine:
         assert mine
         for engine in (other, rig.engine):
@@ -128,7 +128,7 @@ def test_one_process_alone_claims_a_run_of_a_workflow(rig: Rig, url: str) -> Non
 
 def test_many_processes_share_few_sessions(rig: Rig, url: str) -> None:
     """Each transaction waits for its turn, and none holds a session while it waits for a second."""
-    engines = [open_warehouse(url) for _ in range(6)]
+    engines = [open_engine(url) for _ in range(6)]
     rigs = [Rig(engine, rig.world) for engine in engines]
     for one in rigs:
         assert one.sync("users", "departments", "card_transactions").streams

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from brex_sync.brex.budget import HOLD, Budget
 from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.state.request_loans import RequestLedger, StoredPermits
 from brex_sync_tests.waiting import HANGS, wait_until
 
@@ -41,7 +41,7 @@ def requests_of(engine: sa.Engine, many: int, times: list[float], seconds: float
 
 @pytest.mark.parametrize("seconds", [0.0, 0.15])
 def test_processes_together_never_exceed_the_limit(database_url: str, seconds: float) -> None:
-    engines = [open_warehouse(database_url) for _ in range(3)]
+    engines = [open_engine(database_url) for _ in range(3)]
     times: list[list[float]] = [[], [], []]
     threads = [
         threading.Thread(target=requests_of, args=(engine, 14, times[i], seconds))
@@ -110,7 +110,7 @@ def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
 ) -> None:
     loan = ledger(engine).borrow()
     assert isinstance(loan, StoredPermits)
-    nowhere = open_warehouse("postgresql://nobody@127.0.0.1:1/nothing")
+    nowhere = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
     ledger(nowhere).repay(loan, used=1)
     (record,) = caplog.records
     assert "count for 5 s" in record.getMessage()
@@ -121,9 +121,9 @@ def test_a_loan_that_cannot_be_repaid_is_told_of_in_one_line(
 
 
 def test_a_connection_lost_while_borrowing_costs_nothing(database_url: str) -> None:
-    engine = open_warehouse(database_url)
+    engine = open_engine(database_url)
     assert isinstance(ledger(engine).borrow(), StoredPermits)
-    other = open_warehouse(database_url)
+    other = open_engine(database_url)
     with engine.connect() as held, psycopg.connect(database_url, autocommit=True) as db:
         limits = "SELECT FROM brex_sync.request_limits FOR UPDATE"
         held.execute(sa.text(limits))

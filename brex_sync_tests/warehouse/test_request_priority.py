@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from brex_sync.brex import budget
 from brex_sync.brex.budget import Budget
 from brex_sync.brex.rate_limit import RateLimiter
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.state.request_loans import (
     RequestLedger,
     StoredPermits,
@@ -59,7 +59,7 @@ def hammer(url: str, seconds: float, times: list[float], *, for_syncs: bool) -> 
         await asyncio.gather(*(ask(limiter, end) for _ in range(20)))
         await limiter.close()
 
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     asyncio.run(main())
     engine.dispose()
 

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from brex_sync import cli
 from brex_sync.errors import PostgresError
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.sessions import ENVIRONMENT
 
@@ -48,7 +49,7 @@ SETTINGS = (
 
 
 def ask(url: str, statement: str, **values: Any) -> Any:
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     try:
         with engine.connect() as db:
             return db.execute(sa.text(statement), values).one()
@@ -111,7 +112,7 @@ def test_settings_of_the_role_or_the_database_change_nothing(
         for setting in SETTINGS:
             db.execute(f"ALTER {whose} {name} {setting}")  # type: ignore[arg-type]
     assert tuple(seen(url)) == EXPECTED
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     with engine.begin() as db:
         db.exec_driver_sql("CREATE TABLE brex.mine ()")
     engine.dispose()
@@ -119,7 +120,7 @@ def test_settings_of_the_role_or_the_database_change_nothing(
 
 def test_a_session_is_left_as_it_was_found(database_url: str) -> None:
     """As a pooler hands it to somebody else next."""
-    engine = open_warehouse(database_url)
+    engine = open_engine(database_url)
     try:
         with engine.connect() as db:
             db.execute(sa.text("SELECT 1"))
@@ -135,7 +136,7 @@ def test_a_session_is_left_as_it_was_found(database_url: str) -> None:
 
 
 def test_a_statement_that_comes_often_is_not_prepared(database_url: str) -> None:
-    engine = open_warehouse(database_url)
+    engine = open_engine(database_url)
     with engine.connect() as db:
         for _ in range(12):
             db.execute(sa.text("SELECT CAST(:n AS int)"), {"n": 1})
@@ -185,10 +186,10 @@ def test_an_old_server_is_refused(database_url: str) -> None:
 
 def refused(url: str) -> str:
     """The sentence by which a database is refused before anything was made there."""
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     try:
         with pytest.raises(PostgresError) as error:
-            prepare(engine, "brex", STREAMS.values(), VIEWS.values())
+            prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
     finally:
         engine.dispose()
     assert "\n" not in error.value.said

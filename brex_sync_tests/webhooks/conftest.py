@@ -21,8 +21,7 @@ from brex_sync.connections.connect import ready_vault
 from brex_sync.connections.declared import Connection
 from brex_sync.http_server import running
 from brex_sync.runtime.events import process_events
-from brex_sync.sandbox import Faults, World
-from brex_sync.sandbox.events import Conduct
+from brex_sync.sandbox import Conduct, Faults, World, create_world
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import WebhookReceiver
@@ -80,7 +79,7 @@ class Office:
         """Stores secrets as if Brex had told them."""
         vault = ready_vault(self.settings, self.rig.engine, "brex")
         sealed = vault.seal({str(number): one for number, one in enumerate(secrets)})
-        webhook_secrets.store(self.rig.engine, "brex", sealed)
+        webhook_secrets.store(self.rig.warehouse, sealed)
 
     def service(self) -> Any:
         """The whole service, with its worker once it runs."""
@@ -110,14 +109,14 @@ class Office:
 
     def deliver_quietly(self, body: bytes, webhook_id: str) -> None:
         """Puts an event straight into the inbox, as the receiver would."""
-        inbox.take(self.rig.engine, "brex", read_event(webhook_id, body))
+        inbox.take(self.rig.warehouse, read_event(webhook_id, body))
 
     def process(self) -> int:
         """Works off what is due."""
-        return asyncio.run(process_events(self.settings, self.connection, self.rig.engine))
+        return asyncio.run(process_events(self.settings, self.connection, self.rig.warehouse))
 
     def standing(self) -> Standing:
-        return inbox.standing(self.rig.engine, "brex")
+        return inbox.standing(self.rig.warehouse)
 
     def events(self) -> list[tuple[Any, ...]]:
         """Every event's id, state, tries and note, in the order they came."""
@@ -156,7 +155,7 @@ def office(
     clean_environment: None,
 ) -> Iterator[Office]:
     """A company of some people, cards and expenses."""
-    world = World(card_transactions=60)
+    world = create_world(card_transactions=60)
     world.events.conduct = QUICK
     rig = Rig(engine, world, faults)
     with running(rig.app) as url:

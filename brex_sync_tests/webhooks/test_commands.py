@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from brex_sync.cli import cli
+from brex_sync.sandbox.events.signing_secrets import list_secrets, rotate_secret
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.settings import load_settings
 from brex_sync_tests.webhooks.conftest import Office, signed, told
@@ -157,13 +158,13 @@ def test_where_brex_allows_no_other_the_choices_are_said(office: Office, faults:
 
 def test_registering_stores_the_secret_sealed_and_what_it_signs_is_taken(office: Office) -> None:
     done("register", "--url", URL)
-    [secret] = office.world.events.secrets("ACTIVE")
+    [secret] = list_secrets(office.world, "ACTIVE")
     body = told("USER_UPDATED", user_id="cuuser_00001")
     asked = len(office.rig.asked("/v1/webhooks/secrets"))
     assert office.post(body, signed(body, secret=secret)).status_code == 200
     assert len(office.rig.asked("/v1/webhooks/secrets")) == asked
     assert secret not in office.rig.one("SELECT secrets FROM brex_sync.webhook_secrets")
-    office.world.events.rotate_secret()
+    rotate_secret(office.world)
     assert "2 live secrets" in done("secrets", "refresh")
 
 

@@ -20,10 +20,11 @@ import pytest
 from brex_sync.embedded import EmbeddedPostgres
 from brex_sync.embedded.postmaster import find_postmaster
 from brex_sync.http_server import running
-from brex_sync.sandbox import World
-from brex_sync.sandbox.events import Conduct, DeliveryMode
+from brex_sync.sandbox import World, create_world, emit_purchase
+from brex_sync.sandbox.world.outbox import Conduct, DeliveryMode
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.e2e.conftest import free_port
@@ -126,7 +127,7 @@ class Happenings:
     def _purchase(self) -> None:
         _, key = self._pick("expenses")
         self._versions[key] = self._versions.get(key, 0) + 1
-        self._world.events.purchase(key, self._versions[key])
+        emit_purchase(self._world, key, self._versions[key])
 
 
 def kill_postgres(home: Path) -> None:
@@ -137,7 +138,7 @@ def kill_postgres(home: Path) -> None:
 
 def live_through(home: Path, events: int, kills: int, seed: int) -> None:
     """So many events, with so many kills of each among them, and then one sync."""
-    world = World(card_transactions=300)
+    world = create_world(card_transactions=300)
     world.events.conduct = ASTRAY
     chance, happenings = random.Random(seed), Happenings(world, seed)
     victims = [v for v in ("receiver", "postgres") for _ in range(kills)]
@@ -146,8 +147,8 @@ def live_through(home: Path, events: int, kills: int, seed: int) -> None:
     port = free_port()
     with EmbeddedPostgres(home, port=port) as server:
         url = server.url("brex")
-        engine = open_warehouse(url)
-        prepare(engine, "brex", STREAMS.values(), VIEWS.values())
+        engine = open_engine(url)
+        prepare(Warehouse(engine, "brex"), STREAMS.values(), VIEWS.values())
         rig = Rig(engine, world)
         with running(rig.app) as api:
             receiver = Receiver(home, url, api)

@@ -174,7 +174,7 @@ def test_waits_grow_and_it_is_given_up_after_days_and_shown(office: Office) -> N
     make_due(office, days=4)
     deliver(office)
     assert states(office) == [("given_up", 5)]
-    [url] = outbox.not_taken(office.rig.engine, "brex")
+    [url] = outbox.not_taken(office.rig.warehouse)
     assert (url.waiting, url.given_up, url.note) == (0, 1, "ConnectError")
 
 

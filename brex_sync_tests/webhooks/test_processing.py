@@ -15,9 +15,9 @@ from brex_sync.errors import MalformedEvent
 from brex_sync.runtime.events import process_events
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.streams import EVENT_TABLES, STREAMS
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.events import inbox
 from brex_sync.warehouse.events.inbox import TRIES
+from brex_sync.warehouse.workflows import waits
 from brex_sync.webhooks.events import EVENT_TYPES
 from brex_sync.webhooks.processing import BATCH_SECONDS
 from brex_sync_tests.conftest import REFUSED
@@ -70,10 +70,10 @@ def test_a_user_s_event_has_waiting_workflows_looked_at_now(office: Office) -> N
         )
     office.deliver_quietly(told("TRANSFER_FAILED", transfer_id="t1"), "other")
     office.process()
-    assert workflow_runs.due(office.rig.engine, "brex") == []
+    assert waits.due(office.rig.engine, "brex") == []
     office.deliver_quietly(told("USER_UPDATED", user_id="cuuser_00001"), "accepted")
     office.process()
-    assert workflow_runs.due(office.rig.engine, "brex") == ["waits"]
+    assert waits.due(office.rig.engine, "brex") == ["waits"]
 
 
 def test_every_kind_of_event_has_its_rows_fetched(office: Office) -> None:
@@ -174,7 +174,7 @@ def test_what_does_not_say_what_it_should_is_parked_at_once(office: Office, body
     office.deliver(told("USER_UPDATED", user_id="cuuser_00001"), "good")
     office.process()
     assert [row[:2] for row in office.events()] == [("bad", "parked"), ("good", "done")]
-    [parked] = inbox.parked(office.rig.engine, "brex")
+    [parked] = inbox.parked(office.rig.warehouse)
     assert parked.id == "bad"
     assert parked.note
 
@@ -198,8 +198,8 @@ def test_an_event_that_fails_is_tried_again_later_then_parked_and_holds_up_no_ot
     assert (state, tries) == ("parked", TRIES)
     assert "422" in note
     faults.clear()
-    assert inbox.replay(office.rig.engine, "brex", "poison")
-    assert not inbox.replay(office.rig.engine, "brex", "unheard of")
+    assert inbox.replay(office.rig.warehouse, "poison")
+    assert not inbox.replay(office.rig.warehouse, "unheard of")
     assert office.process() == 1
     assert office.events()[0] == ("poison", "done", 1, None)
     assert office.rig.live("users") == {"cuuser_00001", "cuuser_00002"}
@@ -225,7 +225,7 @@ def test_an_outage_is_no_events_fault(office: Office, faults: Faults) -> None:
     began = time.monotonic()
     for _ in range(3):
         asyncio.run(
-            process_events(office.settings, office.connection, office.rig.engine, seconds=0.5)
+            process_events(office.settings, office.connection, office.rig.warehouse, seconds=0.5)
         )
         office.make_due()
     assert time.monotonic() - began < Patience().deadline, "the time set is kept to"
@@ -238,12 +238,12 @@ def test_an_outage_is_no_events_fault(office: Office, faults: Faults) -> None:
 def test_whoever_dies_over_an_event_leaves_it_to_others_and_not_for_ever(office: Office) -> None:
     office.deliver(NOBODY)
     for tries in range(1, TRIES + 1):
-        [taken] = inbox.claim(office.rig.engine, "brex", 10)
+        [taken] = inbox.claim(office.rig.warehouse, 10)
         assert taken.id == "msg_1"
-        assert inbox.claim(office.rig.engine, "brex", 10) == [], "it is someone's"
+        assert inbox.claim(office.rig.warehouse, 10) == [], "it is someone's"
         assert office.events()[0][1:3] == ("waiting", tries)
         office.make_due()
-    assert inbox.claim(office.rig.engine, "brex", 10) == []
+    assert inbox.claim(office.rig.warehouse, 10) == []
     assert office.events() == [("msg_1", "parked", TRIES, "whoever took it up came to no end")]
 
 

@@ -12,9 +12,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from brex_sync.http_server import running
+from brex_sync.sandbox.events.signing_secrets import (
+    ensure_secret,
+    list_secrets,
+    revoke_old_secrets,
+    rotate_secret,
+)
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.warehouse import credentials
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.webhooks.verify import LARGEST
 from brex_sync_tests.sandbox.hearing import subscribe
 from brex_sync_tests.waiting import wait_until
@@ -85,13 +91,13 @@ def test_without_the_database_the_sender_is_told_to_come_again(
 
 
 def test_a_server_that_is_gone_is_no_fault_of_the_sender(office: Office) -> None:
-    office.rig.engine = open_warehouse("postgresql://x@127.0.0.1:9/x?connect_timeout=1")
+    office.rig.engine = open_engine("postgresql://x@127.0.0.1:9/x?connect_timeout=1")
     assert office.post(BODY, signed(BODY)).status_code == 503
 
 
 def test_secrets_are_asked_for_when_none_is_known_and_kept_sealed(office: Office) -> None:
-    office.world.events.ensure_secret()
-    [secret] = office.world.events.secrets("ACTIVE")
+    ensure_secret(office.world)
+    [secret] = list_secrets(office.world, "ACTIVE")
     assert office.post(BODY, signed(BODY, secret=secret)).status_code == 200
     stored = office.rig.one("SELECT secrets FROM brex_sync.webhook_secrets")
     assert secret not in stored
@@ -111,13 +117,13 @@ def pass_a_minute(office: Office) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "whsec_"])
 def test_a_change_of_secrets_needs_nobody(office: Office, prefix: str) -> None:
-    old = office.world.events.rotate_secret()
+    old = rotate_secret(office.world)
     assert office.post(BODY, signed(BODY, secret=old)).status_code == 200
-    new = office.world.events.rotate_secret(prefix)
+    new = rotate_secret(office.world, prefix)
     pass_a_minute(office)
     assert office.post(BODY, signed(BODY, "msg_2", secret=new)).status_code == 200
     assert office.post(BODY, signed(BODY, "msg_3", secret=old)).status_code == 200
-    office.world.events.revoke_old_secrets()
+    revoke_old_secrets(office.world)
     pass_a_minute(office)
     assert office.post(BODY, signed(BODY, "x", secret=SECRET)).status_code == 401
     assert office.post(BODY, signed(BODY, "msg_4", secret=old)).status_code == 401

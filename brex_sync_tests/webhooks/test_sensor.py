@@ -1,5 +1,6 @@
 """The sensor works events off within its tick, and shows what came of them."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
@@ -7,7 +8,8 @@ import pytest
 
 from brex_sync.sandbox.faults import Fault, FaultKind, Faults
 from brex_sync.settings import load_settings
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.webhooks.conftest import SECRET, Office, told
 from brex_sync_tests.webhooks.test_processing import payment
 
@@ -89,8 +91,9 @@ def test_what_the_service_worked_off_is_shown_too(office: Office, tick: Any) -> 
 def test_a_database_that_is_away_is_told_in_a_sentence(
     office: Office, tick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = open_warehouse("postgresql://nobody@127.0.0.1:9/nowhere")
-    monkeypatch.setattr("brex_sync.orchestration.webhooks.open_engine", lambda _: away)
+    away = open_engine("postgresql://nobody@127.0.0.1:9/nowhere")
+    opened = nullcontext(Warehouse(away, "brex"))
+    monkeypatch.setattr("brex_sync.orchestration.webhooks.open_warehouse", lambda *_: opened)
     answer = tick()
     assert isinstance(answer, dg.SkipReason)
     assert answer.skip_message.startswith("Postgres: ")

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,8 +12,8 @@ from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.warehouse.state.leases import TERMS, Terms
 from brex_sync.workflows import load
-from brex_sync.workflows.lines import read_inputs
-from brex_sync.workflows.run import RunOutcome, RunRequest, WorkflowRunner
+from brex_sync.workflows.run_request import RunRequest, request_run
+from brex_sync.workflows.runner import RunOutcome, WorkflowRunner
 from brex_sync_tests.conftest import SHORT, Rig
 
 HERE = "http://127.0.0.1"
@@ -35,8 +34,7 @@ class Desk:
     def asked(self, name: str, run_id: str | None = None, /, **given: Any) -> RunRequest:
         """A run that is agreed to."""
         workflow = self.workflows[name]
-        inputs = read_inputs(workflow.inputs, given, files=True)
-        return RunRequest(workflow, inputs, run_id or str(uuid4()), BY, confirmed=True)
+        return request_run(workflow, given, by=BY, files=True, run_id=run_id, confirmed=True)
 
     def perform(self, name: str, run_id: str | None = None, /, **given: Any) -> RunOutcome:
         return asyncio.run(self.performed(self.asked(name, run_id, **given)))
@@ -46,10 +44,10 @@ class Desk:
         async with BrexClient(
             BrexApi(HERE, lambda: self.rig.token), RateLimiter(), self.patience, transport
         ) as client:
-            performer = WorkflowRunner(
+            runner = WorkflowRunner(
                 "brex", client, self.rig.engine, self.vault, transport, self.terms
             )
-            return await performer.perform(asked)
+            return await runner.run(asked)
 
     @property
     def writes(self) -> list[Any]:

@@ -48,10 +48,10 @@ def test_all_bad_lines_are_printed_and_nothing_is_written(
 def test_what_cannot_be_undone_is_asked_for(run: Any, desk: Desk) -> None:
     words = ("run", "terminate-card", "--card-id", "c1")
     unasked = run(*words)
-    told = "brex-sync: Card c1 is ended for good. Say so with --yes; nothing was done\n"
+    told = "brex-sync: Card c1 is ended for good. Confirm with --yes; nothing was done\n"
     assert (unasked.code, unasked.said) == (1, told)
     no = run(*words, keys="n\n")
-    assert (no.code, no.said.strip()) == (1, "Card c1 is ended for good. Go on? [y/N]: Aborted.")
+    assert (no.code, no.said.strip()) == (1, "Card c1 is ended for good. Continue? [y/N]: Aborted.")
     assert not desk.rig.requests
     assert run(*words, keys="y\n").code == 0
     assert desk.item("cards", "c1")["status"] == "TERMINATED"
@@ -64,7 +64,7 @@ def test_what_failed_is_said_shown_and_resumed(run: Any, desk: Desk) -> None:
     failed = run("run", "offboard-user", "--user-id", "leaver")
     assert failed.code == 1
     assert "Done: lock card c1\n" in failed.said
-    (key,) = re.findall(r"Go on with: brex-sync workflow resume (\S+)", failed.said)
+    (key,) = re.findall(r"Resume the run with: brex-sync workflow resume (\S+)", failed.said)
     assert re.search(r"disable user: PUT /v2/users/leaver answered 403: no scope \(Brex trace id "
                      r"[0-9a-f]{32}\)\n", failed.said)  # fmt: skip
     listed = run("runs").said

@@ -1,18 +1,28 @@
 """What spends money or ends something is agreed to, whichever way the engine is come to."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from brex_sync.brex.client import BrexApi, BrexClient
+from brex_sync.brex.rate_limit import RateLimiter
+from brex_sync.connections.declared import Connection
 from brex_sync.errors import Unconfirmed
+from brex_sync.runtime.workflows import WorkflowRuntime
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.warehouse import workflow_runs
+from brex_sync.settings import Configuration, Settings
+from brex_sync.warehouse.workflows import workflow_runs
 from brex_sync.workflows.declare import Steps, workflow, write
-from brex_sync.workflows.run import RunOutcome, RunRequest, recall, unconfirmed
-from brex_sync_tests.conftest import REFUSED
-from brex_sync_tests.workflows.conftest import Desk
+from brex_sync.workflows.run_request import RunRequest, pending_confirmation, recall
+from brex_sync.workflows.runner import RunOutcome
+from brex_sync_tests.conftest import REFUSED, SHORT
+from brex_sync_tests.workflows.conftest import HERE, Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, OTHER, Nothing
 
 RUN = "3c9cf2fb-1c34-4a55-b0bb-1d3a4bb4a033"
@@ -39,9 +49,47 @@ def test_the_engine_does_nothing_that_nobody_agreed_to(
     asked = desk.asked(name, RUN, **given)
     with pytest.raises(Unconfirmed, match=r"needs a confirmation; nothing was done"):
         unasked(desk, asked)
-    assert unconfirmed(desk.rig.engine, replace(asked, confirmed=False)) is not None
+    assert pending_confirmation(desk.rig.engine, replace(asked, confirmed=False)) is not None
     assert not desk.rig.requests
     assert workflow_runs.find(desk.rig.engine, RUN) is None
+
+
+def test_a_door_is_asked_once_and_not_for_what_is_confirmed(desk: Desk, leaver: str) -> None:
+    runtime, shown = WorkflowRuntime(Settings(_env_file=None), desk.rig.engine), list[str]()
+    confirmed = desk.asked("offboard-user", RUN, user_id=leaver, cards="terminate")
+    request = replace(confirmed, confirmed=False)
+    assert runtime.confirm(request, shown.append) == confirmed
+    assert shown == [ENDS]
+    harmless = replace(desk.asked("lock-card", card_id="c1"), confirmed=False)
+    for needless in (confirmed, harmless):
+        assert runtime.confirm(needless, shown.append) == needless
+    assert shown == [ENDS]
+    with pytest.raises(Unconfirmed, match=ENDS):
+        runtime.confirm(request)
+
+
+def test_a_door_that_does_not_ask_runs_nothing(desk: Desk, leaver: str, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def client(connection: Connection) -> AsyncIterator[BrexClient]:
+        transport = httpx.ASGITransport(desk.rig.app)
+        api = BrexApi(connection.api_url, lambda: desk.rig.token)
+        async with BrexClient(api, RateLimiter(), SHORT, transport) as opened:
+            yield opened
+
+    settings = Settings(_env_file=None, BREX_SYNC_HOME=tmp_path)
+    runtime = WorkflowRuntime(settings, desk.rig.engine, client)
+    brex = Connection("brex", Configuration.SANDBOX, HERE, token="bxt_sandbox")
+    request = replace(desk.asked("terminate-card", RUN, card_id="c1"), confirmed=False)
+    with pytest.raises(Unconfirmed):
+        asyncio.run(runtime.run(brex, request))
+    assert not desk.rig.requests
+    assert [one.path for one in asyncio.run(runtime.plan(brex, request))] == [
+        "/v2/cards/c1/terminate"
+    ]
+    assert not desk.rig.requests
+    asked = runtime.confirm(request, lambda what: None)
+    assert asyncio.run(runtime.run(brex, asked)).error is None
+    assert runtime.report(RUN).run.confirmed == "Card c1 is ended for good."
 
 
 def test_who_agreed_to_what_is_on_record_and_holds_for_the_run(desk: Desk, leaver: str) -> None:

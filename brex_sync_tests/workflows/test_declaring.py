@@ -12,7 +12,7 @@ from brex_sync.errors import BadInputs
 from brex_sync.workflows.declare import Call, Inputs, Step, Steps, read, workflow, write
 from brex_sync.workflows.fields import Amount, minor
 from brex_sync.workflows.forms import InputKind, entries
-from brex_sync.workflows.run import RunRequest
+from brex_sync.workflows.run_request import RunRequest
 from brex_sync_tests.workflows.conftest import Desk
 
 LOCK = Call("POST /v2/cards/{id}/lock", "cards")
@@ -79,6 +79,18 @@ def test_a_list_with_two_steps_of_one_name_stops_there(desk: Desk, leaver: str) 
     assert desk.did() == [("POST", "/v2/cards/c1/lock")]
 
 
+def test_a_workflow_says_when_it_needs_a_confirmation() -> None:
+    def lock(given: Nothing) -> Steps:
+        yield write("lock", LOCK, id="c1", body=OTHER)
+
+    always = workflow(LOCK, confirm=lambda _: "It is locked.")(lock)
+    for made, when, what in (
+        (workflow(LOCK)(lock), "never", None),
+        (always, "always", "It is locked."),
+    ):
+        assert (made.confirm_when, made.confirm(Nothing())) == (when, what)
+
+
 def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver: str) -> None:
     def at(key: str, then: Any) -> Any:
         def lock_both(given: Nothing) -> Steps:
@@ -90,7 +102,7 @@ def test_a_workflow_that_was_changed_meanwhile_does_not_go_on(desk: Desk, leaver
     perform(desk, at("c1", read("look", LOOK, id="nobody")))
     outcome = perform(desk, at("c2", read("look", LOOK, id="leaver")))
     assert outcome.error is not None
-    assert "begun by another version of the workflow" in outcome.error
+    assert "started by another version of the workflow" in outcome.error
     assert desk.did() == [("POST", "/v2/cards/c1/lock")]
 
 

@@ -13,7 +13,7 @@ from brex_sync.http_server import running
 from brex_sync.orchestration.workflows import WAITING, form_of
 from brex_sync.sandbox.faults import Fault, FaultKind
 from brex_sync.settings import load_settings
-from brex_sync.warehouse import workflow_runs
+from brex_sync.warehouse.workflows import waits
 from brex_sync.workflows import load
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
@@ -66,13 +66,13 @@ def test_re_executed_it_goes_on_with_what_is_left(execute: Execute, desk: Desk) 
     failed = execute("offboard_user", given)
     told = failure(failed)
     assert told.startswith("disable user: PUT /v2/users/leaver answered 403: no scope")
-    assert "3 steps stand: terminate card " in told
-    assert "goes on with what is left" in told
+    assert "3 steps are complete: terminate card " in told
+    assert "completed steps are not repeated" in told
     tags = {"dagster/parent_run_id": failed.run_id, "dagster/root_run_id": failed.run_id}
     assert execute("offboard_user", given, tags=tags).success
     assert len(desk.did()) == len(set(desk.did())) == 4
     changed = execute("offboard_user", given | {"reason": "FRAUD"}, tags=tags)
-    assert "was begun with other inputs" in failure(changed)
+    assert "was started with other inputs" in failure(changed)
 
 
 def test_it_asks_before_what_cannot_be_undone(execute: Execute, desk: Desk) -> None:
@@ -96,7 +96,7 @@ def test_a_run_that_waits_ends_well_and_the_sensor_goes_on_with_it(
 
     def tick() -> str:
         if desk.rig.rows("SELECT FROM brex_sync.workflow_runs WHERE next_look_at IS NOT NULL"):
-            workflow_runs.look_now(desk.rig.engine, "brex")
+            waits.make_due(desk.rig.engine, "brex")
         with dg.build_sensor_context() as context:
             evaluated = sensor.evaluate_tick(context)
         return str(evaluated.skip_message)
@@ -106,7 +106,7 @@ def test_a_run_that_waits_ends_well_and_the_sensor_goes_on_with_it(
     desk.rig.world.collection("users").edit(user, status="ACTIVE")
     assert tick() == f"{result.run_id}: finished"
     assert desk.first("cards", card_name="First")["owner"]["user_id"] == user
-    assert tick() == "no workflow waits to be looked at now"
+    assert tick() == "no waiting workflow run is due"
 
 
 def test_a_run_that_fails_while_it_waits_fails_the_tick(execute: Execute, desk: Desk) -> None:
@@ -114,7 +114,7 @@ def test_a_run_that_fails_while_it_waits_fails_the_tick(execute: Execute, desk: 
     result = execute("invite_user", given | {"confirm": True})
     user = desk.first("users", email="a@x.example")["id"]
     desk.rig.world.collection("users").edit(user, status="DISABLED")
-    workflow_runs.look_now(desk.rig.engine, "brex")
+    waits.make_due(desk.rig.engine, "brex")
     sensor = definitions.build().get_repository_def().get_sensor_def(WAITING)
     told = f"workflow run {result.run_id} failed: accept invitation: status is DISABLED"
     with dg.build_sensor_context() as context, pytest.raises(dg.Failure, match=told):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync.warehouse.workflows import workflow_runs
+from brex_sync.warehouse.workflows.workflow_runs import RunState
 from brex_sync_tests.conftest import end_leases
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.killing import When, command

@@ -15,7 +15,7 @@ from brex_sync.brex import uploads
 from brex_sync.brex.uploads import put_file
 from brex_sync.errors import BadInputs, LinkRefused, Refused, ServerFault
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.workflows.run import key_of
+from brex_sync.workflows.step_runner import idempotency_key
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -137,7 +137,7 @@ def test_cut_off_it_is_attached_once(
             await asyncio.sleep(60)
 
         with monkeypatch.context() as patch:
-            patch.setattr("brex_sync.workflows.run.put_file", put_or_not)
+            patch.setattr("brex_sync.workflows.step_runner.put_file", put_or_not)
             task = asyncio.create_task(desk.performed(asked))
             await stop.wait()
             task.cancel()
@@ -149,9 +149,9 @@ def test_cut_off_it_is_attached_once(
         upload.ends_at -= late
     assert desk.perform("attach-receipts", RUN, folder=str(tmp_path)).error is None
     assert receipts(desk, expense) == [b"x"]
-    keys = {key_of(RUN, f"attach {expense}.pdf")}
+    keys = {idempotency_key(RUN, f"attach {expense}.pdf")}
     if late and not put:
-        keys.add(key_of(RUN, f"attach {expense}.pdf", 1))
+        keys.add(idempotency_key(RUN, f"attach {expense}.pdf", 1))
     assert {entry.key for entry in desk.rig.world.writes} == keys
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_sent(
     file.write_bytes(b"y")
     outcome = asyncio.run(desk.performed(asked))
     assert outcome.error is not None
-    assert "was changed since the workflow was asked for" in outcome.error
+    assert "was changed since the run was requested" in outcome.error
     file.unlink()
     again = asyncio.run(desk.performed(asked))
     assert again.error is not None

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from brex_sync.connections.vault import Vault, new_key
 from brex_sync.errors import OtherInputs, PostgresError, RunBusy, WorkflowError
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.warehouse import workflow_runs
 from brex_sync.warehouse.schema.roles import let_people_read
 from brex_sync.warehouse.state.leases import Terms
-from brex_sync.warehouse.workflow_runs import RunState
-from brex_sync.workflows.run import key_of, recall
+from brex_sync.warehouse.workflows import workflow_runs
+from brex_sync.warehouse.workflows.workflow_runs import RunState
+from brex_sync.workflows.run_request import recall
+from brex_sync.workflows.step_runner import idempotency_key
 from brex_sync_tests.conftest import FOR_HUNG, REFUSED, end_leases
 from brex_sync_tests.workflows.conftest import Desk
 
@@ -67,7 +68,10 @@ def test_what_failed_is_told_and_what_stands_is_not_done_again(desk: Desk, leave
     assert (again.error, len(again.steps)) == (None, 3)
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
     keys = desk.rig.rows("SELECT idempotency_key, status FROM brex_sync.writes WHERE method='PUT'")
-    assert keys == [(key_of(RUN, "disable user"), 403), (key_of(RUN, "disable user", 1), 200)]
+    assert keys == [
+        (idempotency_key(RUN, "disable user"), 403),
+        (idempotency_key(RUN, "disable user", 1), 200),
+    ]
     assert keys[0][0] != keys[1][0]
 
 
@@ -128,7 +132,10 @@ def test_an_outcome_that_is_not_known_is_told_and_asked_for_with_the_same_key(
     assert desk.rig.rows(
         "SELECT idempotency_key, attempts, status FROM brex_sync.writes "
         "WHERE path LIKE '%c1%' ORDER BY id"
-    ) == [(key_of(RUN, "lock card c1"), 3, 503), (key_of(RUN, "lock card c1"), 1, 200)]
+    ) == [
+        (idempotency_key(RUN, "lock card c1"), 3, 503),
+        (idempotency_key(RUN, "lock card c1"), 1, 200),
+    ]
 
 
 def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk) -> None:
@@ -142,7 +149,7 @@ def test_a_refusal_after_an_outcome_that_is_not_known_changes_no_key(desk: Desk)
     assert desk.perform("create-vendor", RUN, company_name="Acme").error is None
     assert desk.did() == [("POST", "/v1/vendors")]
     assert desk.rig.rows("SELECT DISTINCT idempotency_key FROM brex_sync.writes") == [
-        (key_of(RUN, "create vendor"),)
+        (idempotency_key(RUN, "create vendor"),)
     ]
 
 
@@ -203,7 +210,7 @@ def test_the_record_of_writes_is_complete(desk: Desk, leaver: str) -> None:
     body = {"reason": "FRAUD", "description": "seen abroad"}
     assert row == [
         "brex", "lock-card", RUN, "lock card", "a test", "POST", "/v2/cards/c1/lock", body,
-        key_of(RUN, "lock card"), 1, 200, None, True, True,
+        idempotency_key(RUN, "lock card"), 1, 200, None, True, True,
     ]  # fmt: skip
 
 
@@ -236,7 +243,7 @@ def test_two_processes_do_not_perform_one_run_at_once(desk: Desk, leaver: str) -
 
     results = asyncio.run(both())
     (busy,) = [result for result in results if isinstance(result, RunBusy)]
-    assert str(busy) == f"run {RUN} is being performed by another process"
+    assert str(busy) == f"run {RUN} is being run by another process"
     assert sorted(desk.did()) == [LOCK_1, LOCK_2, DISABLE]
     assert workflow_runs.find(desk.rig.engine, RUN).state is RunState.FINISHED
 
@@ -302,10 +309,10 @@ def test_what_a_run_was_given_is_known_to_whoever_has_the_key(desk: Desk, leaver
     connection, known = recall(desk.rig.engine, desk.vault, desk.workflows, RUN, "somebody")
     assert (connection, known.inputs, known.by) == ("brex", asked.inputs, "somebody")
     assert "Oslo" not in desk.rig.one("SELECT sealed FROM brex_sync.workflow_inputs")
-    with pytest.raises(WorkflowError, match="of lock-card, which is not declared any more"):
+    with pytest.raises(WorkflowError, match="of lock-card, which is no longer declared"):
         recall(desk.rig.engine, desk.vault, {}, RUN, "somebody")
     other = new_key()
-    workflow_runs.seal_anew(
+    workflow_runs.reseal(
         desk.rig.engine, lambda sealed: Vault(lambda: other).seal(desk.vault.open(sealed))
     )
     _, again = recall(desk.rig.engine, Vault(lambda: other), desk.workflows, RUN, "somebody")

@@ -9,12 +9,12 @@ import pytest
 
 from brex_sync.connections.connect import wanted_scopes
 from brex_sync.sandbox import create_app
+from brex_sync.sandbox.api.endpoints import ENDPOINTS
 from brex_sync.sandbox.app import TOKEN, TokenPermissions
-from brex_sync.sandbox.endpoints import ENDPOINTS
 from brex_sync.sandbox.writes import WRITES
 from brex_sync.workflows import load
 from brex_sync.workflows.declare import Call, Steps, scopes_of, workflow, write
-from brex_sync.workflows.run import RunRequest
+from brex_sync.workflows.run_request import RunRequest
 from brex_sync_tests.workflows.conftest import Desk
 from brex_sync_tests.workflows.test_declaring import LOCK, LOOK, OTHER, Nothing
 

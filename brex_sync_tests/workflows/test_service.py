@@ -23,8 +23,8 @@ from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.service.reception import WebhookReceiver
 from brex_sync.settings import Configuration, Settings
-from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.workflow_runs import RunState
+from brex_sync.warehouse.workflows import waits, workflow_runs
+from brex_sync.warehouse.workflows.workflow_runs import RunState
 from brex_sync.workflows import load
 from brex_sync_tests.conftest import REFUSED
 from brex_sync_tests.waiting import HANGS
@@ -120,7 +120,7 @@ def test_asked_twice_with_one_key_it_is_done_once(talk: Any, desk: Desk) -> None
     assert one.json() == two.json() == three.json()
     assert (other.status_code, other.json()["message"].partition(" was ")[2]) == (
         409,
-        "begun with other inputs: begin another run",
+        "started with other inputs: start another run",
     )
     assert len(desk.rig.world.writes) == 1
 
@@ -196,7 +196,7 @@ def test_a_run_that_waits_is_polled_and_the_service_goes_on_with_it(
     assert "waits until status is ACTIVE" in shown["waiting"]
     user = desk.first("users", email="a@x.example")["id"]
     desk.rig.world.collection("users").edit(user, status="ACTIVE")
-    workflow_runs.look_now(desk.rig.engine, "brex")
+    waits.make_due(desk.rig.engine, "brex")
     monkeypatch.setattr(worker, "LOOK_EVERY", 0.05)
 
     async def works(brex: str) -> None:

@@ -9,11 +9,11 @@ import pytest
 from brex_sync.brex.client import BrexApi, BrexClient
 from brex_sync.brex.rate_limit import RateLimiter
 from brex_sync.sandbox.faults import Fault, FaultKind
-from brex_sync.warehouse import workflow_runs
-from brex_sync.warehouse.workflow_runs import RunState
-from brex_sync.workflows.dry import rehearse
-from brex_sync.workflows.run import RunOutcome, WorkflowRunner
-from brex_sync.workflows.waiting import go_on
+from brex_sync.warehouse.workflows import waits, workflow_runs
+from brex_sync.warehouse.workflows.workflow_runs import RunState
+from brex_sync.workflows.dry_run import dry_run
+from brex_sync.workflows.runner import RunOutcome, WorkflowRunner
+from brex_sync.workflows.waiting import resume_due
 from brex_sync_tests.conftest import SHORT
 from brex_sync_tests.workflows.conftest import HERE, Desk
 
@@ -42,8 +42,8 @@ def look(desk: Desk, workflows: Any = None) -> list[tuple[str, RunOutcome | str]
         async with BrexClient(
             BrexApi(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
         ) as client:
-            performer = WorkflowRunner("brex", client, desk.rig.engine, desk.vault, transport)
-            return await go_on(performer, desk.workflows if workflows is None else workflows)
+            runner = WorkflowRunner("brex", client, desk.rig.engine, desk.vault, transport)
+            return await resume_due(runner, desk.workflows if workflows is None else workflows)
 
     return asyncio.run(go())
 
@@ -146,7 +146,7 @@ def test_looks_grow_rarer_and_a_change_brings_the_next_one_forward(desk: Desk) -
     later(desk, "2 days")
     look(desk)
     assert 50 < minutes() <= 60
-    workflow_runs.look_now(desk.rig.engine, "brex")
+    waits.make_due(desk.rig.engine, "brex")
     assert [run_id for run_id, _ in look(desk)] == [RUN]
 
 
@@ -190,7 +190,7 @@ def test_a_workflow_that_is_gone_stops_waiting_and_says_so(desk: Desk) -> None:
     invite(desk)
     later(desk)
     [(_, told)] = look(desk, {})
-    assert told == f"run {RUN} is of invite-user, which is not declared any more"
+    assert told == f"run {RUN} is of invite-user, which is no longer declared"
     assert state(desk) is RunState.FAILED
     assert look(desk, {}) == []
 
@@ -202,7 +202,7 @@ def test_a_rehearsal_does_not_wait(desk: Desk) -> None:
         async with BrexClient(
             BrexApi(HERE, lambda: desk.rig.token), RateLimiter(), SHORT, transport
         ) as client:
-            planned = await rehearse(client, asked.workflow, asked.inputs)
+            planned = await dry_run(client, asked.workflow, asked.inputs)
         return [one.step for one in planned]
 
     assert asyncio.run(go()) == [

@@ -187,7 +187,7 @@ def test_all_bad_lines_are_told_together(desk: Desk, tmp_path: Path) -> None:
         "line 3: memo: Field required",
         "line 4: expense_id: Field required",
         "line 5: memo: Brex takes only plain (ASCII) characters",
-        "line 6: e1 stands on line 2 already",
+        "line 6: e1 is on line 2 already",
         "line 8: memo: Brex takes only plain (ASCII) characters",
         "line 9: has another number of cells than the first line",
         "line 10: has another number of cells than the first line",

@@ -1,11 +1,10 @@
-"""Writes every generated page of docs/."""
-
-from pathlib import Path
+"""Writes every generated page of docs/, and the generated sections of the others."""
 
 from docs.generator import errors, tables
-
-DOCS = Path(__file__).parents[1]
+from docs.generator.sections import DOCS, written
 
 if __name__ == "__main__":
     tables.write(DOCS / "tables")
     DOCS.joinpath("errors.md").write_text(errors.page())
+    for path, page in written().items():
+        path.write_text(page)

@@ -18,6 +18,7 @@ from brex_sync.streams.declare import Child, EventTable, Per, Rest, Stream, Tabl
 from brex_sync.warehouse.load.snapshots import daily_of
 from brex_sync.warehouse.schema.declared import table_of
 from brex_sync.warehouse.schema.history import SUFFIX, versions_of
+from docs.generator import markdown
 
 SCHEMA = "brex"
 """The schema that pages show: that of the connection called so, as the first one is."""
@@ -52,7 +53,7 @@ def _index() -> str:
     parts = ["# Tables", "What the warehouse holds, by the groups the Dagster UI shows."]
     for group, members in groupby(sorted(tables, key=itemgetter(1)), key=itemgetter(1)):
         rows = [(f"[{t.name}]({t.name}.md)", _kind(t), t.description) for t, _ in members]
-        parts += [f"## {group.capitalize()}", _table(("table", "", "what it holds"), rows)]
+        parts += [f"## {group.capitalize()}", markdown.table(("table", "", "what it holds"), rows)]
     parts += ["## What refers to what", _diagram()]
     return _page(parts)
 
@@ -72,7 +73,9 @@ def _stream_page(stream: Stream) -> str:
     parts = [
         f"# {stream.name}",
         stream.description,
-        _table(("", ""), _told(stream) if isinstance(stream, EventTable) else _facts(stream)),
+        markdown.table(
+            ("", ""), _told(stream) if isinstance(stream, EventTable) else _facts(stream)
+        ),
         *_columns(stream),
     ]
     return _page([*parts, *_the_past(stream, stream)])
@@ -82,11 +85,16 @@ def _child_page(stream: Stream, child: Child) -> str:
     facts = [
         ("Table", f"`{SCHEMA}.{child.name}`"),
         ("Source", f"`{child.path}` in the rows of [{stream.name}]({stream.name}.md)"),
-        ("Key", _names(child.key)),
+        ("Key", markdown.code(child.key)),
         ("Freshness", "Written with the row it stands in."),
         ("History", _history(stream)),
     ]
-    parts = [f"# {child.name}", child.description, _table(("", ""), facts), *_columns(child)]
+    parts = [
+        f"# {child.name}",
+        child.description,
+        markdown.table(("", ""), facts),
+        *_columns(child),
+    ]
     return _page([*parts, *_the_past(stream, child)])
 
 
@@ -94,18 +102,14 @@ def _columns(declared: Table) -> list[str]:
     to = {r.column: f" → [{r.stream}]({r.stream}.md)" for r in declared.references}
     columns = table_of(declared, SCHEMA).columns
     rows = [(f"`{c.name}`", _type(c), f"{c.comment}{to.get(c.name, '')}") for c in columns]
-    return ["## Columns", _table(("column", "type", "meaning"), rows)]
-
-
-def _names(columns: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in columns)
+    return ["## Columns", markdown.table(("column", "type", "meaning"), rows)]
 
 
 def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
     yield "Table", f"`{SCHEMA}.{stream.name}`"
     yield "Source", f"`GET {stream.path}`"
     yield "Scope", f"`{stream.scope}`"
-    yield "Key", _names(stream.key)
+    yield "Key", markdown.code(stream.key)
     if stream.per is not None:
         yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
     yield "Freshness", _freshness(stream)
@@ -117,7 +121,7 @@ def _told(table: EventTable) -> Iterator[tuple[str, str]]:
     yield "Table", f"`{SCHEMA}.{table.name}`"
     yield "Source", f"Events of type `{table.event}`"
     yield "Scope", f"`{table.scope}`"
-    yield "Key", _names(table.key)
+    yield "Key", markdown.code(table.key)
     yield "Freshness", "Seconds after the event; an event that never comes leaves no row."
     yield "Deletions", "None."
     yield "History", _history(table)
@@ -171,10 +175,10 @@ def _of_the_past(past: sa.Table, present: sa.Table) -> str:
     own = [c for c in past.columns if c.name not in present.c or c.name == "_changed_at"]
     rows = [(f"`{c.name}`", _type(c), c.comment or "") for c in own]
     kept = [c.name for c in past.columns if c not in own]
-    columns = "the columns above" if "_raw" in kept else _names(kept)
+    columns = "the columns above" if "_raw" in kept else markdown.code(kept)
     return (
         f"`{SCHEMA}{SUFFIX}.{past.name}`: {past.comment} It has {columns}, and\n\n"
-        f"{_table(('column', 'type', 'meaning'), rows)}"
+        f"{markdown.table(('column', 'type', 'meaning'), rows)}"
     )
 
 
@@ -186,9 +190,9 @@ def _view_page(view: View) -> str:
         [
             f"# {view.name}",
             view.description,
-            _table(("", ""), facts),
+            markdown.table(("", ""), facts),
             "## Columns",
-            _table(("column", "type", "meaning"), rows),
+            markdown.table(("column", "type", "meaning"), rows),
         ]
     )
 
@@ -200,16 +204,6 @@ def _kind(table: Table | View) -> str:
 def _type(column: "sa.Column[Any]") -> str:
     kind = column.type.compile(_POSTGRES).lower()
     return kind.replace("timestamp with time zone", "timestamptz")
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _page(parts: Iterable[str]) -> str:

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.company import COMPANY
 from brex_sync.sandbox.writes.declare import (
     Day,
     MaybeText,
@@ -28,7 +29,6 @@ SpendType = Literal["BUDGET_PROVISIONED_CARDS_ONLY", "NON_BUDGET_PROVISIONED_CAR
 Rollover = Literal["OFF", "NEVER", "PER_MONTH", "PER_QUARTER", "PER_YEAR"]
 MaybeDay = Day | UnsetType | None
 MaybeIds = list[str] | UnsetType | None
-ACCOUNT = "cuacc_northwind"
 EARLIER_PERIODS = {
     "PER_WEEK": "WEEKLY",
     "PER_MONTH": "MONTHLY",
@@ -146,7 +146,7 @@ def plan(call: ReceivedWrite) -> Item:
     body = sent(call.body)
     _check_budget(call, body)
     body["owner_user_ids"] = body["owner_user_ids"] or []
-    budget = {"budget_id": call.world.new_id("budget"), "account_id": ACCOUNT, **body}
+    budget = {"budget_id": call.world.new_id("budget"), "account_id": COMPANY, **body}
     call.world.collection("budgets").add(budget | {"spend_budget_status": "ACTIVE"})
     return budget | {"spend_budget_status": "ACTIVE"}
 
@@ -174,7 +174,7 @@ def limit(call: ReceivedWrite) -> Item:
     settings["limit_with_increases"] = settings["base_limit"]
     made: Item = {
         "id": call.world.new_id("spend_limit"),
-        "account_id": ACCOUNT,
+        "account_id": COMPANY,
         **body,
         "status": "ACTIVE",
         "start_time_utc": None,

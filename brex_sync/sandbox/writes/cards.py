@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.people import ADDRESS
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.world.collection import Item
+from brex_sync.sandbox.world.company import ADDRESS
 from brex_sync.sandbox.writes.declare import (
     Day,
     MaybeText,

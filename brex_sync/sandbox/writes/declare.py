@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import Errors, bad_request, not_found
-
-if TYPE_CHECKING:
-    from brex_sync.sandbox.world import World
+from brex_sync.sandbox.error_replies import Errors, bad_request, not_found
+from brex_sync.sandbox.world import World
+from brex_sync.sandbox.world.collection import Item
 
 Text = Annotated[str, Meta(min_length=1)]
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -42,7 +40,7 @@ class PostalAddress(msgspec.Struct):
 class ReceivedWrite:
     """A write as it arrived: the ids in its path, its body, and the sandbox's own address."""
 
-    world: "World"
+    world: World
     names: Mapping[str, str]
     body: Any
     base: str
@@ -53,7 +51,7 @@ class ReceivedWrite:
         return self.names["id"]
 
     def item(self, collection: str) -> Item:
-        """The item that the path names; raises Refusal 404 where there is none."""
+        """The item that the path names; raises ErrorReply 404 where there is none."""
         item = self.world.collection(collection).get(self.id)
         if item is None:
             raise not_found(f"No {collection} with this id")
@@ -79,7 +77,7 @@ class WriteEndpoint:
 
 
 def read_body(write: WriteEndpoint, raw: bytes) -> Any:
-    """The body as the write declares it; raises Refusal 400 where it is something else."""
+    """The body as the write declares it; raises ErrorReply 400 where it is something else."""
     if write.body is None:
         return None
     try:
@@ -99,8 +97,8 @@ def given(value: Any) -> bool:
     return value is not UNSET and value is not None
 
 
-def check_ids(world: "World", collection: str, *keys: Any) -> None:
-    """Raises Refusal 400 for an id that no item has; unset and null ones are well."""
+def check_ids(world: World, collection: str, *keys: Any) -> None:
+    """Raises ErrorReply 400 for an id that no item has; unset and null ones are well."""
     for key in keys:
         if given(key) and world.collection(collection).body(key) is None:
             raise bad_request(f"There is no {key} among the {collection}")

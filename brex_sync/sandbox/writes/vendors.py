@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.refusals import ErrorReply, bad_request
+from brex_sync.sandbox.error_replies import ErrorReply, bad_request
+from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.writes.declare import (
     MaybeText,
     PostalAddress,

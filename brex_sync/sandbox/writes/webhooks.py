@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from brex_sync.sandbox.collection import Item
-from brex_sync.sandbox.events import EventType, is_loopback, scheme_and_host
-from brex_sync.sandbox.refusals import bad_request
+from brex_sync.sandbox.error_replies import bad_request
+from brex_sync.sandbox.events.signing_secrets import ensure_secret
+from brex_sync.sandbox.events.subscriptions import EventType, is_loopback, scheme_and_host
+from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.writes.declare import ReceivedWrite, Text, WriteEndpoint, check_ids, sent
 
 
@@ -36,7 +37,7 @@ def register(call: ReceivedWrite) -> Item:
     _check(call)
     made = {"id": call.world.new_id("wsub"), **sent(call.body), "status": "ACTIVE"}
     call.world.collection("webhooks").add(made)
-    call.world.events.ensure_secret()
+    ensure_secret(call.world)
     return made
 
 

@@ -10,17 +10,24 @@ from iso4217 import Currency
 DEFAULT_CURRENCY = "USD"
 """What Brex means where it names no currency (its Money schema)."""
 
+LISTED = {"MRO": 2, "SLL": 2, "STD": 2}
+"""Withdrawn currencies that ISO 4217 gave these decimal places as long as it listed them, and that
+Unicode CLDR gives none, as nobody there used them."""
+
 _EXACT = Context(prec=38)
 
 
 @cache
 def places(currency: str | None) -> int | None:
     """Decimal places of a currency, whatever the case of its letters, by ISO 4217; of one that ISO
-    has withdrawn, by Unicode CLDR. None where neither knows the code, or it has none."""
+    has withdrawn, by what ISO listed last where that is known, else by Unicode CLDR. None where
+    neither knows the code, or it has none."""
     code = DEFAULT_CURRENCY if currency is None else currency.upper()
     try:
         found: int | None = Currency(code).exponent
     except ValueError:
+        if code in LISTED:
+            return LISTED[code]
         return get_currency_precision(code) if is_currency(code) else None
     return found
 

@@ -1,6 +1,5 @@
 """One list brought up to date: what was left unfinished, and a fresh window."""
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,9 +21,9 @@ async def sync_list(reading: SyncContext) -> Listed:
         BrexError, Fenced, PostgresError: it could not be read to its end; what
             was committed stays and is gone on from.
     """
-    lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    lease = await reading.warehouse.call(checkpoints.open_lease, reading.slice)
     if lease.state.window is not None and lease.state.window.scope is Scope.BACKFILL:
-        lease = await asyncio.to_thread(checkpoints.park, reading.engine, lease)
+        lease = await reading.warehouse.call(checkpoints.park, lease)
     began, options, stream = reading.clock(), reading.options, reading.slice.stream
     state, again = lease.state, options.full or options.compare
     unfinished = plan.resumable(stream, state, began, full=again)
@@ -34,7 +33,7 @@ async def sync_list(reading: SyncContext) -> Listed:
         resumed = first(lease, window, comparison)
         if stream.window is None:
             return resumed
-        last = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
+        last = await reading.warehouse.call(checkpoints.last_number, lease)
         state = replace(plan.after(state, window), last_number=last)
     lease = replace(lease, state=state)
     span = _due(reading, lease, began)
@@ -92,9 +91,9 @@ async def backfill(reading: SyncContext, lease: ListLease) -> None:
     since = plan.range_since(stream, options.since, began).since
     if await backfill_in_slices(reading, lease, since):
         return
-    window = await asyncio.to_thread(checkpoints.unpark, reading.engine, lease)
+    window = await reading.warehouse.call(checkpoints.unpark, lease)
     if options.backfill and (window is None or window.since != since):
-        number = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease)
+        number = await reading.warehouse.call(checkpoints.last_number, lease)
         span = plan.Range(Scope.BACKFILL, since)
         window = await begin_window(reading, lease, number + 1, span, began)
     if window is not None:
@@ -109,7 +108,7 @@ async def compare_list(reading: SyncContext) -> Listed:
         BrexError, Fenced, PostgresError: as `sync_list`.
     """
     began, stream = reading.clock(), reading.slice.stream
-    lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    lease = await reading.warehouse.call(checkpoints.open_lease, reading.slice)
     lease = replace(lease, comparing=reading.run_id)
     span = plan.range_since(stream, reading.options.since, began)
     return await _read(reading, lease, span, began, again=True)

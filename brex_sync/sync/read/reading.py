@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import sqlalchemy as sa
-
 from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.sync.report import StreamReport
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state.checkpoints import Counts, Slice
 
 Clock = Callable[[], datetime]
@@ -40,7 +39,7 @@ class SyncContext:
     """
 
     client: BrexClient
-    engine: sa.Engine
+    warehouse: Warehouse
     slice: Slice
     options: Options
     clock: Clock

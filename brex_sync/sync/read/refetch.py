@@ -1,10 +1,7 @@
 """Single rows fetched again: because an event told of them, or because they were just written."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import sqlalchemy as sa
 
 from brex_sync.brex.client import BrexClient, Meter
 from brex_sync.brex.paging import fetch_item, first_page, listing_of
@@ -12,6 +9,7 @@ from brex_sync.brex.strict_json import Page
 from brex_sync.errors import Fenced, NotFound
 from brex_sync.streams.declare import Shape, Stream
 from brex_sync.sync.read.walking import prepare
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions
 from brex_sync.warehouse.state import checkpoints
@@ -35,7 +33,7 @@ def can_refetch(stream: Stream) -> bool:
 
 
 async def refetch(
-    client: BrexClient, engine: sa.Engine, connection: str, stream: Stream, keys: Iterable[str]
+    client: BrexClient, warehouse: Warehouse, stream: Stream, keys: Iterable[str]
 ) -> Refetched:
     """Fetches rows and stores them as Brex has them now; one it has no more is marked as deleted.
 
@@ -49,14 +47,14 @@ async def refetch(
     """
     counts, gone = Counts(), []
     for key in dict.fromkeys(keys):
-        slice_ = Slice(connection, stream, key if _one_per_parent(stream) else None)
+        slice_ = Slice(warehouse.schema, stream, key if _one_per_parent(stream) else None)
         try:
             page = await _fetch(client, stream, key)
         except NotFound:
             page = Page((), None)
         if page.items:
-            counts += await asyncio.to_thread(_store, engine, slice_, page)
-        elif await asyncio.to_thread(_mark_gone, engine, slice_, key):
+            counts += await warehouse.call(_store, slice_, page)
+        elif await warehouse.call(_mark_gone, slice_, key):
             gone.append(key)
     return Refetched(counts, tuple(gone))
 
@@ -71,20 +69,20 @@ def _one_per_parent(stream: Stream) -> bool:
     return stream.per is not None and stream.paging.shape is Shape.OBJECT
 
 
-def _store(engine: sa.Engine, slice_: Slice, page: Page) -> Counts:
+def _store(warehouse: Warehouse, slice_: Slice, page: Page) -> Counts:
     _, staged = prepare(slice_.stream, page, slice_.parent)
     for _ in range(TRIES):
         try:
-            return load.store_item(engine, checkpoints.share_lease(engine, slice_), staged)
+            return load.store_item(warehouse, checkpoints.share_lease(warehouse, slice_), staged)
         except Fenced as error:
             fenced = error
     raise fenced
 
 
-def _mark_gone(engine: sa.Engine, slice_: Slice, key: str) -> bool:
+def _mark_gone(warehouse: Warehouse, slice_: Slice, key: str) -> bool:
     for _ in range(TRIES):
         try:
-            return deletions.mark_gone(engine, checkpoints.share_lease(engine, slice_), key)
+            return deletions.mark_gone(warehouse, checkpoints.share_lease(warehouse, slice_), key)
         except Fenced as error:
             fenced = error
     raise fenced

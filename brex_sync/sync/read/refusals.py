@@ -1,7 +1,5 @@
 """What it proves that Brex refuses a list: something of that list, and nothing of any other."""
 
-import asyncio
-
 from brex_sync.brex.paging import fetch_item
 from brex_sync.errors import BrexError, ListLost, ListUnavailable, NotAllowed, NotFound
 from brex_sync.streams import STREAMS
@@ -22,7 +20,7 @@ async def meaning(reading: SyncContext, error: NotAllowed | NotFound) -> ListUna
     per, row = reading.slice.stream.per, reading.slice.parent
     if per is not None and row is not None:
         return await _without_its_row(reading, per, row, error)
-    if await asyncio.to_thread(checkpoints.was_read, reading.engine, reading.slice):
+    if await reading.warehouse.call(checkpoints.was_read, reading.slice):
         return ListLost(f"{error}. It was read before, so this is taken for a fault")
     return ListUnavailable(str(error))
 
@@ -40,8 +38,7 @@ async def _without_its_row(reading: SyncContext, per: Per, row: str, error: NotF
     try:
         await fetch_item(reading.client, parent, row, reading.meter)
     except NotFound:
-        place = (reading.engine, reading.slice.connection, per.stream)
-        await asyncio.to_thread(checkpoints.read_whole_again, *place)
+        await reading.warehouse.call(checkpoints.read_whole_again, per.stream)
         return ListLost(f"{told}: it can't be asked for either, so the next run reads them all")
     except BrexError as unknown:
         return ListLost(f"{told}: {unknown}")

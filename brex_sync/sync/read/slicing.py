@@ -58,11 +58,12 @@ async def read_in_slices(
     if cut is None:
         return None
     await _read_all(reading, lease, cut)
-    window = await asyncio.to_thread(slices.together, reading.engine, lease)
+    window = await reading.warehouse.call(slices.together, lease)
     state = plan.after(lease.state, window)
-    closing = (reading.engine, lease, window, state, reading.run_id, reading.clock())
-    compared = await asyncio.to_thread(slices.close, *closing)
-    await asyncio.to_thread(slices.drop, reading.engine, lease)
+    compared = await reading.warehouse.call(
+        slices.close, lease, window, state, reading.run_id, reading.clock()
+    )
+    await reading.warehouse.call(slices.drop, lease)
     return Sliced(replace(lease, state=state), window, compared)
 
 
@@ -77,14 +78,14 @@ async def backfill_in_slices(
     """
     if not plan.can_be_sliced(reading.slice.stream):
         return False
-    cut = await asyncio.to_thread(slices.laid_out, reading.engine, lease)
+    cut = await reading.warehouse.call(slices.laid_out, lease)
     if reading.options.backfill and (cut is None or cut.since != since):
         cut = await _lay_out(reading, lease, plan.Range(Scope.BACKFILL, since), cut)
     if cut is None:
         return False
     await _read_all(reading, lease, cut)
-    window = await asyncio.to_thread(slices.together, reading.engine, lease)
-    await asyncio.to_thread(slices.close_backfill, reading.engine, lease, window)
+    window = await reading.warehouse.call(slices.together, lease)
+    await reading.warehouse.call(slices.close_backfill, lease, window)
     return True
 
 
@@ -94,7 +95,7 @@ async def _cut(
     """The slices to read now: those left unfinished, or new ones, if any."""
     if not plan.can_be_sliced(reading.slice.stream):
         return None
-    cut = await asyncio.to_thread(slices.laid_out, reading.engine, lease)
+    cut = await reading.warehouse.call(slices.laid_out, lease)
     backfilling = cut is not None and cut.scope is Scope.BACKFILL
     if cut is not None and not backfilling and not again:
         return cut
@@ -112,10 +113,9 @@ async def _lay_out(
     spans = plan.cut(found[0], began, found[1], asked.since) if found else []
     if len(spans) > 1:
         spans = plan.with_present(spans, began - MEANWHILE)
-        laid = (reading.engine, lease, asked.scope, spans, began)
-        return await asyncio.to_thread(slices.lay_out, *laid)
+        return await reading.warehouse.call(slices.lay_out, lease, asked.scope, spans, began)
     if instead_of is not None:
-        await asyncio.to_thread(slices.drop, reading.engine, lease)
+        await reading.warehouse.call(slices.drop, lease)
     return None
 
 
@@ -129,7 +129,7 @@ async def _extent(
     if lease.state.full_at is None:
         short = await _is_short(reading)
         return None if short else (await _first_month(reading, now), SLICES)
-    rows, first = await asyncio.to_thread(slices.extent, reading.engine, lease, since)
+    rows, first = await reading.warehouse.call(slices.extent, lease, since)
     number = min(SLICES, rows // (reading.slice.stream.paging.limit or rows + 1))
     return None if first is None or number < 2 else (first, number)
 
@@ -138,7 +138,7 @@ async def _read_all(reading: SyncContext, lease: ListLease, cut: Cut) -> None:
     """Reads the slices to their ends, and those that rows left meanwhile once more."""
     await _read_unfinished(reading, lease, cut)
     for _ in range(READ_AGAIN):
-        if not await asyncio.to_thread(slices.reopen_left, reading.engine, lease):
+        if not await reading.warehouse.call(slices.reopen_left, lease):
             return
         await _read_unfinished(reading, lease, cut)
 
@@ -166,7 +166,7 @@ async def _side_by_side(reading: SyncContext, lease: ListLease, parts: Sequence[
 
 
 async def _read(reading: SyncContext, comparing: str | None) -> None:
-    lease = await asyncio.to_thread(checkpoints.open_lease, reading.engine, reading.slice)
+    lease = await reading.warehouse.call(checkpoints.open_lease, reading.slice)
     if lease.state.window is None:
         return
     await walk_window(reading, replace(lease, comparing=comparing), lease.state.window)

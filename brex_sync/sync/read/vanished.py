@@ -4,7 +4,6 @@ A read notes the rows that it missed. They are judged once all lists of the stre
 this run and earlier ones have seen.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 from brex_sync.brex.paging import fetch_item
@@ -72,15 +71,16 @@ async def settle(reading: SyncContext, listed: Listed) -> Listed:
     """
     verdict = await _judge(reading, listed)
     judged_at = listed.full.opened_at if listed.full and verdict.final else None
-    decided = (reading.engine, listed.lease, verdict.gone, verdict.doubt, judged_at)
-    await asyncio.to_thread(deletions.settle, *decided)
+    await reading.warehouse.call(
+        deletions.settle, listed.lease, verdict.gone, verdict.doubt, judged_at
+    )
     reading.report.deleted += len(verdict.gone)
     reading.progress(reading.report)
     return listed
 
 
 async def _judge(reading: SyncContext, listed: Listed) -> Verdict:
-    missing = await asyncio.to_thread(deletions.missing, reading.engine, listed.lease)
+    missing = await reading.warehouse.call(deletions.missing, listed.lease)
     if not missing.rows:
         return Verdict()
     if doubt := _doubt(reading, listed, missing):
@@ -136,7 +136,7 @@ async def _is_gone(reading: SyncContext, lease: ListLease, key: str) -> bool:
     except NotFound:
         return True
     _, staged = prepare(stream, page, reading.slice.parent)
-    reading.tell(await asyncio.to_thread(load.store_item, reading.engine, lease, staged))
+    reading.tell(await reading.warehouse.call(load.store_item, lease, staged))
     return False
 
 
@@ -151,7 +151,7 @@ async def _by_another_listing(reading: SyncContext, listed: Listed) -> Verdict:
         listed, steady = await _list_again(reading, listed, listed.full)
         if not steady:
             return Verdict(doubt="the list kept changing while it was read", final=False)
-        missing = await asyncio.to_thread(deletions.missing, reading.engine, listed.lease)
+        missing = await reading.warehouse.call(deletions.missing, listed.lease)
         if doubt := _doubt(reading, listed, missing):
             return Verdict(doubt=doubt)
         ripe = await _ripe(reading, listed)
@@ -168,16 +168,14 @@ async def _ripe(reading: SyncContext, listed: Listed) -> tuple[str, ...]:
     if reading.options.accept_deletions:
         return await _keys(reading, listed)
     wait = plan.DOUBTED if listed.halved else plan.LATER
-    keys = (reading.engine, listed.lease)
     since = listed.full.opened_at - wait
-    return await asyncio.to_thread(
-        deletions.missing_keys, *keys, since=since, not_by=reading.run_id
+    return await reading.warehouse.call(
+        deletions.missing_keys, listed.lease, since=since, not_by=reading.run_id
     )
 
 
 async def _keys(reading: SyncContext, listed: Listed, limit: int | None = None) -> tuple[str, ...]:
-    keys = (reading.engine, listed.lease)
-    return await asyncio.to_thread(deletions.missing_keys, *keys, limit=limit)
+    return await reading.warehouse.call(deletions.missing_keys, listed.lease, limit=limit)
 
 
 async def _list_again(
@@ -188,18 +186,13 @@ async def _list_again(
     everything = plan.Range(Scope.FULL, None)
     lease = listed.lease
     for _ in range(LISTINGS):
-        number = await asyncio.to_thread(checkpoints.last_number, reading.engine, lease) + 1
+        number = await reading.warehouse.call(checkpoints.last_number, lease) + 1
         begun = await begin_window(reading, lease, number, everything, reading.clock())
         later, compared = await walk_window(reading, lease, begun)
         listed = listed.and_then(later, compared)
         if later.pages == 1 or not await _ripe(reading, listed):
             return listed, True
-        if await asyncio.to_thread(_stable, reading, lease, earlier, later):
+        if await reading.warehouse.call(deletions.all_listed_again, lease, earlier, later):
             return listed, True
         earlier = later
     return listed, False
-
-
-def _stable(reading: SyncContext, lease: ListLease, earlier: ListWindow, later: ListWindow) -> bool:
-    with reading.engine.connect() as db:
-        return deletions.all_listed_again(db, lease, earlier, later)

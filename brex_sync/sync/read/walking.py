@@ -26,6 +26,7 @@ from brex_sync.sync.normalise.items import Frame, Rejected, normalise
 from brex_sync.sync.read import plan
 from brex_sync.sync.read.batches import in_batches
 from brex_sync.sync.read.reading import SyncContext
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.load import commit as load
 from brex_sync.warehouse.load import deletions, snapshots
 from brex_sync.warehouse.load.deletions import Comparison
@@ -76,12 +77,9 @@ async def begin_window(
     Raises:
         Fenced: another run has taken the list over.
     """
-    return await asyncio.to_thread(
-        checkpoints.begin_window,
-        reading.engine,
-        lease,
-        ListWindow(number, span.scope, span.since, opened_at, reading.slice.stream.paging.limit),
-    )
+    limit = reading.slice.stream.paging.limit
+    window = ListWindow(number, span.scope, span.since, opened_at, limit)
+    return await reading.warehouse.call(checkpoints.begin_window, lease, window)
 
 
 async def walk_window(
@@ -116,14 +114,14 @@ async def walk_window(
             saved, again = None, window.anew(window.limit)
         except (PageTooLarge, PageTooHeavy) as error:
             again = await _in_smaller_pages(reading, window, error)
-        window = await asyncio.to_thread(checkpoints.begin_window, reading.engine, lease, again)
+        window = await reading.warehouse.call(checkpoints.begin_window, lease, again)
 
 
 async def _is_stuck(reading: SyncContext, lease: ListLease, saved: str, error: BrexError) -> bool:
     """Whether the page that an earlier run would have read next cannot be read, while the list can:
     then its cursor is no longer good, in whatever words that is said.
     """
-    now = await asyncio.to_thread(checkpoints.unfinished, reading.engine, lease)
+    now = await reading.warehouse.call(checkpoints.unfinished, lease)
     if isinstance(error, RateLimited) or now is None or now.cursor != saved:
         return False
     stream = reading.slice.stream
@@ -142,9 +140,7 @@ async def _sized(reading: SyncContext, window: ListWindow) -> ListWindow:
     stream = reading.slice.stream
     if window.pages or window.limit is None:
         return window
-    known = await asyncio.to_thread(
-        page_sizes.known, reading.engine, reading.slice.connection, stream.name, reading.clock()
-    )
+    known = await reading.warehouse.call(page_sizes.known, stream.name, reading.clock())
     return replace(window, limit=min(window.limit, known or window.limit))
 
 
@@ -163,8 +159,8 @@ async def _in_smaller_pages(
     if limit is None:
         raise error
     log.warning("%s; reading the window again in pages of %d", error, limit)
-    place = (reading.slice.connection, reading.slice.stream.name)
-    await asyncio.to_thread(page_sizes.remember, reading.engine, *place, limit, reading.clock())
+    name = reading.slice.stream.name
+    await reading.warehouse.call(page_sizes.remember, name, limit, reading.clock())
     return window.anew(limit)
 
 
@@ -181,12 +177,11 @@ async def _walk_once(
             if (
                 watchful
                 and any(arrival.edited for arrival in batch)
-                and await asyncio.to_thread(_moved_on, reading, lease, window, batch)
+                and await reading.warehouse.call(_moved_on, lease, window, batch)
             ):
                 raise MovedOn
-            after = await asyncio.to_thread(
+            after = await reading.warehouse.call(
                 load.commit_pages,
-                reading.engine,
                 lease,
                 _after(window, batch),
                 together([arrival.staged for arrival in batch]),
@@ -266,7 +261,7 @@ def _edited(
 
 
 def _moved_on(
-    reading: SyncContext, lease: ListLease, window: ListWindow, batch: Sequence[Arrival]
+    warehouse: Warehouse, lease: ListLease, window: ListWindow, batch: Sequence[Arrival]
 ) -> bool:
     """Whether a row of these pages was listed before and now lies after all that was.
 
@@ -285,7 +280,7 @@ def _moved_on(
         newest = max((m for m in (newest, arrival.newest) if m), default=None)
     if not later or window.pages == 0:
         return False
-    return deletions.listed_any(reading.engine, lease, window, later)
+    return deletions.listed_any(warehouse, lease, window, later)
 
 
 def _after(window: ListWindow, batch: Sequence[Arrival]) -> ListWindow:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from brex_sync.warehouse.events import outbox
 from brex_sync.warehouse.events.outbox import Notice
 from brex_sync.warehouse.internal import webhook_bodies, webhook_events, webhook_refusals
+from brex_sync.warehouse.warehouse import Warehouse
 
 LEASE = timedelta(seconds=30)
 """How long whoever takes events up has them to itself; has it died, others take them up then."""
@@ -81,19 +82,17 @@ _TAKE = sa.text(
 )
 
 
-def take(
-    engine: sa.Engine, connection: str, event: InboxEvent, notices: Sequence[Notice] = ()
-) -> bool:
+def take(warehouse: Warehouse, event: InboxEvent, notices: Sequence[Notice] = ()) -> bool:
     """Stores an event for good; whether it is new. `notices` are for who is to hear of new ones.
 
     Raises:
         PostgresError: it is not stored.
     """
-    row = {"connection": connection, "id": event.id, "type": event.type, "body": event.body}
-    with engine.begin() as db:
+    row = {"connection": warehouse.schema, "id": event.id, "type": event.type, "body": event.body}
+    with warehouse.begin() as db:
         new = db.execute(_TAKE, row).rowcount == 1
         if new:
-            outbox.put(db, connection, notices)
+            outbox.put(db, warehouse.schema, notices)
     return new
 
 
@@ -115,17 +114,17 @@ _CLAIM = sa.text(
 )
 
 
-def claim(engine: sa.Engine, connection: str, limit: int) -> list[InboxEvent]:
+def claim(warehouse: Warehouse, limit: int) -> list[InboxEvent]:
     """Takes up the oldest events that are due, in the order they came, for as long as LEASE.
 
     One that was taken up TRIES times and whose takers all died is parked.
     """
-    asked = {"connection": connection, "limit": limit, "lease": LEASE}
-    with engine.begin() as db:
+    asked = {"connection": warehouse.schema, "limit": limit, "lease": LEASE}
+    with warehouse.begin() as db:
         db.execute(
             sa.update(webhook_events)
             .where(
-                webhook_events.c.connection == connection,
+                webhook_events.c.connection == warehouse.schema,
                 webhook_events.c.state == "waiting",
                 webhook_events.c.tries >= TRIES,
                 webhook_events.c.next_try_at <= sa.func.now(),
@@ -163,41 +162,41 @@ _CONCLUDE = sa.text(
 
 
 def conclude(
-    engine: sa.Engine,
-    connection: str,
+    warehouse: Warehouse,
     outcomes: Sequence[EventOutcome],
     notices: Sequence[Notice] = (),
 ) -> None:
     """Notes what came of events taken up, in the order given, and who is to hear of it."""
     limits = {"most": TRIES, "first": FIRST_WAIT, "longest": LONGEST_WAIT, "outage": OUTAGE_WAIT}
     rows = [
-        {"connection": connection, "id": one.id, "fate": one.fate.value, "note": one.note} | limits
+        {"connection": warehouse.schema, "id": one.id, "fate": one.fate.value, "note": one.note}
+        | limits
         for one in outcomes
     ]
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         if rows:
             db.execute(_CONCLUDE, rows)
-        outbox.put(db, connection, notices)
+        outbox.put(db, warehouse.schema, notices)
 
 
-def are_due(engine: sa.Engine, connection: str) -> bool:
+def are_due(warehouse: Warehouse) -> bool:
     """Whether any event is to be taken up now."""
     due = sa.exists().where(
-        webhook_events.c.connection == connection,
+        webhook_events.c.connection == warehouse.schema,
         webhook_events.c.state == "waiting",
         webhook_events.c.next_try_at <= sa.func.now(),
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return bool(db.scalar(sa.select(due)))
 
 
-def replay(engine: sa.Engine, connection: str, event_id: str) -> bool:
+def replay(warehouse: Warehouse, event_id: str) -> bool:
     """Lets an event wait again, whatever came of it before; whether there is one of that id."""
     fresh = {"state": "waiting", "tries": 0, "note": None, "done_at": None}
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         changed = db.execute(
             sa.update(webhook_events)
-            .where(webhook_events.c.connection == connection, webhook_events.c.id == event_id)
+            .where(webhook_events.c.connection == warehouse.schema, webhook_events.c.id == event_id)
             .values(**fresh, next_try_at=sa.func.now())
         )
         return changed.rowcount == 1
@@ -227,18 +226,18 @@ _REFUSED = sa.text(
 )
 
 
-def standing(engine: sa.Engine, connection: str) -> Standing:
+def standing(warehouse: Warehouse) -> Standing:
     """How a connection's inbox stands, of all time."""
     e = webhook_events.c
     by_state = (
         sa.select(e.state, sa.func.count(), sa.func.sum(e.deliveries), sa.func.min(e.received_at))
-        .where(e.connection == connection)
+        .where(e.connection == warehouse.schema)
         .group_by(e.state)
     )
     refusals = sa.select(sa.func.sum(webhook_refusals.c.count)).where(
-        webhook_refusals.c.connection == connection
+        webhook_refusals.c.connection == warehouse.schema
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         rows = {state: rest for state, *rest in db.execute(by_state)}
         refused = int(db.scalar(refusals) or 0)
     events = Counter({state: int(count) for state, (count, _, _) in rows.items()})
@@ -264,25 +263,25 @@ class Parked:
     note: str | None
 
 
-def parked(engine: sa.Engine, connection: str, limit: int = 20) -> list[Parked]:
+def parked(warehouse: Warehouse, limit: int = 20) -> list[Parked]:
     """The newest events that were given up."""
     e = webhook_events.c
     chosen = (
         sa.select(e.id, e.type, e.received_at, e.note)
-        .where(e.connection == connection, e.state == "parked")
+        .where(e.connection == warehouse.schema, e.state == "parked")
         .order_by(e.number.desc())
         .limit(limit)
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return [Parked(*row) for row in db.execute(chosen)]
 
 
 def done_since(
-    engine: sa.Engine, connection: str, moment: datetime | None
+    warehouse: Warehouse, moment: datetime | None
 ) -> tuple[dict[str, int], datetime | None]:
     """Events done after a moment, by type, and when the last of them was."""
     e = webhook_events.c
-    conditions: list[Any] = [e.connection == connection, e.state == "done", e.note.is_(None)]
+    conditions: list[Any] = [e.connection == warehouse.schema, e.state == "done", e.note.is_(None)]
     if moment is not None:
         conditions.append(e.done_at > moment)
     chosen = (
@@ -290,17 +289,17 @@ def done_since(
         .where(*conditions)
         .group_by(e.type)
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         rows = list(db.execute(chosen))
     return {row[0]: int(row[1]) for row in rows}, max((row[2] for row in rows), default=moment)
 
 
-def body(engine: sa.Engine, connection: str, event_id: str) -> str | None:
+def body(warehouse: Warehouse, event_id: str) -> str | None:
     """What an event says; None where there is none of that id."""
     b = webhook_bodies.c
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         found: str | None = db.scalar(
-            sa.select(b.body).where(b.connection == connection, b.id == event_id)
+            sa.select(b.body).where(b.connection == warehouse.schema, b.id == event_id)
         )
     return found
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from brex_sync.warehouse.internal import notifications
+from brex_sync.warehouse.warehouse import Warehouse
 
 LEASE = timedelta(seconds=60)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(hours=1)
@@ -123,7 +124,7 @@ def failed(engine: sa.Engine, letter: Letter, note: str) -> None:
         db.execute(_FAILED, values)
 
 
-def not_taken(engine: sa.Engine, connection: str) -> list[Waiting]:
+def not_taken(warehouse: Warehouse) -> list[Waiting]:
     """What a connection's notices still wait for, by URL; empty where all were taken."""
     n = notifications.c
     waits, given_up = n.state == "waiting", n.state == "given_up"
@@ -135,11 +136,11 @@ def not_taken(engine: sa.Engine, connection: str) -> list[Waiting]:
             sa.func.min(n.created_at).filter(waits),
             sa.func.max(n.note),
         )
-        .where(n.connection == connection, waits | given_up)
+        .where(n.connection == warehouse.schema, waits | given_up)
         .group_by(n.url)
         .order_by(n.url)
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return [Waiting(*row) for row in db.execute(chosen)]
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.internal import webhook_secrets
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,52 +18,54 @@ class Sealed:
     age: timedelta
 
 
-def read(engine: sa.Engine, connection: str) -> Sealed | None:
+def read(warehouse: Warehouse) -> Sealed | None:
     """What is stored; None where nothing is."""
     w = webhook_secrets.c
     age = sa.func.now() - w.fetched_at
-    chosen = sa.select(w.secrets, age).where(w.connection == connection, w.secrets.is_not(None))
-    with engine.connect() as db:
+    chosen = sa.select(w.secrets, age).where(
+        w.connection == warehouse.schema, w.secrets.is_not(None)
+    )
+    with warehouse.connect() as db:
         row = db.execute(chosen).one_or_none()
     return Sealed(*row) if row else None
 
 
-def store(engine: sa.Engine, connection: str, sealed: str) -> None:
+def store(warehouse: Warehouse, sealed: str) -> None:
     """Puts secrets in the place of those there were."""
     now = sa.func.now()
     row = {"secrets": sealed, "fetched_at": now, "asked_at": now}
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(
             insert(webhook_secrets)
-            .values(connection=connection, **row)
+            .values(connection=warehouse.schema, **row)
             .on_conflict_do_update(index_elements=["connection"], set_=row)
         )
 
 
-def endpoint(engine: sa.Engine, connection: str) -> str | None:
+def endpoint(warehouse: Warehouse) -> str | None:
     """The URL that was last registered for a connection; None where none is."""
     w = webhook_secrets.c
-    with engine.connect() as db:
-        url: str | None = db.scalar(sa.select(w.endpoint).where(w.connection == connection))
+    with warehouse.connect() as db:
+        url: str | None = db.scalar(sa.select(w.endpoint).where(w.connection == warehouse.schema))
     return url
 
 
-def remember_endpoint(engine: sa.Engine, connection: str, url: str | None) -> None:
+def remember_endpoint(warehouse: Warehouse, url: str | None) -> None:
     """Notes the URL that is registered for a connection; None: none is any more."""
     row = {"endpoint": url}
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(
             insert(webhook_secrets)
-            .values(connection=connection, **row)
+            .values(connection=warehouse.schema, **row)
             .on_conflict_do_update(index_elements=["connection"], set_=row)
         )
 
 
-def may_ask(engine: sa.Engine, connection: str, every: timedelta) -> bool:
+def may_ask(warehouse: Warehouse, every: timedelta) -> bool:
     """Whether nobody asked Brex for that long; if so, the caller is who asks now."""
     w, now = webhook_secrets.c, sa.func.now()
-    asked = insert(webhook_secrets).values(connection=connection, asked_at=now)
-    with engine.begin() as db:
+    asked = insert(webhook_secrets).values(connection=warehouse.schema, asked_at=now)
+    with warehouse.begin() as db:
         row = db.execute(
             asked.on_conflict_do_update(
                 index_elements=["connection"],

@@ -15,6 +15,7 @@ from brex_sync.warehouse.load.staged import Reject, Staged
 from brex_sync.warehouse.retrying import attempts
 from brex_sync.warehouse.state import checkpoints
 from brex_sync.warehouse.state.checkpoints import Counts, ListLease, ListWindow
+from brex_sync.warehouse.warehouse import Warehouse
 
 _encode = msgspec.json.Encoder().encode
 Finish = Callable[[sa.Connection, ListWindow], None]
@@ -22,7 +23,7 @@ Way = Callable[[sa.Connection, ListLease, Staged], tuple[Counts, list[Reject]]]
 
 
 def commit_pages(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     lease: ListLease,
     window: ListWindow,
     staged: Staged,
@@ -41,7 +42,7 @@ def commit_pages(
     """
     for way in _ways(lease):
         try:
-            return _commit(engine, lease, window, staged, finish, way)
+            return _commit(warehouse, lease, window, staged, finish, way)
         except PostgresError as error:
             if not refuses_a_row(error):
                 raise
@@ -49,9 +50,9 @@ def commit_pages(
     raise refusal
 
 
-def store_item(engine: sa.Engine, lease: ListLease, staged: Staged) -> Counts:
+def store_item(warehouse: Warehouse, lease: ListLease, staged: Staged) -> Counts:
     """Merges rows that were asked for one by one, outside any window."""
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         counts, refused = merge_sound(db, lease, staged)
         rejects = (*staged.rejects, *refused)
@@ -68,7 +69,7 @@ def _ways(lease: ListLease) -> tuple[Way, ...]:
 
 
 def _commit(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     lease: ListLease,
     window: ListWindow,
     staged: Staged,
@@ -76,7 +77,7 @@ def _commit(
     way: Way,
 ) -> ListWindow:
     for attempt in attempts():
-        with attempt, engine.begin() as db:
+        with attempt, warehouse.begin() as db:
             before = checkpoints.committed(db, lease)
             if before is None or before.pages >= window.pages:
                 return before or window

@@ -10,6 +10,7 @@ from brex_sync.streams.declare import KEY_SEPARATOR
 from brex_sync.warehouse.internal import listed_keys, missing_rows, quarantine
 from brex_sync.warehouse.state import checkpoints, reconciliations
 from brex_sync.warehouse.state.checkpoints import ListLease, ListWindow
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +94,21 @@ def _used(scope: str, values: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if f":{name}" in scope}
 
 
-def missing(engine: sa.Engine, lease: ListLease) -> Missing:
+def missing(warehouse: Warehouse, lease: ListLease) -> Missing:
     """The missing rows of a list, and of all lists of its stream."""
     slice_ = lease.slice
     c = missing_rows.c
     of_stream = sa.and_(c.connection == slice_.connection, c.stream == slice_.stream.name)
     mine = sa.func.count().filter(checkpoints.is_of(slice_, missing_rows))
     table = f'"{slice_.connection}"."{slice_.stream.name}"'
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         own, all_ = db.execute(sa.select(mine, sa.func.count()).where(of_stream)).one()
         live = f"SELECT count(*) FROM {table} WHERE _deleted_at IS NULL"
         return Missing(own, all_, int((db.scalar(sa.text(live)) if own else 0) or 0))
 
 
 def missing_keys(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     lease: ListLease,
     *,
     since: datetime | None = None,
@@ -122,12 +123,18 @@ def missing_keys(
         chosen = chosen.where(c.since <= since)
     if not_by is not None:
         chosen = chosen.where(c.run_id != not_by)
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return tuple(db.scalars(chosen.order_by(c.since, c.key).limit(limit)))
 
 
-def unresolved(db: sa.Connection, connection: str, stream: str) -> Unresolved:
+def unresolved(warehouse: Warehouse, stream: str) -> Unresolved:
     """How many rows of a stream are missing, and what becomes of them."""
+    with warehouse.connect() as db:
+        return unresolved_in(db, warehouse.schema, stream)
+
+
+def unresolved_in(db: sa.Connection, connection: str, stream: str) -> Unresolved:
+    """What `unresolved` returns, in the caller's transaction."""
     c = missing_rows.c
     doubted = sa.func.count(c.doubt)
     counts = sa.select(sa.func.count() - doubted, doubted, sa.func.max(c.doubt))
@@ -136,35 +143,34 @@ def unresolved(db: sa.Connection, connection: str, stream: str) -> Unresolved:
 
 
 def all_listed_again(
-    db: sa.Connection, lease: ListLease, earlier: ListWindow, later: ListWindow
+    warehouse: Warehouse, lease: ListLease, earlier: ListWindow, later: ListWindow
 ) -> bool:
     """Whether every key of the earlier listing is in the later one, and in the same order.
 
     Then nothing left its place while the earlier one was read, so no row slipped past between its
     pages: what it lacks was not there.
     """
-    steady = db.scalar(
-        sa.text(f"""
-            SELECT coalesce(bool_and(place IS NOT NULL AND place > coalesce(before, 0)), true)
-            FROM (
-                SELECT later.place, max(later.place) OVER (
-                    ORDER BY earlier.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                ) AS before
-                FROM ({_places("earlier")}) earlier LEFT JOIN ({_places("later")}) later USING (key)
-            ) compared
-        """),
-        lease.slice.key | {"earlier": earlier.number, "later": later.number},
-    )
-    return bool(steady)
+    steady = sa.text(f"""
+        SELECT coalesce(bool_and(place IS NOT NULL AND place > coalesce(before, 0)), true)
+        FROM (
+            SELECT later.place, max(later.place) OVER (
+                ORDER BY earlier.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS before
+            FROM ({_places("earlier")}) earlier LEFT JOIN ({_places("later")}) later USING (key)
+        ) compared
+    """)
+    values = lease.slice.key | {"earlier": earlier.number, "later": later.number}
+    with warehouse.connect() as db:
+        return bool(db.scalar(steady, values))
 
 
 def listed_any(
-    engine: sa.Engine, lease: ListLease, window: ListWindow, keys: Sequence[str]
+    warehouse: Warehouse, lease: ListLease, window: ListWindow, keys: Sequence[str]
 ) -> bool:
     """Whether the window has listed any of these rows."""
     found = sa.text(f"SELECT EXISTS (SELECT FROM ({_NOTED}) l(k) WHERE k = ANY(:keys))")
     values = lease.slice.key | {"number": window.number, "keys": list(keys)}
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return bool(db.scalar(found, values))
 
 
@@ -180,7 +186,7 @@ def _places(number: str) -> str:
 
 
 def settle(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     lease: ListLease,
     gone: Sequence[str],
     doubt: str | None,
@@ -193,7 +199,7 @@ def settle(
     Raises:
         Fenced: another run has taken the list over; nothing was written.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         if gone:
             _mark(db, lease, gone)
@@ -204,13 +210,13 @@ def settle(
         checkpoints.forget_keys(db, lease)
 
 
-def mark_gone(engine: sa.Engine, lease: ListLease, key: str) -> bool:
+def mark_gone(warehouse: Warehouse, lease: ListLease, key: str) -> bool:
     """Marks one row as deleted that Brex said it does not have; whether it was live here.
 
     Raises:
         Fenced: another run has taken the list over; nothing was written.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         return _mark(db, lease, [key]) > 0
 

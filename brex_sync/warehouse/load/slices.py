@@ -23,6 +23,7 @@ from brex_sync.warehouse.state.checkpoints import (
     Scope,
     Slice,
 )
+from brex_sync.warehouse.warehouse import Warehouse
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -36,10 +37,10 @@ class Cut:
     parts: tuple[Slice, ...]
 
 
-def laid_out(engine: sa.Engine, lease: ListLease) -> Cut | None:
+def laid_out(warehouse: Warehouse, lease: ListLease) -> Cut | None:
     """The slices that an earlier run laid out, finished or not; None where none did."""
     c = table.c
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         rows = db.execute(
             sa.select(c.slice, c.window_scope, c.window_since)
             .where(_slices(lease, table))
@@ -52,7 +53,7 @@ def laid_out(engine: sa.Engine, lease: ListLease) -> Cut | None:
 
 
 def lay_out(
-    engine: sa.Engine, lease: ListLease, scope: Scope, spans: Iterable[Span], opened_at: datetime
+    warehouse: Warehouse, lease: ListLease, scope: Scope, spans: Iterable[Span], opened_at: datetime
 ) -> Cut:
     """Notes the slices that are to be read: from a moment to another, both included.
 
@@ -63,7 +64,7 @@ def lay_out(
     """
     limit, spans = lease.slice.stream.paging.limit, list(spans)
     parts = tuple(replace(lease.slice, span=_name(lease, *span)) for span in spans)
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         _clear(db, lease)
         db.execute(sa.delete(parked_windows).where(checkpoints.is_of(lease.slice, parked_windows)))
@@ -82,7 +83,7 @@ def lay_out(
 
 
 def extent(
-    engine: sa.Engine, lease: ListLease, since: datetime | None
+    warehouse: Warehouse, lease: ListLease, since: datetime | None
 ) -> tuple[int, datetime | None]:
     """How many live rows there are here from a moment on, and where the first of them lies."""
     stream = lease.slice.stream
@@ -93,12 +94,12 @@ def extent(
         f'SELECT count(*), min({column}) FROM "{lease.slice.connection}"."{stream.name}" '
         f"WHERE _deleted_at IS NULL AND (CAST(:since AS timestamptz) IS NULL OR {column} >= :since)"
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         number, first = db.execute(rows, {"since": since}).one()
         return int(number), first
 
 
-def together(engine: sa.Engine, lease: ListLease) -> ListWindow:
+def together(warehouse: Warehouse, lease: ListLease) -> ListWindow:
     """The slices, all read to their ends, as the one window of the list that they are.
 
     Raises:
@@ -106,7 +107,7 @@ def together(engine: sa.Engine, lease: ListLease) -> ListWindow:
     """
     c = table.c
     sums = [sa.func.sum(c[n]) for n in ("fetched", "inserted", "updated", "quarantined")]
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         behind, scope, opened_at, pages, newest, *counts = db.execute(
             sa.select(
                 sa.func.bool_or(c.window_open),
@@ -122,7 +123,7 @@ def together(engine: sa.Engine, lease: ListLease) -> ListWindow:
     if behind or opened_at is None:
         raise ValueError(f"{lease.slice.stream.name}: a slice is not read to its end")
     return ListWindow(
-        checkpoints.last_number(engine, lease) + 1,
+        checkpoints.last_number(warehouse, lease) + 1,
         Scope(scope),
         since,
         opened_at,
@@ -133,7 +134,7 @@ def together(engine: sa.Engine, lease: ListLease) -> ListWindow:
     )
 
 
-def reopen_left(engine: sa.Engine, lease: ListLease) -> bool:
+def reopen_left(warehouse: Warehouse, lease: ListLease) -> bool:
     """Has slices read from their first pages again that listed rows have left, and with them the
     last one, which shows what changed; whether there are any.
 
@@ -143,7 +144,7 @@ def reopen_left(engine: sa.Engine, lease: ListLease) -> bool:
         Fenced: another run has taken the list over.
     """
     c = table.c
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         left = _left(db, lease)
         if left:
@@ -191,7 +192,7 @@ def _left(db: sa.Connection, lease: ListLease) -> list[str]:
 
 
 def close(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     lease: ListLease,
     window: ListWindow,
     state: ListState,
@@ -205,7 +206,7 @@ def close(
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         _gather(db, lease, window)
         compared = deletions.compare(db, lease, window, run_id, now)
@@ -228,24 +229,24 @@ def close(
         return compared
 
 
-def drop(engine: sa.Engine, lease: ListLease) -> None:
+def drop(warehouse: Warehouse, lease: ListLease) -> None:
     """Forgets the slices, once nothing more is to be learnt from them.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         _clear(db, lease)
 
 
-def close_backfill(engine: sa.Engine, lease: ListLease, window: ListWindow) -> None:
+def close_backfill(warehouse: Warehouse, lease: ListLease, window: ListWindow) -> None:
     """Forgets the slices of a backfill, all read to the end: it only brings rows.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         checkpoints.committed(db, lease)
         _gather(db, lease, window)
         deletions.release_quarantine(db, lease, window)

@@ -18,19 +18,18 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import internal_metadata, writes
 from brex_sync.warehouse.internal.workflows import GUARD, GUARD_TRIGGERS
 from brex_sync.warehouse.prepare.mending import Mending, literal
-from brex_sync.warehouse.schema import catalogue, history, known_tables, versions
+from brex_sync.warehouse.schema import catalogue, history, known_tables, migrations, versions
 from brex_sync.warehouse.schema.catalogue import Catalogue
 from brex_sync.warehouse.schema.declared import statement, table_of
 from brex_sync.warehouse.schema.fitting import fit
-from brex_sync.warehouse.schema.roles import let_people_read
+from brex_sync.warehouse.schema.roles import OPEN_TABLES, let_people_read
 from brex_sync.warehouse.state import checkpoints
+from brex_sync.warehouse.warehouse import Warehouse
 
 _PREPARING = "preparing"
 
 
-def prepare(
-    engine: sa.Engine, schema: str, streams: Iterable[Stream], views: Iterable[View]
-) -> None:
+def prepare(warehouse: Warehouse, streams: Iterable[Stream], views: Iterable[View]) -> None:
     """Makes the connection's schema fit the declarations, whatever an earlier version or a person
     made of it: creates what is missing, adds columns, mends what was changed.
 
@@ -45,8 +44,9 @@ def prepare(
     """
     streams, views = [*streams, *EVENT_TABLES.values()], list(views)
     wanted = fingerprint(streams, views)
+    schema = warehouse.schema
     schemas = (schema, f"{schema}{history.SUFFIX}")
-    with _alone(engine) as db:
+    with _alone(warehouse.engine) as db:
         _prepare_internal(db)
         signed = _fingerprint_of(db, schema)
         if signed == _signature(db, wanted, *schemas):
@@ -71,7 +71,7 @@ def _signature(db: sa.Connection, wanted: str, *schemas: str) -> str:
 
 
 def prepare_internal(engine: sa.Engine) -> None:
-    """Makes the internal schema fit this version; adds what is missing, and mends what was changed.
+    """Upgrades the internal schema to this code's revision, and mends what people changed of it.
 
     Raises:
         TableMismatch: something can't be mended; nothing was changed.
@@ -88,19 +88,21 @@ def _prepare_internal(db: sa.Connection) -> None:
         return
     grown = not (signed or "").startswith(wanted)
     db.execute(sa.schema.CreateSchema(INTERNAL, if_not_exists=True))
+    if versions.revision(db) != versions.REVISION:
+        migrations.upgrade(db)
     found = catalogue.read(db, INTERNAL)
     for table in internal_metadata.sorted_tables:
         fit(db, table, found, describe=grown)
-    _mend_internal_triggers(db, found)
+    _mend_internal_triggers(db, found, replace=grown)
     versions.record(db)
     let_people_read(db)
     _sign(db, INTERNAL, _signature(db, wanted, INTERNAL))
 
 
-def _mend_internal_triggers(db: sa.Connection, found: Catalogue) -> None:
+def _mend_internal_triggers(db: sa.Connection, found: Catalogue, *, replace: bool) -> None:
     db.exec_driver_sql(known_tables.FUNCTION)
     here = found.of(writes)
-    if here is not None and not here.triggers >= GUARD_TRIGGERS:
+    if here is not None and (replace or not here.triggers >= GUARD_TRIGGERS):
         db.exec_driver_sql(GUARD)
 
 
@@ -169,8 +171,12 @@ def _fingerprint(declared: _Declared) -> str:
 
 @cache
 def _internal_state() -> str:
-    made = "\n".join(str(CreateTable(t)) for t in internal_metadata.sorted_tables)
-    return f"State of brex_sync ({_digest(made)})"
+    tables = internal_metadata.sorted_tables
+    comments = [part.comment for t in tables for part in (t, *t.columns)]
+    made = "\n".join(str(CreateTable(t)) for t in tables)
+    open_ones = [t.name for t in OPEN_TABLES]
+    declared = repr((made, comments, GUARD, known_tables.FUNCTION, open_ones))
+    return f"State of brex_sync (revision {versions.REVISION}, {_digest(declared)})"
 
 
 def _fingerprint_of(db: sa.Connection, schema: str) -> str | None:

@@ -14,6 +14,7 @@ from brex_sync.warehouse.load.merge import replace_children
 from brex_sync.warehouse.load.staged import StagedChild, to_bytes
 from brex_sync.warehouse.schema.columns import listed, same
 from brex_sync.warehouse.schema.history import SUFFIX
+from brex_sync.warehouse.warehouse import Warehouse
 
 BATCH = 1000
 """Rows read, and locked, at a time."""
@@ -67,10 +68,10 @@ def note(db: sa.Connection, schema: str, table: str, columns: Sequence[str]) -> 
     db.execute(row.on_conflict_do_update(index_elements=list(unfilled.primary_key), set_=again))
 
 
-def pending(engine: sa.Engine, schema: str) -> list[Unfilled]:
-    """What is to be filled in the tables of a schema."""
+def pending(warehouse: Warehouse, schema: str) -> list[Unfilled]:
+    """What is to be filled in the tables of a schema: the connection's, or that with its past."""
     mine = sa.select(unfilled).where(unfilled.c.connection == schema)
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return [
             Unfilled(r.table, tuple(r.columns), None if r.after is None else tuple(r.after))
             for r in db.execute(mine)

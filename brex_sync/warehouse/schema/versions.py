@@ -1,4 +1,4 @@
-"""Which version the warehouse's tables have: code older than them is refused."""
+"""Which revision the internal schema has: code that does not know it is refused."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -6,30 +6,47 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.errors import WarehouseIsNewer
+from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import schema_versions
 
-VERSION = 1
-"""Of the tables as this code makes and understands them. To be raised with any change after which
-older code would misread a warehouse, or undo what newer code keeps in it."""
+REVISION = "0001"
+"""The latest revision in `migrations/versions`: the one that this code reads and writes."""
+NUMBER = int(REVISION)
+"""What `schema_versions` says of it, where code that had no revisions looks."""
 
 
 def refuse_newer(db: sa.Connection) -> None:
-    """Reads which version a warehouse has, and changes nothing.
+    """Reads which revision a warehouse has, and changes nothing.
 
     Raises:
         WarehouseIsNewer: it is later than this code's.
     """
-    there = sa.text("SELECT to_regclass(:name) IS NOT NULL")
-    if not db.scalar(there, {"name": schema_versions.fullname}):
+    if not _has(db, schema_versions.fullname):
         return
     c = schema_versions.c
     latest = db.execute(sa.select(c.number, c.package).order_by(c.number.desc()).limit(1)).first()
-    if latest is not None and latest.number > VERSION:
-        raise WarehouseIsNewer(
-            f"this warehouse was written by brex_sync {latest.package} (tables of version "
-            f"{latest.number}), and this is brex_sync {_package()} (version {VERSION}): upgrade "
-            "brex_sync here, since older code would damage what newer code keeps; nothing was done"
-        )
+    if latest is not None and latest.number > NUMBER:
+        raise newer(f"{latest.number:04}", latest.package)
+
+
+def newer(revision: str, package: str | None = None) -> WarehouseIsNewer:
+    """The error for a warehouse with a revision that this code does not know; `package` is the
+    release that wrote it, where that is known."""
+    return WarehouseIsNewer(
+        f"this warehouse was written by brex_sync {package or 'of a later version'} (revision "
+        f"{revision}), and this is brex_sync {_package()} (revision {REVISION}): upgrade brex_sync "
+        "here, since older code would damage what newer code keeps; nothing was done"
+    )
+
+
+def revision(db: sa.Connection) -> str | None:
+    """The revision of the internal schema; None where it has none: it is new, or was made by code
+    that had no revisions."""
+    table = f"{INTERNAL}.alembic_version"
+    if not _has(db, table):
+        return None
+    found: str | None = db.scalar(sa.text(f"SELECT version_num FROM {table}"))
+    return found
 
 
 def guard(engine: sa.Engine) -> sa.Engine:
@@ -49,9 +66,13 @@ def guard(engine: sa.Engine) -> sa.Engine:
 
 
 def record(db: sa.Connection) -> None:
-    """Notes that the warehouse has this code's version."""
-    row = insert(schema_versions).values(number=VERSION, package=_package())
+    """Notes that the warehouse has this code's revision."""
+    row = insert(schema_versions).values(number=NUMBER, package=_package())
     db.execute(row.on_conflict_do_nothing())
+
+
+def _has(db: sa.Connection, table: str) -> bool:
+    return bool(db.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table}))
 
 
 def _package() -> str:

@@ -19,6 +19,7 @@ from brex_sync.warehouse.internal import (
     quarantine,
 )
 from brex_sync.warehouse.state import lists
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 class Scope(StrEnum):
@@ -165,7 +166,7 @@ _FRESH = {
 }
 
 
-def open_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
+def open_lease(warehouse: Warehouse, slice_: Slice) -> ListLease:
     """Takes a list over: whoever held it before can commit no more.
 
     Raises:
@@ -181,7 +182,7 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
         .returning(checkpoints)
     )
     raised = sa.update(checkpoints).values(epoch=checkpoints.c.epoch + 1).where(is_of(slice_))
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         row = db.execute(raised.returning(checkpoints) if slice_.span else take).one_or_none()
         missing = sa.select(missing_rows.c.since, missing_rows.c.judged_at).distinct()
         found = db.execute(missing.where(is_of(slice_, missing_rows))).all()
@@ -190,17 +191,17 @@ def open_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
     return ListLease(slice_, replace(_state(row), missing=tuple(Absence(*one) for one in found)))
 
 
-def share_lease(engine: sa.Engine, slice_: Slice) -> ListLease:
+def share_lease(warehouse: Warehouse, slice_: Slice) -> ListLease:
     """A lease that takes nothing from whoever holds the list: for single rows, beside its pages."""
     there = insert(checkpoints).values(**slice_.key, **_FRESH).on_conflict_do_nothing()
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(there)
         return ListLease(
             slice_, _state(db.execute(sa.select(checkpoints).where(is_of(slice_))).one())
         )
 
 
-def begin_window(engine: sa.Engine, lease: ListLease, window: ListWindow) -> ListWindow:
+def begin_window(warehouse: Warehouse, lease: ListLease, window: ListWindow) -> ListWindow:
     """Starts a walk from the first page; an unfinished one is given up.
 
     Raises:
@@ -210,7 +211,7 @@ def begin_window(engine: sa.Engine, lease: ListLease, window: ListWindow) -> Lis
     if per := lease.slice.stream.per:
         seen = lists.changed_at(lease.slice.connection, per, lease.slice.parent)
         values["parent_changed_at"] = seen
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         record(db, lease, values)
     return window
 
@@ -272,13 +273,13 @@ def close_backfill(db: sa.Connection, lease: ListLease, window: ListWindow) -> N
         forget_keys(db, lease)
 
 
-def park(engine: sa.Engine, lease: ListLease) -> ListLease:
+def park(warehouse: Warehouse, lease: ListLease) -> ListLease:
     """Puts the unfinished window aside, so that others can be read first.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         window = committed(db, lease)
         if window is not None:
             aside = insert(parked_windows).values(**lease.slice.key, **window_values(window))
@@ -291,7 +292,7 @@ def park(engine: sa.Engine, lease: ListLease) -> ListLease:
     return replace(lease, state=replace(lease.state, window=None))
 
 
-def unpark(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
+def unpark(warehouse: Warehouse, lease: ListLease) -> ListWindow | None:
     """Takes the window that was put aside up again; None if there is none.
 
     It gets a new number, and with it the keys it listed. Rows set aside since it was opened are
@@ -300,7 +301,7 @@ def unpark(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         committed(db, lease)
         parked = sa.delete(parked_windows).where(is_of(lease.slice, parked_windows))
         row = db.execute(parked.returning(parked_windows)).one_or_none()
@@ -318,24 +319,24 @@ def unpark(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
         return window
 
 
-def was_read(engine: sa.Engine, slice_: Slice) -> bool:
+def was_read(warehouse: Warehouse, slice_: Slice) -> bool:
     """Whether a list was ever read to its end."""
     read = sa.select(checkpoints).where(is_of(slice_), checkpoints.c.synced_at.is_not(None))
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return bool(db.scalar(sa.select(read.exists())))
 
 
-def read_whole_again(engine: sa.Engine, connection: str, stream: str) -> None:
+def read_whole_again(warehouse: Warehouse, stream: str) -> None:
     """Has the lists of a stream read from their beginnings by the next run."""
     c = checkpoints.c
-    those = sa.and_(c.connection == connection, c.stream == stream, c.full_at.is_not(None))
-    with engine.begin() as db:
+    those = sa.and_(c.connection == warehouse.schema, c.stream == stream, c.full_at.is_not(None))
+    with warehouse.begin() as db:
         db.execute(sa.update(checkpoints).where(those).values(full_at=_LONG_AGO))
 
 
-def last_number(engine: sa.Engine, lease: ListLease) -> int:
+def last_number(warehouse: Warehouse, lease: ListLease) -> int:
     """The number of the window last opened."""
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return _last_number(db, lease)
 
 
@@ -411,13 +412,13 @@ def committed(db: sa.Connection, lease: ListLease) -> ListWindow | None:
     return _state(row).window
 
 
-def unfinished(engine: sa.Engine, lease: ListLease) -> ListWindow | None:
+def unfinished(warehouse: Warehouse, lease: ListLease) -> ListWindow | None:
     """The window as last committed; None where it was read to its end.
 
     Raises:
         Fenced: another run has taken the list over.
     """
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         return committed(db, lease)
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from brex_sync.warehouse.internal import closes
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +19,28 @@ class Close:
     late: int
 
 
-def close(engine: sa.Engine, connection: str, month: date, on: date) -> None:
+def close(warehouse: Warehouse, month: date, on: date) -> None:
     """Closes a month on a day; one that was closed already is closed on that day instead."""
-    row = insert(closes).values(connection=connection, month=month, closed_on=on)
+    row = insert(closes).values(connection=warehouse.schema, month=month, closed_on=on)
     again = {"closed_on": on, "noted_at": sa.func.now()}
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(row.on_conflict_do_update(index_elements=list(closes.primary_key), set_=again))
 
 
-def reopen(engine: sa.Engine, connection: str, month: date) -> bool:
+def reopen(warehouse: Warehouse, month: date) -> bool:
     """Opens a month again; whether it was closed."""
-    mine = sa.and_(closes.c.connection == connection, closes.c.month == month)
-    with engine.begin() as db:
+    mine = sa.and_(closes.c.connection == warehouse.schema, closes.c.month == month)
+    with warehouse.begin() as db:
         return db.execute(sa.delete(closes).where(mine)).rowcount == 1
 
 
-def closed(engine: sa.Engine, connection: str) -> list[Close]:
+def closed(warehouse: Warehouse) -> list[Close]:
     """The closed months of a connection, newest first."""
     sql = f"""
         SELECT c.month, c.closed_on, count(l.id)
-        FROM brex_sync.closes c LEFT JOIN "{connection}".late_changes l USING (month)
+        FROM brex_sync.closes c LEFT JOIN "{warehouse.schema}".late_changes l USING (month)
         WHERE c.connection = :connection
         GROUP BY 1, 2 ORDER BY 1 DESC
     """
-    with engine.connect() as db:
-        return [Close(*row) for row in db.execute(sa.text(sql), {"connection": connection})]
+    with warehouse.connect() as db:
+        return [Close(*row) for row in db.execute(sa.text(sql), {"connection": warehouse.schema})]

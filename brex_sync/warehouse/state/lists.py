@@ -6,6 +6,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from brex_sync.streams.declare import Per, Rest, Stream
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,10 @@ class KnownList:
     orphaned: bool = False
 
 
-def known_lists(engine: sa.Engine, schema: str, stream: Stream, now: datetime) -> list[KnownList]:
+def known_lists(warehouse: Warehouse, stream: Stream, now: datetime) -> list[KnownList]:
     """The lists of a stream, in order of their rows: of those that are live, and of those that are
     not and have live rows in this stream."""
-    per = stream.per
+    per, schema = stream.per, warehouse.schema
     if per is None:
         return [KnownList()]
     found = sa.text(
@@ -39,7 +40,7 @@ def known_lists(engine: sa.Engine, schema: str, stream: Stream, now: datetime) -
     values: dict[str, object] = {"connection": schema, "stream": stream.name, "now": now}
     if per.rest is not None:
         values |= {"at_most": per.rest.at_most, "grace": per.rest.grace}
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return [KnownList(*row) for row in db.execute(found, values)]
 
 

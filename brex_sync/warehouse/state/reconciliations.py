@@ -13,6 +13,7 @@ from brex_sync.streams.declare import KEY_SEPARATOR, Stream
 from brex_sync.warehouse.internal import differences, reconciliations
 from brex_sync.warehouse.schema.columns import differing, listed, same
 from brex_sync.warehouse.state.checkpoints import ListLease
+from brex_sync.warehouse.warehouse import Warehouse
 
 SHOWN = 20
 """How many differences of a stream people are shown; the table has all."""
@@ -75,9 +76,8 @@ def note_gone(db: sa.Connection, lease: ListLease, gone: Sequence[str]) -> None:
 
 
 def conclude(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     run_id: str,
-    connection: str,
     stream: str,
     since: date | None,
     withheld: int,
@@ -85,15 +85,15 @@ def conclude(
     """Records that a stream was compared from `since` on (None: all of it), what differed, and
     how many rows may be gone."""
     d = differences.c
-    mine = sa.and_(d.run_id == run_id, d.connection == connection, d.stream == stream)
-    with engine.begin() as db:
+    place = {"run_id": run_id, "connection": warehouse.schema, "stream": stream}
+    mine = sa.and_(*(d[name] == value for name, value in place.items()))
+    with warehouse.begin() as db:
         counted = sa.select(d.kind, sa.func.count()).where(mine).group_by(d.kind)
         counts: dict[str, int] = dict(db.execute(counted).tuples().all())
         counts["withheld"] = withheld
         first = sa.select(d.kind, d.slice, d.key, d.columns).where(mine)
         shown = db.execute(first.order_by(d.kind, d.slice, d.key).limit(SHOWN)).all()
-        row = {"run_id": run_id, "connection": connection, "stream": stream, "since": since}
-        made = insert(reconciliations).values(**row, **counts)
+        made = insert(reconciliations).values(**place, since=since, **counts)
         db.execute(
             made.on_conflict_do_update(
                 index_elements=list(reconciliations.primary_key),

@@ -11,6 +11,7 @@ from brex_sync.warehouse.events import outbox
 from brex_sync.warehouse.events.outbox import Notice
 from brex_sync.warehouse.internal import run_streams, runs
 from brex_sync.warehouse.state import leases
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 class RunKind(StrEnum):
@@ -23,26 +24,25 @@ class RunKind(StrEnum):
 
 
 def begin(
-    engine: sa.Engine,
+    warehouse: Warehouse,
     run_id: str,
-    connection: str,
     kind: RunKind,
     streams: Iterable[str],
     started_at: datetime,
 ) -> None:
     """Notes that a run has begun; one that is tried again keeps the moment it first began."""
-    place = {"run_id": run_id, "connection": connection, "started_at": started_at}
+    place = {"run_id": run_id, "connection": warehouse.schema, "started_at": started_at}
     row = insert(runs).values(**place, kind=kind, state="running")
     again = {"state": "running", "finished_at": None}
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(row.on_conflict_do_update(index_elements=[runs.c.run_id], set_=again))
         for stream in streams:
             db.execute(sa.insert(run_streams).values(**place, stream=stream, state="running"))
 
 
-def finish(engine: sa.Engine, run_id: str, state: str, finished_at: datetime) -> None:
+def finish(warehouse: Warehouse, run_id: str, state: str, finished_at: datetime) -> None:
     """Notes how a run ended; streams it was still at ended with it."""
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         _end(db, run_id, state, sa.literal(finished_at))
 
 
@@ -55,16 +55,21 @@ def dead(engine: sa.Engine, connection: str | None = None) -> list[str]:
         return list(db.scalars(found.order_by(runs.c.run_id)))
 
 
-def bury(engine: sa.Engine, run_ids: Iterable[str]) -> list[str]:
+def interrupt_dead(warehouse: Warehouse) -> None:
+    """Notes that the connection's dead runs were interrupted."""
+    mark_interrupted(warehouse.engine, dead(warehouse.engine, warehouse.schema))
+
+
+def mark_interrupted(engine: sa.Engine, run_ids: Iterable[str]) -> list[str]:
     """Notes that dead runs were interrupted, but for those that have been heard of since.
 
     They ended when they were last heard of: when a stream of theirs began or ended. Returns their
     ids.
     """
-    return [run_id for run_id in run_ids if _bury(engine, run_id)]
+    return [run_id for run_id in run_ids if _mark_interrupted(engine, run_id)]
 
 
-def _bury(engine: sa.Engine, run_id: str) -> bool:
+def _mark_interrupted(engine: sa.Engine, run_id: str) -> bool:
     """Whether a run was found dead. Its row is locked first, for which the next attempt at it
     waits: that has its lease before it begins, so it is never called dead."""
     one = sa.and_(runs.c.run_id == run_id, runs.c.state == "running")
@@ -89,23 +94,23 @@ def _end(db: sa.Connection, run_id: str, state: str, at: sa.ColumnElement[dateti
 
 
 def finish_stream(
-    engine: sa.Engine, run_id: str, row: Mapping[str, object], notices: Sequence[Notice] = ()
+    warehouse: Warehouse, run_id: str, row: Mapping[str, object], notices: Sequence[Notice] = ()
 ) -> None:
     """Notes what a run's latest attempt did to one stream, and who is to hear of it.
 
-    `row` has columns of `run_streams`, its name and connection too.
+    `row` has columns of `run_streams`, the stream's name too.
     """
     c = run_streams.c
     latest = sa.select(sa.func.max(c.id)).where(c.run_id == run_id, c.stream == row["stream"])
     mine = sa.update(run_streams).where(c.id == latest.scalar_subquery())
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.execute(mine.values(**row, noted_at=sa.func.now()))
-        outbox.put(db, str(row["connection"]), notices)
+        outbox.put(db, warehouse.schema, notices)
 
 
-def finished_in(engine: sa.Engine, run_id: str) -> set[str]:
+def finished_in(warehouse: Warehouse, run_id: str) -> set[str]:
     """Streams that an earlier attempt of this run has already finished."""
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         return set(
             db.scalars(
                 sa.select(run_streams.c.stream).where(

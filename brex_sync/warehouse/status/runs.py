@@ -17,8 +17,9 @@ from brex_sync.warehouse.internal import (
     unavailable_lists,
 )
 from brex_sync.warehouse.internal import runs as run_log
-from brex_sync.warehouse.load.deletions import Unresolved, unresolved
+from brex_sync.warehouse.load.deletions import Unresolved, unresolved_in
 from brex_sync.warehouse.state import leases, lists
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class StreamStatus:
     doubt: str | None = None
 
 
-def status(engine: sa.Engine, connection: str, stream: Stream) -> StreamStatus:
+def status(warehouse: Warehouse, stream: Stream) -> StreamStatus:
     """How one stream stands. A connection never synced has zeros and Nones."""
-    with engine.connect() as db:
+    connection = warehouse.schema
+    with warehouse.connect() as db:
         if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
             return StreamStatus(stream.name, None, None, 0, 0, 0, 0, 0, False)
         row = db.execute(
@@ -112,7 +114,7 @@ def _finished_at(db: sa.Connection, connection: str, stream: Stream) -> datetime
 def _missing(db: sa.Connection, connection: str, stream: Stream) -> Unresolved:
     if not sa.inspect(db).has_table(missing_rows.name, schema=INTERNAL):
         return Unresolved(0, 0, None)
-    return unresolved(db, connection, stream.name)
+    return unresolved_in(db, connection, stream.name)
 
 
 def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
@@ -177,14 +179,14 @@ class LastRun:
     error: str | None
 
 
-def last_run(engine: sa.Engine, connection: str) -> LastRun | None:
+def last_run(warehouse: Warehouse) -> LastRun | None:
     """The run that began last; None where none is known."""
     r, s = run_log.c, run_streams.c
     columns = (r.run_id, r.kind, r.state, r.started_at, r.finished_at)
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         if not sa.inspect(db).has_table(run_streams.name, schema=INTERNAL):
             return None
-        latest = sa.select(*columns).where(r.connection == connection)
+        latest = sa.select(*columns).where(r.connection == warehouse.schema)
         row = db.execute(latest.order_by(r.started_at.desc(), r.run_id).limit(1)).one_or_none()
         if row is None:
             return None
@@ -200,27 +202,27 @@ def _is_dead(db: sa.Connection, run_id: str) -> bool:
     return leases.are_known(db) and not leases.is_alive(db, leases.SYNC, run_id)
 
 
-def last_read(engine: sa.Engine, connection: str) -> datetime | None:
+def last_read(warehouse: Warehouse) -> datetime | None:
     """When a stream was last read to its end, by requests to Brex; None where none was."""
     s = run_streams.c
-    read = sa.and_(s.connection == connection, s.state == "finished", s.requests > 0)
-    with engine.connect() as db:
+    mine = sa.and_(s.connection == warehouse.schema, s.state == "finished", s.requests > 0)
+    with warehouse.connect() as db:
         if not sa.inspect(db).has_table(run_streams.name, schema=INTERNAL):
             return None
-        found: datetime | None = db.scalar(sa.select(sa.func.max(s.finished_at)).where(read))
+        found: datetime | None = db.scalar(sa.select(sa.func.max(s.finished_at)).where(mine))
     return found
 
 
-def row_count(engine: sa.Engine, connection: str, name: str) -> int:
+def row_count(warehouse: Warehouse, name: str) -> int:
     """Rows of a table; 0 where it does not exist."""
-    with engine.connect() as db:
-        return count(db, connection, name)
+    with warehouse.connect() as db:
+        return count(db, warehouse.schema, name)
 
 
-def child_rows(engine: sa.Engine, connection: str, child: Child) -> int:
+def child_rows(warehouse: Warehouse, child: Child) -> int:
     """Rows of a child table that are not deleted."""
-    with engine.connect() as db:
-        return count(db, connection, child.name, where="_deleted_at IS NULL")
+    with warehouse.connect() as db:
+        return count(db, warehouse.schema, child.name, where="_deleted_at IS NULL")
 
 
 def count(db: sa.Connection, schema: str, name: str, where: str = "true") -> int:
@@ -231,18 +233,18 @@ def count(db: sa.Connection, schema: str, name: str, where: str = "true") -> int
     return int(db.scalar(sa.text(f'SELECT count(*) FROM "{schema}"."{name}" WHERE {where}')) or 0)
 
 
-def view_rows(engine: sa.Engine, schema: str, view: View) -> int:
+def view_rows(warehouse: Warehouse, view: View) -> int:
     """Rows a view shows now."""
-    with engine.connect() as db:
-        return count(db, schema, view.name)
+    with warehouse.connect() as db:
+        return count(db, warehouse.schema, view.name)
 
 
-def bad_keys(engine: sa.Engine, schema: str, stream: Table) -> int:
+def bad_keys(warehouse: Warehouse, stream: Table) -> int:
     """Rows whose key is empty, or stands in another row too: 0 unless someone meddled."""
     keys = ", ".join(f'"{k}"' for k in stream.key)
     empty = " OR ".join(f'"{k}" IS NULL OR "{k}"::text = \'\'' for k in stream.key)
-    table = f'"{schema}"."{stream.name}"'
-    with engine.connect() as db:
+    table = f'"{warehouse.schema}"."{stream.name}"'
+    with warehouse.connect() as db:
         return int(
             db.scalar(
                 sa.text(
@@ -254,9 +256,10 @@ def bad_keys(engine: sa.Engine, schema: str, stream: Table) -> int:
         )
 
 
-def dangling(engine: sa.Engine, schema: str, stream: Table, reference: Reference) -> int:
+def dangling(warehouse: Warehouse, stream: Table, reference: Reference) -> int:
     """Live rows that name a row the other table does not have."""
-    with engine.connect() as db:
+    schema = warehouse.schema
+    with warehouse.connect() as db:
         if count(db, schema, reference.stream) == 0:
             return count(db, schema, stream.name, f'"{reference.column}" IS NOT NULL')
         return int(
@@ -272,15 +275,13 @@ def dangling(engine: sa.Engine, schema: str, stream: Table, reference: Reference
         )
 
 
-def weekly_spend(
-    engine: sa.Engine, schema: str, weeks: int = 12
-) -> list[tuple[date, str | None, object]]:
+def weekly_spend(warehouse: Warehouse, weeks: int = 12) -> list[tuple[date, str | None, object]]:
     """Week (its Monday), currency and sum of card spend, payments left out, newest last."""
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         rows = db.execute(
             sa.text(
                 "SELECT date_trunc('week', posted_at_date)::date AS week, amount_currency, "
-                f'sum(amount) FROM "{schema}".card_transactions '
+                f'sum(amount) FROM "{warehouse.schema}".card_transactions '
                 "WHERE _deleted_at IS NULL AND type IS DISTINCT FROM 'COLLECTION' "
                 "AND posted_at_date > current_date - 7 * :weeks AND posted_at_date <= current_date "
                 "GROUP BY 1, 2 ORDER BY 1, 2"
@@ -290,11 +291,11 @@ def weekly_spend(
         return [(r[0], r[1], r[2]) for r in rows]
 
 
-def was_begun(engine: sa.Engine, connection: str) -> bool:
+def was_begun(warehouse: Warehouse) -> bool:
     """Whether any list of the connection was ever read, if only in part."""
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         if not sa.inspect(db).has_table("checkpoints", schema=INTERNAL):
             return False
         begun = sa.or_(checkpoints.c.synced_at.is_not(None), checkpoints.c.window_open)
-        rows = sa.select(checkpoints).where(checkpoints.c.connection == connection, begun)
+        rows = sa.select(checkpoints).where(checkpoints.c.connection == warehouse.schema, begun)
         return bool(db.scalar(sa.select(rows.exists())))

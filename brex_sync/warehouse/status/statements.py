@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from brex_sync.streams.declare import Statement, Stream
 from brex_sync.warehouse.schema.columns import listed
+from brex_sync.warehouse.warehouse import Warehouse
 
 USD = "USD"
 """What Brex means where it names no currency."""
@@ -40,14 +41,14 @@ class Unexplained:
         )
 
 
-def count(engine: sa.Engine, schema: str, stream: Stream) -> int:
+def count(warehouse: Warehouse, stream: Stream) -> int:
     """How many statements there are to check."""
-    with engine.connect() as db:
-        sql = f'SELECT count(*) FROM "{schema}"."{stream.name}" WHERE _deleted_at IS NULL'
+    with warehouse.connect() as db:
+        sql = f'SELECT count(*) FROM "{warehouse.schema}"."{stream.name}" WHERE _deleted_at IS NULL'
         return int(db.scalar(sa.text(sql)) or 0)
 
 
-def unexplained(engine: sa.Engine, schema: str, stream: Stream) -> list[Unexplained]:
+def unexplained(warehouse: Warehouse, stream: Stream) -> list[Unexplained]:
     """The statements whose balances do not add up, newest first; those without one are left out.
 
     Signs are as the tables have them: of a card account what is owed, so purchases add to it; of
@@ -56,9 +57,9 @@ def unexplained(engine: sa.Engine, schema: str, stream: Stream) -> list[Unexplai
     said = stream.statement
     if said is None:
         return []
-    with engine.connect() as db:
-        found = db.execute(sa.text(_sql(schema, stream, said))).all()
-        rows = sa.text(_rows_sql(schema, stream, said))
+    with warehouse.connect() as db:
+        found = db.execute(sa.text(_sql(warehouse.schema, stream, said))).all()
+        rows = sa.text(_rows_sql(warehouse.schema, stream, said))
         return [_told(row, tuple(db.scalars(rows, row._asdict()))) for row in found]
 
 

@@ -24,15 +24,15 @@ Reason = Literal[
 
 
 class Card(Inputs):
-    """The card concerned."""
+    """A card."""
 
     card_id: Text = Field(description="The card's id at Brex.")
 
 
 class CardWithReason(Card):
-    """The card concerned, and why; the owner is told."""
+    """A card, and a reason, which its owner sees."""
 
-    reason: Reason = Field("OTHER", description="Why; its owner is told.")
+    reason: Reason = Field("OTHER", description="Why; its owner sees it.")
     note: Text | None = Field(None, description="More about it.")
 
 
@@ -40,11 +40,11 @@ class NewCard(Inputs):
     """A card to issue."""
 
     user_id: Text = Field(description="Whose card it is: the user's id at Brex.")
-    card_name: Text = Field(description="What it is called.")
+    card_name: Text = Field(description="The name of the card.")
     limit: Amount | None = Field(
         None, description="A limit of its own, such as 500.00 USD; the user's if left out."
     )
-    period: Period = Field("MONTHLY", description="How often that limit begins anew.")
+    period: Period = Field("MONTHLY", description="How often that limit renews.")
     lock_after: Day | None = Field(None, description="Lock it after this day, YYYY-MM-DD.")
 
     mailing_address: Address | None = Field(
@@ -61,7 +61,7 @@ class NewCard(Inputs):
 def card_body(
     user_id: str, name: str, limit: str | None, period: str, lock_after: str | None = None
 ) -> dict[str, Any]:
-    """The request that issues a virtual card: with a limit of its own, or under its user's."""
+    """Returns the body that issues a virtual card, with its own limit or under its user's."""
     controls = limit and {
         "spend_limit": minor(limit),
         "spend_duration": period,

@@ -32,7 +32,7 @@ ATTACH = Call(
 )
 
 MAP = "receipts.csv"
-"""In a folder of receipts: which file belongs to which expense, where their names don't say."""
+"""The file in a folder of receipts that says which file belongs to which expense."""
 KINDS = {".pdf", ".png", ".jpg", ".jpeg", ".heic", ".gif", ".tif", ".tiff", ".webp", ".html"}
 
 
@@ -40,7 +40,7 @@ class Memo(Inputs):
     """A memo for an expense."""
 
     expense_id: Text = Field(description="The expense's id at Brex.")
-    memo: Text = Field(description="Its memo from now on.")
+    memo: Text = Field(description="Its new memo.")
 
 
 class Memos(Inputs):
@@ -89,14 +89,14 @@ class Receipt(Inputs):
 
 
 class Mapped(Inputs):
-    """A line that says which file of the folder belongs to which expense."""
+    """A line of `receipts.csv`: a file of the folder, and its expense."""
 
     file: Annotated[Text, StringConstraints(pattern=r"^[^/\\]+$")]
     expense_id: Text
 
 
 def _from_folder(given: Any, info: ValidationInfo) -> Any:
-    """The receipts in a folder: each file is named after its expense, or stands in receipts.csv."""
+    """Returns the receipts in a folder: named after their expenses, or listed in receipts.csv."""
     refuse_files(info)
     if is_stored(info):
         return given
@@ -121,12 +121,12 @@ def _mapped(folder: Path) -> list[Inputs]:
 
 
 def _expense_of(name: str) -> str:
-    """`expense_1.pdf` is of expense_1, and so is `expense_1--2.pdf`, a second file of it."""
+    """Returns the expense of a file: `expense_1.pdf` and `expense_1--2.pdf` are of expense_1."""
     return Path(name).stem.partition("--")[0]
 
 
 def _receipts(folder: Path, named: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The files with their expenses; raises BadInputs with all that cannot be sent."""
+    """Returns the files with their expenses. Raises BadInputs, which names all unusable files."""
     read: list[dict[str, Any]] = []
     faults: list[str] = []
     for name, expense_id in named:
@@ -142,7 +142,7 @@ def _receipts(folder: Path, named: Iterable[tuple[str, str]]) -> list[dict[str, 
 
 
 def _content(folder: Path, name: str) -> bytes:
-    """What would be sent. Raises UnfitFile."""
+    """Returns the content of a file. Raises UnfitFile."""
     if Path(name).suffix.lower() not in KINDS and (folder / name).is_file():
         raise UnfitFile(f"Brex takes {', '.join(sorted(kind[1:] for kind in KINDS))}, by its name")
     if not name.isascii():

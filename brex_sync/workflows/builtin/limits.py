@@ -1,4 +1,4 @@
-"""Spend limits: create one, and change one."""
+"""Spend limits: create, update."""
 
 from typing import Any, Literal, Self
 
@@ -23,7 +23,7 @@ class NewLimit(Inputs):
 
     name: Text = Field(description="Name.")
     limit: Amount = Field(description="How much may be spent a period, such as 5000.00 USD.")
-    period_recurrence_type: Recurrence = Field("PER_MONTH", description="How often it begins anew.")
+    period_recurrence_type: Recurrence = Field("PER_MONTH", description="How often it renews.")
     expense_policy_id: Text = Field(description="The id of the expense policy that holds for it.")
     firmness: Firmness = Field("HARD", description="HARD declines what goes beyond; SOFT doesn't.")
     description: Text | None = Field(None, description="What it is for.")
@@ -63,13 +63,13 @@ def create_spend_limit(given: NewLimit) -> Steps:
 
 
 class LimitChange(Inputs):
-    """What to change of a spend limit; what is left out stays."""
+    """The fields of a spend limit to change; the others stay as they are."""
 
     spend_limit_id: Text = Field(description="The spend limit's id at Brex.")
     name: Text | None = Field(None, description="Name.")
     limit: Amount | None = Field(None, description="How much may be spent a period.")
     firmness: Firmness | None = Field(None, description="HARD declines what goes beyond.")
-    period_recurrence_type: Recurrence | None = Field(None, description="How often it begins anew.")
+    period_recurrence_type: Recurrence | None = Field(None, description="How often it renews.")
     description: Text | None = Field(None, description="What it is for.")
     owner_user_ids: list[Text] | None = Field(None, description="All its owners' user ids.")
     member_user_ids: list[Text] | None = Field(None, description="All its members' user ids.")
@@ -78,7 +78,7 @@ class LimitChange(Inputs):
     transaction_limit: Amount | None = Field(None, description="Most for one transaction.")
     limit_increase_setting: Switch | None = Field(None, description="May members ask for more?")
     take_away: list[Literal["start_date", "end_date", "transaction_limit"]] = Field(
-        [], description="What it has no more."
+        [], description="Fields to remove."
     )
 
     @model_validator(mode="after")
@@ -98,7 +98,7 @@ def _allows(given: LimitChange) -> str | None:
     return f"What can be spent from {given.spend_limit_id} changes."
 
 
-@workflow(UPDATE, confirm=_allows)
+@workflow(UPDATE, confirm=_allows, confirm_when="if an amount or the firmness changes")
 def update_spend_limit(given: LimitChange) -> Steps:
     """Change a spend limit: how much, for whom, how long."""
     own = {"spend_limit_id", "limit", "firmness", "transaction_limit", "take_away"}

@@ -1,4 +1,4 @@
-"""People: invite somebody with all they need, offboard somebody, set a limit."""
+"""Users: invite, offboard, set a limit."""
 
 from typing import Literal, Self
 
@@ -27,11 +27,11 @@ LIST_CARDS = Call("GET /v2/cards", scope="cards.readonly")
 
 ENDED = "TERMINATED"
 GONE = ("ARCHIVED", "CLOSED", "DELETED", "DISABLED")
-"""What somebody is who will not become ACTIVE by accepting an invitation."""
+"""The states of users who cannot become ACTIVE by accepting an invitation."""
 
 
 class NewPerson(Inputs):
-    """Somebody to invite, and what to set up at once."""
+    """A user to invite, with an optional limit and card."""
 
     first_name: Text = Field(description="First name.")
     last_name: Text = Field(description="Last name.")
@@ -45,7 +45,7 @@ class NewPerson(Inputs):
     )
     card_name: Text | None = Field(None, description="Issue a virtual card of this name.")
     limit: Amount | None = Field(None, description="A limit of the card's own; else the user's.")
-    period: Period = Field("MONTHLY", description="How often the card's limit begins anew.")
+    period: Period = Field("MONTHLY", description="How often the card's limit renews.")
 
     @model_validator(mode="after")
     def _limits_a_card(self) -> Self:
@@ -59,9 +59,16 @@ def _spends(given: NewPerson) -> str | None:
     return f"{given.email} gets money to spend at once." if may_spend else None
 
 
-@workflow(INVITE, SET_LIMIT, LOOK, ISSUE, confirm=_spends)
+@workflow(
+    INVITE,
+    SET_LIMIT,
+    LOOK,
+    ISSUE,
+    confirm=_spends,
+    confirm_when="if there is a limit or a card",
+)
 def invite_user(given: NewPerson) -> Steps:
-    """Invite somebody, with manager, department, limit and a card in one go.
+    """Invite a user, with manager, department, limit and card in one run.
 
     The card is issued once they have accepted the invitation and are ACTIVE, as in the example of
     Brex's Team API; until then the run waits.
@@ -79,7 +86,7 @@ def invite_user(given: NewPerson) -> Steps:
 
 
 class Leaver(Inputs):
-    """Somebody who leaves."""
+    """A user to offboard."""
 
     user_id: Text = Field(description="The user's id at Brex.")
     cards: Literal["lock", "terminate"] = Field(
@@ -94,9 +101,18 @@ def _ends_cards(given: Leaver) -> str | None:
     return f"All cards of {given.user_id} are ended for good."
 
 
-@workflow(LOOK_AT_SELF, LOOK, LIST_CARDS, LOCK, TERMINATE, UPDATE, confirm=_ends_cards)
+@workflow(
+    LOOK_AT_SELF,
+    LOOK,
+    LIST_CARDS,
+    LOCK,
+    TERMINATE,
+    UPDATE,
+    confirm=_ends_cards,
+    confirm_when="if `cards` is `terminate`",
+)
 def offboard_user(given: Leaver) -> Steps:
-    """Offboard somebody: lock or terminate their cards, and disable them."""
+    """Offboard a user: lock or terminate their cards, and disable them."""
     own = yield read("look at own user", LOOK_AT_SELF)
     if own["id"] == given.user_id:
         raise BadInputs(["user_id: the credential is this user's own, and would end with it"])
@@ -117,11 +133,11 @@ def offboard_user(given: Leaver) -> Steps:
 
 
 class UserLimit(Inputs):
-    """What somebody may spend."""
+    """The monthly limit of a user."""
 
     user_id: Text = Field(description="The user's id at Brex.")
     monthly_limit: AmountOrNone = Field(
-        description="Such as 2000.00 USD; the word none takes the limit away."
+        description="Such as 2000.00 USD; the word none removes the limit."
     )
 
 
@@ -132,6 +148,6 @@ def _allows(given: UserLimit) -> str:
 
 @workflow(SET_LIMIT, confirm=_allows)
 def set_user_limit(given: UserLimit) -> Steps:
-    """Set what somebody may spend a month, or take the limit away."""
+    """Set a user's monthly limit, or remove it."""
     limit = None if given.monthly_limit == NONE else minor(given.monthly_limit)
     yield write("set limit", SET_LIMIT, id=given.user_id, body={"monthly_limit": limit})

@@ -1,4 +1,4 @@
-"""Vendors: whom the company pays."""
+"""Vendors: create."""
 
 from typing import Annotated, Literal, Self
 
@@ -32,7 +32,7 @@ class Wire(Inputs):
 
 
 class Cheque(Inputs):
-    """Where cheques go."""
+    """The address of cheques."""
 
     type: Literal["CHEQUE"]
     recipient_name: Annotated[Text, StringConstraints(max_length=40)]
@@ -43,9 +43,9 @@ Account = Annotated[Ach | Wire | Cheque, Field(discriminator="type")]
 
 
 class NewVendor(Inputs):
-    """A vendor to know."""
+    """A vendor to create."""
 
-    company_name: Text = Field(description="Name; each can be known once.")
+    company_name: Text = Field(description="Name; there is one vendor of each name.")
     email: Email | None = Field(None, description="E-mail address.")
     phone: Text | None = Field(None, description="Phone number.")
     payment_accounts: list[Account] = Field(

@@ -1,0 +1,1 @@
+"""The reading side of the API: endpoints, paging, filters, details and the answers from a world."""

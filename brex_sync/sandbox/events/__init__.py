@@ -1,0 +1,1 @@
+"""Webhook events: which changes are events, who subscribed, what signs them, and their delivery."""
