@@ -14,7 +14,8 @@ POOLED := $(addprefix brex_sync_tests/, engine/test_equality.py engine/test_run_
 	connections/test_alerts.py workflows/test_run.py webhooks/test_receiver.py \
 	webhooks/test_processing.py)
 
-.PHONY: up test browser-test crash-test history-test pooler-test mutation-test bench docs lock clean
+.PHONY: up test browser-test crash-test dbt-test history-test pooler-test mutation-test bench docs \
+	lock clean
 
 up: $(VENV)/run.done  ## install, start everything, sync
 	@$(BIN)/brex-sync up
@@ -24,7 +25,7 @@ test: $(VENV)/dev.done  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history and not pooler"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not crash and not browser and not history and not pooler and not dbt"
 
 crash-test: $(VENV)/dev.done  ## kill syncs and workflows at many moments, and look
 	$(BIN)/pytest -n 2 --dist worksteal -m crash
@@ -50,6 +51,9 @@ browser-test: $(VENV)/browser.done  ## click through the UI in Chromium
 		else echo "browser-test needs Chromium: apt-get install chromium" >&2; exit 1; fi
 	$(BIN)/pytest -m browser
 
+dbt-test: $(VENV)/dev.done $(VENV)-dbt/done  ## parse, test and build on the dbt package, with dbt
+	BREX_SYNC_TEST_DBT=$(CURDIR)/$(VENV)-dbt/bin/dbt $(BIN)/pytest -m dbt
+
 bench: $(VENV)/bench.done  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -60,7 +64,7 @@ lock:  ## resolve setup.py into requirements/*.lock (needs uv)
 	requirements/lock.sh
 
 clean:  ## forget the virtual environment; data in BREX_SYNC_HOME stays
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-dbt
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -69,6 +73,11 @@ $(VENV)/bin/pip:
 		{ echo "this Python lacks venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
 	@echo "Making a virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)-dbt/done: requirements/dbt.lock
+	@$(PYTHON) -m venv $(VENV)-dbt
+	@$(VENV)-dbt/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
 
 $(VENV)/%.done: requirements/%.lock setup.py | $(VENV)/bin/pip
 	@echo "Installing the locked dependencies ($*), once; this takes a minute or two …"

@@ -12,3 +12,7 @@ for lock in run dev "dev bench" "dev browser"; do
         --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url \
         --custom-compile-command "make lock" --output-file "requirements/${lock##* }.lock"
 done
+# dbt has an environment of its own: it is what users of the package have, not a part of brex_sync.
+uv pip compile --quiet requirements/dbt.in "$@" --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+    --output-file requirements/dbt.lock

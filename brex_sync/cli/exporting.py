@@ -1,4 +1,4 @@
-"""The command that exports tables and marts to files."""
+"""The commands that write files for other tools: exports, and a dbt package."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ MARTS = "_marts"
 def register(cli: typer.Typer) -> None:
     """Adds the commands of this module."""
     cli.command()(export)
+    cli.command("dbt-package")(write_dbt_package)
 
 
 def export(
@@ -76,3 +77,20 @@ def export(
                     "the next export: a transaction of the same role has been open since then",
                     style="yellow",
                 )
+
+
+def write_dbt_package(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write to.")],
+    connection: ConnectionName = None,
+) -> None:
+    """Write a dbt package with a connection's tables as sources: descriptions, tests, freshness."""
+    from brex_sync.cron import longest_gap
+    from brex_sync.runtime.dbt_package import Package, write
+    from brex_sync.runtime.streams import streams_of
+
+    settings = load_settings()
+    found = find(settings, connection)
+    gap = longest_gap(settings.schedule)
+    package = Package(found.name, tuple(streams_of(settings, found)), 2 * gap, 3 * gap)
+    for path in write(package, output):
+        say(str(path))
