@@ -1,0 +1,37 @@
+"""The marts of a connection, kept up after its tables."""
+
+import logging
+
+import sqlalchemy as sa
+
+from brex_sync.connections.declared import Connection
+from brex_sync.errors import PostgresError
+from brex_sync.marts.catalogue import Catalogue, load
+from brex_sync.marts.standing import Standing
+from brex_sync.marts.upkeep import keep_up
+from brex_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def marts_of(settings: Settings) -> Catalogue:
+    """The shipped marts, and those of the folder that is set."""
+    return load(settings.marts)
+
+
+def keep_marts(
+    engine: sa.Engine, connection: Connection, catalogue: Catalogue
+) -> dict[str, Standing]:
+    """How the marts of a connection stand, after they were brought up to date.
+
+    A fault of the marts is none of the sync's: what Postgres refuses as a whole is the fault of
+    each.
+    """
+    try:
+        standings = keep_up(engine, connection.name, catalogue)
+    except PostgresError as error:
+        standings = {name: Standing(name, fault=str(error)) for name in catalogue.names}
+    for name, stand in standings.items():
+        if stand.fault:
+            log.error("%s: the mart %s: %s", connection.name, name, stand.fault)
+    return standings
