@@ -105,7 +105,7 @@ def _make(db: sa.Connection, connection: str, mart: Mart) -> Made:
     _check_sources(db, connection, mart, name)
     made = Made(relation_of(db, connection, mart.name) or "", _reads(db, connection, mart, name))
     if mart.stored:
-        run(db, f'CREATE UNIQUE INDEX "{mart.name}_key" ON {name} ({listed(mart.key)})')
+        run(db, f"CREATE UNIQUE INDEX ON {name} ({listed(mart.key)})")
         for columns in mart.indexes:
             run(db, f"CREATE INDEX ON {name} ({listed(columns)})")
         run(db, f"ANALYZE {name}")

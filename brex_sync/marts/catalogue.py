@@ -13,7 +13,7 @@ from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class MartCatalogue:
     """Marts by name, each after those it reads; and why others cannot be made, by name."""
 
     marts: Mapping[str, Mart] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Catalogue:
         return frozenset(found)
 
 
-def load(folder: Path | None = None) -> Catalogue:
+def load(folder: Path | None = None) -> MartCatalogue:
     """The shipped marts and those of `folder`, which replace shipped ones of the same name.
 
     A file that cannot be used is a fault of its mart and of those that read it; the others stand.
@@ -90,7 +90,7 @@ def _without_strangers(
     return {name: mart for name, mart in marts.items() if name not in found}, found
 
 
-def _ordered(marts: Mapping[str, Mart], faults: Mapping[str, MartError]) -> Catalogue:
+def _ordered(marts: Mapping[str, Mart], faults: Mapping[str, MartError]) -> MartCatalogue:
     """Each mart after those it reads; one that reads a faulty one is faulty too."""
     told = dict(faults)
     for name in _circular(marts):
@@ -104,7 +104,7 @@ def _ordered(marts: Mapping[str, Mart], faults: Mapping[str, MartError]) -> Cata
             told[name] = MartError(marts[name].path, f"it reads {needed[0]}, which cannot be made")
         else:
             ordered[name] = marts[name]
-    return Catalogue(ordered, told)
+    return MartCatalogue(ordered, told)
 
 
 def _circular(marts: Mapping[str, Mart]) -> Iterable[str]:

@@ -40,7 +40,7 @@ def count(db: sa.Connection, connection: str, mart: Mart) -> int:
     """How many rows a mart has."""
     rows: int = run(
         db, f'SELECT count(*) FROM "{schema_of(connection)}"."{mart.name}"'
-    ).scalar_one()  # type: ignore[assignment]
+    ).scalar_one()
     return rows
 
 

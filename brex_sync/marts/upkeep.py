@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from brex_sync.errors import MartError
 from brex_sync.marts import build, refresh, standing, ties
-from brex_sync.marts.catalogue import Catalogue
+from brex_sync.marts.catalogue import MartCatalogue
 from brex_sync.marts.declare import Mart
 from brex_sync.marts.session import schema_of, snapshot
 from brex_sync.marts.standing import Standing
@@ -26,7 +26,7 @@ _SIGNED = sa.text("""
 """)
 
 
-def keep_up(engine: sa.Engine, connection: str, catalogue: Catalogue) -> dict[str, Standing]:
+def keep_up(engine: sa.Engine, connection: str, catalogue: MartCatalogue) -> dict[str, Standing]:
     """Makes the marts of a connection as they are declared, brings those up to date whose tables
     changed, and checks the ties of these. How all of them stand now, by name.
 
@@ -60,7 +60,7 @@ class _Plan:
         return bool(self.outdated) or not self.as_left or known != self.faults
 
 
-def _plan(engine: sa.Engine, connection: str, catalogue: Catalogue) -> _Plan:
+def _plan(engine: sa.Engine, connection: str, catalogue: MartCatalogue) -> _Plan:
     """Looks, in a few milliseconds, what is to be done."""
     with engine.connect() as db:
         standings = standing.read(db, connection)
@@ -75,7 +75,7 @@ def _plan(engine: sa.Engine, connection: str, catalogue: Catalogue) -> _Plan:
         return _Plan(standings, outdated, as_left, faults)
 
 
-def _signature(db: sa.Connection, connection: str, catalogue: Catalogue) -> str:
+def _signature(db: sa.Connection, connection: str, catalogue: MartCatalogue) -> str:
     """What the schema's comment says once the marts are made: what of, and how they were left."""
     declared = repr(build.digests(catalogue.marts))
     left = postgres.digest(db, schema_of(connection))
@@ -93,7 +93,7 @@ class _Upkeep:
         self,
         db: sa.Connection,
         connection: str,
-        catalogue: Catalogue,
+        catalogue: MartCatalogue,
         plan: _Plan,
         until: datetime,
     ) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
-from brex_sync.marts.catalogue import Catalogue
+from brex_sync.marts.catalogue import MartCatalogue
 from brex_sync.marts.standing import Standing
 from brex_sync.orchestration import checks, freshness, marts, metadata, turns
 from brex_sync.orchestration.catalogue import CatalogueEntry, entries
@@ -166,7 +166,7 @@ def _sync(
     connection: Connection,
     config: SyncConfig,
     selected: dict[str, Stream],
-    catalogue: Catalogue | None,
+    catalogue: MartCatalogue | None,
 ) -> tuple[Report, dict[str, Standing]]:
     """Syncs the streams selected, and then brings the marts up to date, if there is a catalogue of
     them; with no streams, it still makes sure that tables and views exist."""

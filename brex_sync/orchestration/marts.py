@@ -7,7 +7,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from brex_sync.errors import MartError
-from brex_sync.marts.catalogue import Catalogue
+from brex_sync.marts.catalogue import MartCatalogue
 from brex_sync.marts.declare import Mart
 from brex_sync.marts.relation import column_types
 from brex_sync.marts.session import schema_of
@@ -33,7 +33,7 @@ def is_mart(connection: str, key: dg.AssetKey) -> bool:
     return key.path[0] == schema_of(connection)
 
 
-def specs(connection: str, catalogue: Catalogue, tables: Set[str]) -> Iterator[dg.AssetSpec]:
+def specs(connection: str, catalogue: MartCatalogue, tables: Set[str]) -> Iterator[dg.AssetSpec]:
     """The assets of the marts that read any of these tables, and of those that cannot be made."""
     for mart in chosen(catalogue, tables):
         yield dg.AssetSpec(
@@ -60,7 +60,7 @@ def specs(connection: str, catalogue: Catalogue, tables: Set[str]) -> Iterator[d
 
 
 def check_specs(
-    connection: str, catalogue: Catalogue, tables: Set[str]
+    connection: str, catalogue: MartCatalogue, tables: Set[str]
 ) -> Iterator[dg.AssetCheckSpec]:
     """The checks of these assets: that each is up to date, and its ties."""
     described = {mart.name: mart for mart in chosen(catalogue, tables)}
@@ -73,7 +73,7 @@ def check_specs(
             yield dg.AssetCheckSpec(tie, asset=key, description=declared.description.strip())
 
 
-def chosen(catalogue: Catalogue, tables: Set[str]) -> Iterator[Mart]:
+def chosen(catalogue: MartCatalogue, tables: Set[str]) -> Iterator[Mart]:
     """The marts that read any of these tables; a mart that reads no table is among them."""
     for mart in catalogue.marts.values():
         read = catalogue.tables_of(mart)
@@ -84,7 +84,7 @@ def chosen(catalogue: Catalogue, tables: Set[str]) -> Iterator[Mart]:
 def results(
     engine: sa.Engine,
     connection: str,
-    catalogue: Catalogue,
+    catalogue: MartCatalogue,
     standings: dict[str, Standing],
     selected: Set[dg.AssetKey],
     checks: Set[dg.AssetCheckKey],
@@ -105,7 +105,9 @@ def results(
             yield from answers
 
 
-def _deps(connection: str, catalogue: Catalogue, mart: Mart, tables: Set[str]) -> list[dg.AssetKey]:
+def _deps(
+    connection: str, catalogue: MartCatalogue, mart: Mart, tables: Set[str]
+) -> list[dg.AssetKey]:
     marts = {one.name for one in chosen(catalogue, tables)}
     return [
         key_of(connection, source) if source in marts else dg.AssetKey([connection, source])

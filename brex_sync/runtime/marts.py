@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from brex_sync.connections.declared import Connection
 from brex_sync.errors import PostgresError
-from brex_sync.marts.catalogue import Catalogue, load
+from brex_sync.marts.catalogue import MartCatalogue, load
 from brex_sync.marts.standing import Standing
 from brex_sync.marts.upkeep import keep_up
 from brex_sync.settings import Settings
@@ -14,13 +14,13 @@ from brex_sync.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def marts_of(settings: Settings) -> Catalogue:
+def marts_of(settings: Settings) -> MartCatalogue:
     """The shipped marts, and those of the folder that is set."""
     return load(settings.marts)
 
 
 def keep_marts(
-    engine: sa.Engine, connection: Connection, catalogue: Catalogue
+    engine: sa.Engine, connection: Connection, catalogue: MartCatalogue
 ) -> dict[str, Standing]:
     """How the marts of a connection stand, after they were brought up to date.
 

@@ -46,5 +46,3 @@ def fresh(rig: Rig) -> Rig:
     """Empty tables, to put rows into, with their marts."""
     keep(rig.engine)
     return rig
-
-
