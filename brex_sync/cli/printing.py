@@ -15,7 +15,7 @@ from brex_sync.terminal import Terminal
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brex_sync.marts.standing import Standing
+    from brex_sync.marts.standing import MartStanding
     from brex_sync.sync.read import reading
     from brex_sync.sync.report import Report, StreamReport
     from brex_sync.warehouse.state.closes import Close
@@ -58,7 +58,7 @@ def progress(console: Console, streams: Iterable[str]) -> Iterator[reading.Progr
         yield show
 
 
-def print_marts(console: Console, marts: Mapping[str, Standing]) -> None:
+def print_marts(console: Console, marts: Mapping[str, MartStanding]) -> None:
     """How many marts are up to date, and below it which are not and which do not tie."""
     faulty = {name: stand.fault for name, stand in marts.items() if stand.fault}
     current = f"{len(marts) - len(faulty)} of {len(marts)} marts are up to date."

@@ -28,7 +28,7 @@ from brex_sync.streams.selection import select
 from brex_sync.terminal import console, errors
 
 if TYPE_CHECKING:
-    from brex_sync.marts.standing import Standing
+    from brex_sync.marts.standing import MartStanding
     from brex_sync.sync.read.reading import Options
     from brex_sync.sync.report import Report
     from brex_sync.warehouse import Warehouse
@@ -216,7 +216,7 @@ async def _sync(
     kind: RunKind,
     *,
     wait: bool,
-) -> tuple[Report, dict[str, Standing]]:
+) -> tuple[Report, dict[str, MartStanding]]:
     from brex_sync.runtime.marts import keep_marts, marts_of
     from brex_sync.runtime.syncing import open_sync, turn
     from brex_sync.warehouse.state.run_log import RunKind
@@ -231,8 +231,7 @@ async def _sync(
                 settings, connection, progress=show, run_id=run_id, kind=kind, options=options
             ) as run:
                 report = await run.run(streams)
-                kept = (run.engine, connection, marts_of(settings))
-                return report, await asyncio.to_thread(keep_marts, *kept)
+                return report, await run.warehouse.call(keep_marts, marts_of(settings))
 
 
 def _print_wait(told: str) -> None:

@@ -17,7 +17,10 @@ from brex_sync.warehouse.schema.columns import listed
 from brex_sync.warehouse.schema.marts import SUFFIX
 
 _RELATION = sa.text("""
-    SELECT concat_ws(' ', c.oid, c.relkind, md5(string_agg(r.ev_action::text, ' ')))
+    SELECT concat_ws(' ', c.oid, c.relkind, md5(string_agg(r.ev_action::text, ' ')), (
+        SELECT md5(string_agg(attname::text, ' ' ORDER BY attnum))
+        FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0
+    ))
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid

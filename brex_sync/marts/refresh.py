@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from brex_sync.errors import MartError, PostgresError
 from brex_sync.marts.declare import Mart
 from brex_sync.marts.session import refused, run, schema_of
-from brex_sync.marts.standing import Standing
+from brex_sync.marts.standing import MartStanding
 
 
 def outdated(
     marts: Mapping[str, Mart],
-    standings: Mapping[str, Standing],
+    standings: Mapping[str, MartStanding],
     changes: Mapping[str, datetime | None],
 ) -> list[str]:
     """The marts whose tables have rows changed since they were last known to be current.
@@ -23,7 +23,7 @@ def outdated(
     """
     found = []
     for name in marts:
-        stand = standings.get(name, Standing(name))
+        stand = standings.get(name, MartStanding(name))
         newest = [changed for table in stand.reads if (changed := changes.get(table))]
         if stand.known_until is None or any(stand.known_until <= one for one in newest):
             found.append(name)

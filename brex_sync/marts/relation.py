@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from brex_sync.marts.session import schema_of
+from brex_sync.warehouse import Warehouse
 
 _TYPES = sa.text("""
     SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -13,10 +14,10 @@ _TYPES = sa.text("""
 """)
 
 
-def column_types(engine: sa.Engine, connection: str) -> dict[str, dict[str, str]]:
+def column_types(warehouse: Warehouse) -> dict[str, dict[str, str]]:
     """The type of each column of each mart, as Postgres writes it."""
     found: dict[str, dict[str, str]] = {}
-    with engine.connect() as db:
-        for mart, column, kind in db.execute(_TYPES, {"schema": schema_of(connection)}):
+    with warehouse.connect() as db:
+        for mart, column, kind in db.execute(_TYPES, {"schema": schema_of(warehouse.schema)}):
             found.setdefault(mart, {})[column] = kind
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from brex_sync.errors import PostgresError
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.faults import first_line
 from brex_sync.warehouse.schema.marts import SUFFIX
 
@@ -17,12 +18,12 @@ def schema_of(connection: str) -> str:
 
 
 @contextmanager
-def snapshot(engine: sa.Engine, connection: str) -> Iterator[sa.Connection]:
+def snapshot(warehouse: Warehouse) -> Iterator[sa.Connection]:
     """A transaction that sees the tables as they are at its first statement, whoever writes to
     them meanwhile: all marts made in it are of one moment, and so are their ties."""
-    with engine.begin() as db:
+    with warehouse.begin() as db:
         db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        path = f'"{schema_of(connection)}", "{connection}"'
+        path = f'"{schema_of(warehouse.schema)}", "{warehouse.schema}"'
         db.exec_driver_sql(f"SET LOCAL search_path = pg_catalog, {path}, pg_temp")
         yield db
 

@@ -12,7 +12,7 @@ from brex_sync.warehouse.internal import marts as table
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MartStanding:
     """How a mart stands.
 
     Changes before `known_until` are in it, and its ties were checked then. `fault` is why it could
@@ -39,16 +39,16 @@ class Standing:
         return {name: tied for name, tied in self.ties.items() if tied.broken}
 
 
-def read(db: sa.Connection, connection: str) -> dict[str, Standing]:
+def read(db: sa.Connection, connection: str) -> dict[str, MartStanding]:
     """How the marts of a connection stand, by name."""
     found = db.execute(sa.select(table).where(table.c.connection == connection))
     return {row["mart"]: _of(row) for row in found.mappings()}
 
 
-def write(db: sa.Connection, connection: str, standings: Iterable[Standing]) -> None:
+def write(db: sa.Connection, connection: str, standings: Iterable[MartStanding]) -> None:
     """Keeps how marts stand."""
     for one in standings:
-        values = {name: getattr(one, name) for name in Standing.__dataclass_fields__}
+        values = {name: getattr(one, name) for name in MartStanding.__dataclass_fields__}
         ties = {n: {"broken": t.broken, "rows": [*t.rows]} for n, t in one.ties.items()}
         row = insert(table).values(
             connection=connection, **{**values, "reads": [*one.reads], "ties": ties}
@@ -67,7 +67,7 @@ def forget(db: sa.Connection, connection: str, names: Iterable[str]) -> None:
     db.execute(sa.delete(table).where(mine))
 
 
-def _of(row: sa.RowMapping) -> Standing:
-    values = {name: row[name] for name in Standing.__dataclass_fields__}
+def _of(row: sa.RowMapping) -> MartStanding:
+    values = {name: row[name] for name in MartStanding.__dataclass_fields__}
     ties = {n: Tied(t["broken"], tuple(t["rows"])) for n, t in (row["ties"] or {}).items()}
-    return Standing(**{**values, "reads": tuple(row["reads"]), "ties": ties})
+    return MartStanding(**{**values, "reads": tuple(row["reads"]), "ties": ties})

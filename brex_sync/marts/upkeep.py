@@ -13,7 +13,8 @@ from brex_sync.marts import build, refresh, standing, ties
 from brex_sync.marts.catalogue import MartCatalogue
 from brex_sync.marts.declare import Mart
 from brex_sync.marts.session import schema_of, snapshot
-from brex_sync.marts.standing import Standing
+from brex_sync.marts.standing import MartStanding
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.export import horizon
 from brex_sync.warehouse.prepare.mending import literal
 from brex_sync.warehouse.schema import catalogue as postgres
@@ -26,7 +27,7 @@ _SIGNED = sa.text("""
 """)
 
 
-def keep_up(engine: sa.Engine, connection: str, catalogue: MartCatalogue) -> dict[str, Standing]:
+def keep_up(warehouse: Warehouse, catalogue: MartCatalogue) -> dict[str, MartStanding]:
     """Makes the marts of a connection as they are declared, brings those up to date whose tables
     changed, and checks the ties of these. How all of them stand now, by name.
 
@@ -37,19 +38,19 @@ def keep_up(engine: sa.Engine, connection: str, catalogue: MartCatalogue) -> dic
     Raises:
         PostgresError: the warehouse cannot be used.
     """
-    plan = _plan(engine, connection, catalogue)
+    plan = _plan(warehouse, catalogue)
     if not plan.anything:
         return plan.standings
-    until = horizon(engine)
-    with snapshot(engine, connection) as db:
-        return _Upkeep(db, connection, catalogue, plan, until).done()
+    until = horizon(warehouse.engine)
+    with snapshot(warehouse) as db:
+        return _Upkeep(db, warehouse.schema, catalogue, plan, until).done()
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What there is to do: `signed` is what the schema's comment says, if it is as it was left."""
 
-    standings: dict[str, Standing]
+    standings: dict[str, MartStanding]
     outdated: Collection[str]
     as_left: bool
     faults: Mapping[str, str]
@@ -60,9 +61,10 @@ class _Plan:
         return bool(self.outdated) or not self.as_left or known != self.faults
 
 
-def _plan(engine: sa.Engine, connection: str, catalogue: MartCatalogue) -> _Plan:
+def _plan(warehouse: Warehouse, catalogue: MartCatalogue) -> _Plan:
     """Looks, in a few milliseconds, what is to be done."""
-    with engine.connect() as db:
+    connection = warehouse.schema
+    with warehouse.connect() as db:
         standings = standing.read(db, connection)
         signature = _signature(db, connection, catalogue)
         as_left = db.scalar(_SIGNED, {"schema": schema_of(connection)}) == signature
@@ -100,9 +102,9 @@ class _Upkeep:
         self._db, self._connection, self._catalogue = db, connection, catalogue
         self._plan, self._until = plan, until
         self._before = plan.standings
-        self._now: dict[str, Standing] = {}
+        self._now: dict[str, MartStanding] = {}
 
-    def done(self) -> dict[str, Standing]:
+    def done(self) -> dict[str, MartStanding]:
         stale = self._stale()
         making = bool(stale) or not self._plan.as_left
         if making:
@@ -111,7 +113,7 @@ class _Upkeep:
         for name, mart in self._catalogue.marts.items():
             self._now[name] = self._stand(mart, name in stale, kept.get(name))
         for name, fault in self._plan.faults.items():
-            self._now[name] = replace(self._before.get(name, Standing(name)), fault=fault)
+            self._now[name] = replace(self._before.get(name, MartStanding(name)), fault=fault)
         if making:
             self._sign()
         changed = [s for name, s in self._now.items() if s != self._before.get(name)]
@@ -131,7 +133,7 @@ class _Upkeep:
         wanted = build.digests(self._catalogue.marts)
         stale: list[str] = []
         for name, mart in self._catalogue.marts.items():
-            before = self._before.get(name, Standing(name))
+            before = self._before.get(name, MartStanding(name))
             here = build.relation_of(self._db, self._connection, name)
             as_it_was = (before.declared, before.relation) == (wanted[name], here)
             if not as_it_was or set(mart.sources) & set(stale):
@@ -145,22 +147,24 @@ class _Upkeep:
         standing.forget(self._db, self._connection, [name for name in gone if name not in kept])
         return kept
 
-    def _stand(self, mart: Mart, stale: bool, kept: str | None) -> Standing:
+    def _stand(self, mart: Mart, stale: bool, kept: str | None) -> MartStanding:
         """Makes or refreshes a mart if that is due, and checks it."""
-        before = self._before.get(mart.name, Standing(mart.name))
+        before = self._before.get(mart.name, MartStanding(mart.name))
         if not stale and mart.name not in self._plan.outdated and not self._below(mart):
             return replace(before, fault=None)
         try:
             return self._brought_up(mart, before, stale, kept)
         except MartError as error:
-            lost = Standing(mart.name) if stale and kept is None else before
+            lost = MartStanding(mart.name) if stale and kept is None else before
             return replace(lost, fault=str(error))
 
     def _below(self, mart: Mart) -> str | None:
         """A mart that this one reads, and that could not be made or brought up to date."""
         return next((s for s in mart.sources if s in self._now and self._now[s].fault), None)
 
-    def _brought_up(self, mart: Mart, before: Standing, stale: bool, kept: str | None) -> Standing:
+    def _brought_up(
+        self, mart: Mart, before: MartStanding, stale: bool, kept: str | None
+    ) -> MartStanding:
         began = time.monotonic()
         if kept is not None:
             told = f"it cannot be made again: {kept}. Drop what reads it, and make that again after"
@@ -170,7 +174,7 @@ class _Upkeep:
         if stale:
             made = build.make(self._db, self._connection, mart)
             declared = build.digests(self._catalogue.marts)[mart.name]
-            before = Standing(mart.name, mart.stored, declared, made.relation, made.reads)
+            before = MartStanding(mart.name, mart.stored, declared, made.relation, made.reads)
         elif mart.stored:
             refresh.refresh(self._db, self._connection, mart)
         tied = ties.check(self._db, self._connection, mart)

@@ -13,7 +13,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
 from brex_sync.marts.catalogue import MartCatalogue
-from brex_sync.marts.standing import Standing
+from brex_sync.marts.standing import MartStanding
 from brex_sync.orchestration import checks, freshness, marts, metadata, turns
 from brex_sync.orchestration.catalogue import CatalogueEntry, entries
 from brex_sync.orchestration.schedules import RECONCILIATION, step_name
@@ -167,7 +167,7 @@ def _sync(
     config: SyncConfig,
     selected: dict[str, Stream],
     catalogue: MartCatalogue | None,
-) -> tuple[Report, dict[str, Standing]]:
+) -> tuple[Report, dict[str, MartStanding]]:
     """Syncs the streams selected, and then brings the marts up to date, if there is a catalogue of
     them; with no streams, it still makes sure that tables and views exist."""
     started_by = turns.started_by(context.run.tags)
@@ -181,7 +181,7 @@ def _sync(
     def progress(report: StreamReport) -> None:
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")
 
-    async def run() -> tuple[Report, dict[str, Standing]]:
+    async def run() -> tuple[Report, dict[str, MartStanding]]:
         async with (
             turn(settings, connection, run_id, started_by),
             open_sync(

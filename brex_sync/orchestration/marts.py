@@ -4,17 +4,17 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 
 from brex_sync.errors import MartError
 from brex_sync.marts.catalogue import MartCatalogue
 from brex_sync.marts.declare import Mart
 from brex_sync.marts.relation import column_types
 from brex_sync.marts.session import schema_of
-from brex_sync.marts.standing import Standing
+from brex_sync.marts.standing import MartStanding
 from brex_sync.marts.ties import SHOWN, Tied
 from brex_sync.marts.ties import of as ties_of
 from brex_sync.texts import markdown
+from brex_sync.warehouse import Warehouse
 
 GROUP = "marts"
 UP_TO_DATE = "is_up_to_date"
@@ -82,17 +82,16 @@ def chosen(catalogue: MartCatalogue, tables: Set[str]) -> Iterator[Mart]:
 
 
 def results(
-    engine: sa.Engine,
-    connection: str,
+    warehouse: Warehouse,
     catalogue: MartCatalogue,
-    standings: dict[str, Standing],
+    standings: dict[str, MartStanding],
     selected: Set[dg.AssetKey],
     checks: Set[dg.AssetCheckKey],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """What a run tells of marts: those that are up to date, and every check asked for."""
-    types = column_types(engine, connection)
+    types = column_types(warehouse)
     for name, stand in standings.items():
-        key = key_of(connection, name)
+        key = key_of(warehouse.schema, name)
         answers = list(_checks(key, stand, {c.name for c in checks if c.asset_key == key}))
         mart = catalogue.marts.get(name)
         if key in selected and mart is not None and stand.fault is None:
@@ -125,7 +124,7 @@ def _columns(mart: Mart, types: dict[str, str]) -> dg.TableSchema:
     )
 
 
-def _metadata(mart: Mart, stand: Standing, types: dict[str, str]) -> dict[str, Any]:
+def _metadata(mart: Mart, stand: MartStanding, types: dict[str, str]) -> dict[str, Any]:
     known: dict[str, Any] = {
         "dagster/row_count": stand.rows,
         "dagster/column_schema": _columns(mart, types),
@@ -136,7 +135,9 @@ def _metadata(mart: Mart, stand: Standing, types: dict[str, str]) -> dict[str, A
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _checks(key: dg.AssetKey, stand: Standing, names: Set[str]) -> Iterator[dg.AssetCheckResult]:
+def _checks(
+    key: dg.AssetKey, stand: MartStanding, names: Set[str]
+) -> Iterator[dg.AssetCheckResult]:
     if UP_TO_DATE in names:
         yield dg.AssetCheckResult(
             check_name=UP_TO_DATE,

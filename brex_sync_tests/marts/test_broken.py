@@ -27,7 +27,7 @@ WRONG = {
     "parts left out": ("spend", "    LEFT JOIN roots r ON r.id = e.id\n    WHERE",
                        "    LEFT JOIN roots r ON r.id = e.id\n    WHERE r.id IS NULL AND"),
     "one currency for all": ("spend", "        a.amount_currency,\n        a.sign * coalesce(",
-                             "        'USD',\n        a.sign * coalesce("),
+                             "        'USD' AS amount_currency,\n        a.sign * coalesce("),
     "local amounts as dollars": ("spend", "CASE WHEN a.amount_currency = 'USD' THEN a.amount END",
                                  "a.amount"),
     "refunds left out": ("spend", f"AND {SPLIT}", f"AND e.payment_status <> 'REFUNDED' AND {SPLIT}"),
@@ -43,8 +43,8 @@ WRONG = {
     "clawbacks added": ("spend", "THEN -1 ELSE 1 END AS sign", "THEN 1 ELSE 1 END AS sign"),
     "the month of purchase for that of posting": ("spend", "coalesce(m.posted_date, (e.payment_posted_at AT TIME ZONE 'UTC')::date)",
                                                   "(e.purchased_at AT TIME ZONE 'UTC')::date"),
-    "nobody's department dropped": ("spend_totals", "WHERE counts", "WHERE counts AND department_id IS NOT NULL"),
-    "drafts in the totals": ("spend_totals", "WHERE counts", "WHERE true"),
+    "nobody's department dropped": ("spend_totals", "spend\nWHERE counts", "spend\nWHERE counts AND department_id IS NOT NULL"),
+    "drafts in the totals": ("spend_totals", "spend\nWHERE counts", "spend\nWHERE true"),
     "months without spend dropped": ("spend_by_month", "CROSS JOIN months m\n    LEFT JOIN", "CROSS JOIN months m\n    JOIN"),
     "two currencies of a merchant added": ("merchants", "JOIN kinds k ON k.merchant = t.merchant AND k.amount_currency = t.amount_currency",
                                            "JOIN kinds k ON k.merchant = t.merchant"),
@@ -91,5 +91,5 @@ def test_a_tie_tells_of_a_mart_that_is_wrong(rig: Any, tmp_path: Path, wrong: st
     assert text.count(old) == 1
     (tmp_path / f"{name}.sql").write_text(text.replace(old, new))
     fill(rig)
-    standings = keep_up(rig.engine, "brex", load(tmp_path))
+    standings = keep_up(rig.warehouse, load(tmp_path))
     assert standings[name].broken or "duplicate" in str(standings[name].fault), standings[name]

@@ -319,7 +319,10 @@ def test_a_person_s_department_is_known_as_it_was_and_as_it_is(fresh: Any) -> No
     with fresh.engine.begin() as db:
         db.exec_driver_sql("UPDATE brex_history.users SET _valid_from = '2026-02-01'")
     with fresh.engine.begin() as db:
-        db.exec_driver_sql("UPDATE brex.users SET department_id = 'ops', _changed_at = now()")
+        db.exec_driver_sql(
+            "UPDATE brex.users SET department_id = 'ops', _changed_at = now(), "
+            "_raw = '{\"changed\": 1}'"
+        )
     expense(fresh, "before", user_id="u", purchased_at="2026-01-15T00:00:00Z")
     expense(fresh, "since", user_id="u")
     found = lines(fresh, "SELECT line_id, department, department_then FROM brex_marts.spend")

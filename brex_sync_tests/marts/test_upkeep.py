@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from brex_sync.marts.catalogue import load
 from brex_sync.marts.upkeep import keep_up
 from brex_sync.streams import STREAMS, VIEWS
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse import Warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync.warehouse.prepare.tables import prepare
 from brex_sync.warehouse.schema import roles
 from brex_sync_tests.marts.conftest import keep
@@ -174,7 +175,7 @@ def test_what_postgres_refuses_is_the_fault_of_that_mart_alone(
     header = path.read_text().partition("*/")[0]
     path.write_text(f"{header}*/\n{select}")
     for _ in range(2):
-        standings = keep_up(fresh.engine, "brex", load(mine))
+        standings = keep_up(fresh.warehouse, load(mine))
         assert {name for name, one in standings.items() if one.fault} == {"mine"}
         fault = standings["mine"].fault
         assert fault.startswith(str(path))
@@ -188,7 +189,7 @@ def test_what_postgres_refuses_is_the_fault_of_that_mart_alone(
 def test_a_stored_mart_may_not_read_what_does_not_tell_of_changes(fresh: Any, mine: Path) -> None:
     path = mine / "mine.sql"
     path.write_text(path.read_text() + " AND EXISTS (SELECT FROM brex_sync.closes)")
-    fault = keep_up(fresh.engine, "brex", load(mine))["mine"].fault
+    fault = keep_up(fresh.warehouse, load(mine))["mine"].fault
     assert "nothing tells when brex_sync.closes changed" in str(fault)
 
 
@@ -206,7 +207,7 @@ def test_a_tie_that_does_not_hold_shows_its_first_rows(fresh: Any, mine: Path) -
 def test_a_tie_that_postgres_refuses_is_a_fault(fresh: Any, mine: Path) -> None:
     path = mine / "mine.sql"
     path.write_text(path.read_text().replace("SELECT id FROM mine", "SELECT idd FROM mine"))
-    fault = keep_up(fresh.engine, "brex", load(mine))["mine"].fault
+    fault = keep_up(fresh.warehouse, load(mine))["mine"].fault
     assert 'the tie names_are_known: Postgres: column "idd" does not exist' in str(fault)
 
 
@@ -217,7 +218,7 @@ def test_a_view_of_somebody_s_on_a_mart_is_never_dropped(fresh: Any, mine: Path)
         db.exec_driver_sql("CREATE VIEW public.theirs AS SELECT * FROM brex_marts.mine")
     path = mine / "mine.sql"
     path.write_text(path.read_text().replace("SELECT id,", "SELECT id || '!' AS id,"))
-    fault = keep_up(fresh.engine, "brex", load(mine))["mine"].fault
+    fault = keep_up(fresh.warehouse, load(mine))["mine"].fault
     assert "view public.theirs depends on" in str(fault)
     assert fresh.rows("SELECT id FROM public.theirs") == [("ada",)]
     with fresh.engine.begin() as db:
@@ -249,12 +250,12 @@ def test_marts_do_not_stand_in_the_way_of_mending_the_tables(fresh: Any) -> None
         db.exec_driver_sql("DROP VIEW brex.transactions, brex.late_changes")
         db.exec_driver_sql("ALTER TABLE brex.card_transactions ALTER posted_at_date TYPE timestamp")
         db.exec_driver_sql("UPDATE brex_sync.marts SET declared = NULL")
-    prepare(fresh.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(fresh.warehouse, STREAMS.values(), VIEWS.values())
     keep(fresh.engine)
     with fresh.engine.begin() as db:
         db.exec_driver_sql("DROP VIEW brex.accounts")
         db.exec_driver_sql("CREATE VIEW brex.accounts AS SELECT 1 AS one")
-    prepare(fresh.engine, "brex", STREAMS.values(), VIEWS.values())
+    prepare(fresh.warehouse, STREAMS.values(), VIEWS.values())
     keep(fresh.engine)
     assert fresh.one("SELECT count(*) FROM brex.accounts") == 0
 
@@ -263,7 +264,7 @@ def test_the_reader_may_read_marts_and_how_they_stand(server: Any) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE with_roles TEMPLATE prepared STRATEGY file_copy")
     url = str(server.url("with_roles"))
-    engine = open_warehouse(url)
+    engine = open_engine(url)
     try:
         roles.set_up(url)
         keep(engine)
@@ -276,9 +277,10 @@ def test_the_reader_may_read_marts_and_how_they_stand(server: Any) -> None:
 
 
 def test_several_connections_have_marts_of_their_own(fresh: Any) -> None:
-    prepare(fresh.engine, "acme", STREAMS.values(), VIEWS.values())
+    acme = Warehouse(fresh.engine, "acme")
+    prepare(acme, STREAMS.values(), VIEWS.values())
     user(fresh, "ada")
-    standings = keep_up(fresh.engine, "acme", load())
+    standings = keep_up(acme, load())
     assert not any(one.fault for one in standings.values())
     assert fresh.one("SELECT count(*) FROM acme_marts.people") == 0
     keep(fresh.engine)

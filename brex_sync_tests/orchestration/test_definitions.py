@@ -191,7 +191,8 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
         "connections: {one: {configuration: sandbox}, two: {configuration: sandbox}}"
     )
     repository = build().get_repository_def()
-    assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
+    names = {"one", "one_marts", "two", "two_marts"}
+    assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == names
     assert {"one_sync", "two_sync"} <= set(repository.job_names)
     expected = {f"{name}_{sensor}" for name in ("one", "two") for sensor in SENSORS}
     assert {s.name for s in repository.sensor_defs} == expected | {"interrupted_runs", WAITING}
