@@ -54,7 +54,7 @@ def expense(
         "updated_at": "2026-03-09T00:00:00Z",
     }
     amounts = money("billing_amount", minor, currency) | money("usd_equivalent_amount", dollars)
-    put(rig.engine, "expenses", id=key, **(given | amounts | {"_changed_at": "now"} | more))
+    put(rig.engine, "expenses", id=key, **(given | amounts | more))
 
 
 def transaction(rig: Any, key: str, minor: int, currency: str | None = "USD", **more: Any) -> None:
@@ -64,7 +64,7 @@ def transaction(rig: Any, key: str, minor: int, currency: str | None = "USD", **
         "initiated_at_date": date(2026, 3, 4),
     }
     amount = money("amount", minor, currency)
-    put(rig.engine, "card_transactions", id=key, **(given | amount | {"_changed_at": "now"} | more))
+    put(rig.engine, "card_transactions", id=key, **(given | amount | more))
 
 
 def part(rig: Any, whole: str, key: str, minor: int, **more: Any) -> None:

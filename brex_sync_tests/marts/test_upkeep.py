@@ -83,7 +83,7 @@ def test_a_stored_mart_is_refreshed_when_its_tables_changed_and_no_other_is(
     user(fresh, "ada")
     keep(fresh.engine, mine)
     before = dict(fresh.rows("SELECT mart, refreshed_at FROM brex_sync.marts"))
-    user(fresh, "grace", _changed_at="now")
+    user(fresh, "grace")
     keep(fresh.engine, mine)
     assert fresh.rows("SELECT id FROM brex_marts.mine ORDER BY 1") == [("ada",), ("grace",)]
     after = dict(fresh.rows("SELECT mart, refreshed_at FROM brex_sync.marts"))
@@ -110,7 +110,7 @@ def test_what_a_transaction_commits_after_a_refresh_it_began_before_is_not_misse
             "INSERT INTO brex.users (id, first_name, _raw, _changed_at) "
             "VALUES ('a', 'a', '{}', now())"
         )
-        user(fresh, "b", _changed_at="now")
+        user(fresh, "b")
         keep(fresh.engine, mine)
     keep(fresh.engine, mine)
     assert fresh.rows("SELECT id FROM brex_marts.mine ORDER BY 1") == [("a",), ("b",)]
@@ -290,7 +290,7 @@ def test_several_connections_have_marts_of_their_own(fresh: Any) -> None:
 def test_an_amount_of_another_currency_never_counts_as_dollars(fresh: Any) -> None:
     put(
         fresh.engine, "expenses", id="e", expense_type="CARD", payment_status="PROCESSING",
-        **money("billing_amount", 500, "EUR"), _changed_at="now",
+        **money("billing_amount", 500, "EUR"),
     )  # fmt: skip
     keep(fresh.engine)
     assert fresh.rows("SELECT amount_minor, amount_currency, amount_usd FROM brex_marts.spend") == [
