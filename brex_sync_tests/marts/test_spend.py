@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.marts.conftest import broken, keep
 from brex_sync_tests.marts.tables import money, put
 
@@ -113,13 +114,13 @@ def does_count(item: dict[str, Any]) -> bool:
 
 def truth(rig: Any) -> dict[str, tuple[Any, ...]]:
     """The lines there must be, from what the simulated Brex holds."""
-    expenses = {item["id"]: item for item in rig.world.items("expenses")}
+    expenses = {item["id"]: item for item in shown_items(rig.world, "expenses")}
     found = {
         f"expense:{key}": (*minor_of(item), day_of(item), does_count(item))
         for key, item in expenses.items()
         if item["status"] != "SPLIT"
     }
-    for item in rig.world.items("card_transactions", expand=["expense_id"]):
+    for item in shown_items(rig.world, "card_transactions", expand=["expense_id"]):
         if item["type"] != "COLLECTION" and item.get("expense_id") not in expenses:
             amount = item["amount"]
             day = date.fromisoformat(item["initiated_at_date"])
@@ -141,7 +142,7 @@ def test_all_ties_of_a_company_hold(synced: Any) -> None:
 
 def test_card_lines_are_what_was_posted_on_the_cards(synced: Any) -> None:
     posted: Counter[tuple[str, str]] = Counter()
-    for item in synced.world.items("card_transactions"):
+    for item in shown_items(synced.world, "card_transactions"):
         if item["type"] != "COLLECTION":
             month, currency = item["posted_at_date"][:7], item["amount"]["currency"] or "USD"
             posted[month, currency] += item["amount"]["amount"]
@@ -153,12 +154,12 @@ def test_card_lines_are_what_was_posted_on_the_cards(synced: Any) -> None:
 
 
 def test_months_and_departments_add_up_as_counted_by_hand(synced: Any) -> None:
-    cards = {card["id"]: card["owner"]["user_id"] for card in synced.world.items("cards")}
-    users = {user["id"]: user for user in synced.world.items("users")}
+    cards = {card["id"]: card["owner"]["user_id"] for card in shown_items(synced.world, "cards")}
+    users = {user["id"]: user for user in shown_items(synced.world, "users")}
     holder: dict[str, str | None] = {}
-    for item in synced.world.items("expenses"):
+    for item in shown_items(synced.world, "expenses"):
         holder[f"expense:{item['id']}"] = item["user_id"]
-    for item in synced.world.items("card_transactions"):
+    for item in shown_items(synced.world, "card_transactions"):
         holder[f"transaction:{item['id']}"] = cards.get(item["card_id"])
     wanted: dict[tuple[Any, ...], int] = defaultdict(int)
     for key, (minor, currency, day, counts) in truth(synced).items():
