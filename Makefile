@@ -57,7 +57,7 @@ dbt-test: $(VENV)/dev.done $(VENV)-dbt/done  ## parse, test and build on the dbt
 bench: $(VENV)/bench.done  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/dev.done  ## write docs/tables, docs/errors.md and generated tables from the code
+docs: $(VENV)/dev.done  ## write docs/tables, docs/marts, docs/errors.md and generated tables from the code
 	$(BIN)/python -m docs.generator
 
 lock:  ## resolve setup.py into requirements/*.lock (needs uv)

@@ -7,6 +7,7 @@ docs/errors.md lists the tree with it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -390,6 +391,23 @@ class ListLost(SyncError):
     """Brex has no list where there should be one: a fault, of which nothing is concluded."""
 
     remedy = "Nothing: the next run asks again."
+
+
+# --- Marts
+
+
+class MartError(BrexSyncError):
+    """A file does not declare a mart, or Postgres refuses the mart. The message names the file.
+
+    `path` is the file, `said` what is wrong in it, `line` the line where that is known.
+    """
+
+    remedy = "Correct the file that the message names; the next run makes the mart again."
+
+    def __init__(self, path: Path, said: str, *, line: int | None = None) -> None:
+        where = str(path) if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {said}")
+        self.path, self.said, self.line = path, said, line
 
 
 # --- Exports

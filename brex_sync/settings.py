@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     proxy_methods: str = Field("GET", validation_alias="BREX_SYNC_PROXY_METHODS")
     proxy_paths: str = Field("", validation_alias="BREX_SYNC_PROXY_PATHS")
     workflows: str = Field("", validation_alias="BREX_SYNC_WORKFLOWS")
+    marts: Path | None = Field(None, validation_alias="BREX_SYNC_MARTS")
     sandbox_port: Port = Field(8642, validation_alias="BREX_SYNC_SANDBOX_PORT")
 
     def __init__(self, **given: Any) -> None:
@@ -131,6 +132,13 @@ class Settings(BaseSettings):
             return home.expanduser().absolute()
         except RuntimeError:
             raise ValueError("there is no home directory here: set it to a folder") from None
+
+    @field_validator("marts")
+    @classmethod
+    def _is_a_folder(cls, folder: Path | None) -> Path | None:
+        if folder is None or folder.expanduser().is_dir():
+            return folder and folder.expanduser().absolute()
+        raise ValueError(f"there is no folder {folder}")
 
     @field_validator("database_url", "dagster_url")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from brex_sync.terminal import Terminal
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from brex_sync.marts.standing import MartStanding
     from brex_sync.sync.read import reading
     from brex_sync.sync.report import Report, StreamReport
     from brex_sync.warehouse.state.closes import Close
@@ -55,6 +56,19 @@ def progress(console: Console, streams: Iterable[str]) -> Iterator[reading.Progr
             bars.update(tasks[report.stream], completed=done, total=total)
 
         yield show
+
+
+def print_marts(console: Console, marts: Mapping[str, MartStanding]) -> None:
+    """How many marts are up to date, and below it which are not and which do not tie."""
+    faulty = {name: stand.fault for name, stand in marts.items() if stand.fault}
+    current = f"{len(marts) - len(faulty)} of {len(marts)} marts are up to date."
+    console.print(current, highlight=False)
+    for name, fault in faulty.items():
+        console.print(f"{name}: {fault}", style="red", highlight=False, markup=False)
+    for name, stand in marts.items():
+        for tie, tied in stand.broken.items():
+            told = f"{name}: {tied.broken} rows break the tie {tie}"
+            console.print(told, style="yellow", highlight=False, markup=False)
 
 
 def print_report(console: Console, report: Report) -> None:

@@ -14,6 +14,7 @@ from brex_sync.cli.common import ConnectionName, parse_day
 from brex_sync.cli.connections import print_health
 from brex_sync.cli.printing import (
     print_differences,
+    print_marts,
     print_report,
     print_standing,
     print_status,
@@ -27,6 +28,7 @@ from brex_sync.streams.selection import select
 from brex_sync.terminal import console, errors
 
 if TYPE_CHECKING:
+    from brex_sync.marts.standing import MartStanding
     from brex_sync.sync.read.reading import Options
     from brex_sync.sync.report import Report
     from brex_sync.warehouse import Warehouse
@@ -196,12 +198,13 @@ def _run(
         console.print(told, style="yellow", highlight=False, soft_wrap=True)
     with databases(settings) as (ready, _), sandbox_if_needed(ready, chosen):
         try:
-            report = asyncio.run(_sync(ready, chosen, streams, options, kind, wait=wait))
+            report, marts = asyncio.run(_sync(ready, chosen, streams, options, kind, wait=wait))
         except ConnectionBusy as busy:
             told = f"brex-sync: {busy}; nothing was done. `--wait` begins once that has ended"
             errors.print(told, style="red", highlight=False, soft_wrap=True)
             raise typer.Exit(BUSY) from None
     print_report(console, report)
+    print_marts(console, marts)
     return report
 
 
@@ -213,7 +216,8 @@ async def _sync(
     kind: RunKind,
     *,
     wait: bool,
-) -> Report:
+) -> tuple[Report, dict[str, MartStanding]]:
+    from brex_sync.runtime.marts import keep_marts, marts_of
     from brex_sync.runtime.syncing import open_sync, turn
     from brex_sync.warehouse.state.run_log import RunKind
 
@@ -226,7 +230,8 @@ async def _sync(
             async with open_sync(
                 settings, connection, progress=show, run_id=run_id, kind=kind, options=options
             ) as run:
-                return await run.run(streams)
+                report = await run.run(streams)
+                return report, await run.warehouse.call(keep_marts, marts_of(settings))
 
 
 def _print_wait(told: str) -> None:

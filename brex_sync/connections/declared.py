@@ -22,7 +22,7 @@ from brex_sync.settings import API_URLS, ISSUERS, Configuration, Settings, env_f
 DEFAULT_NAME = "brex"
 FILE = "connections.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_history")
+_RESERVED = re.compile(r"brex_sync|public|information_schema|pg_.*|.*_(history|marts)")
 _SANDBOX_TOKEN = "bxt_sandbox"  # noqa: S105
 _KNOWN = {
     "configuration", "api_url", "api_key_env", "auth_url", "client_id_env", "client_secret_env",

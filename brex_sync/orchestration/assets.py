@@ -12,9 +12,12 @@ from pydantic import Field
 from brex_sync.connections.declared import Connection
 from brex_sync.databases import open_warehouse
 from brex_sync.errors import BrexSyncError, ConnectionBusy, SettingsError
-from brex_sync.orchestration import checks, freshness, metadata, turns
+from brex_sync.marts.catalogue import MartCatalogue
+from brex_sync.marts.standing import MartStanding
+from brex_sync.orchestration import checks, freshness, marts, metadata, turns
 from brex_sync.orchestration.catalogue import CatalogueEntry, entries
 from brex_sync.orchestration.schedules import RECONCILIATION, step_name
+from brex_sync.runtime.marts import keep_marts, marts_of
 from brex_sync.runtime.streams import streams_of
 from brex_sync.runtime.syncing import open_sync, turn
 from brex_sync.settings import Settings
@@ -83,29 +86,39 @@ class SyncConfig(dg.Config):
 
 
 def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDefinition:
-    """The assets of one connection, under its name, as one subsettable step."""
+    """The assets of one connection, its tables under its name and its marts under that of their
+    schema, as one subsettable step."""
     tables = entries(streams_of(settings, connection))
+    catalogue = marts_of(settings)
     fresh = freshness.policy(settings.schedule)
 
     @dg.multi_asset(
         name=step_name(connection),
-        specs=[_spec(connection, entry, fresh) for entry in tables.values()],
+        specs=[
+            *(_spec(connection, entry, fresh) for entry in tables.values()),
+            *marts.specs(connection.name, catalogue, tables.keys()),
+        ],
         check_specs=[
-            spec
-            for name, entry in tables.items()
-            if not isinstance(entry.table, View)
-            for spec in checks.specs(_key(connection, name), entry.table)
+            *(
+                spec
+                for name, entry in tables.items()
+                if not isinstance(entry.table, View)
+                for spec in checks.specs(_key(connection, name), entry.table)
+            ),
+            *marts.check_specs(connection.name, catalogue, tables.keys()),
         ],
         can_subset=True,
         pool=f"brex_{connection.name}",
     )
     def sync_tables(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Result]:
-        selected = {asset.path[-1] for asset in context.selected_asset_keys}
+        keys = context.selected_asset_keys
+        selected = {key.path[-1] for key in keys if not marts.is_mart(connection.name, key)}
+        wanted = catalogue if _asks_for_marts(context, connection) else None
         try:
             streams = {
                 e.stream.name: e.stream for n, e in tables.items() if e.stream and n in selected
             }
-            report = _sync(context, settings, connection, config, streams)
+            report, kept = _sync(context, settings, connection, config, streams, wanted)
         except ConnectionBusy as busy:
             _give_way(context, settings, connection, config, busy)
             return
@@ -113,9 +126,18 @@ def connection_assets(settings: Settings, connection: Connection) -> dg.AssetsDe
             raise dg.Failure(f"Nothing was synced. {error}") from None
         with open_warehouse(settings, connection.name) as warehouse:
             yield from RunResults(warehouse, connection, context, report).of(tables, selected)
+            asked = (keys, context.selected_asset_check_keys)
+            yield from marts.results(warehouse, catalogue, kept, *asked)
         _raise_if_any_failed(report)
 
     return sync_tables
+
+
+def _asks_for_marts(context: dg.AssetExecutionContext, connection: Connection) -> bool:
+    checked = (check.asset_key for check in context.selected_asset_check_keys)
+    return any(
+        marts.is_mart(connection.name, key) for key in (*context.selected_asset_keys, *checked)
+    )
 
 
 def _key(connection: Connection, name: str) -> dg.AssetKey:
@@ -144,8 +166,10 @@ def _sync(
     connection: Connection,
     config: SyncConfig,
     selected: dict[str, Stream],
-) -> Report:
-    """Syncs the streams selected; with none, it still makes sure that tables and views exist."""
+    catalogue: MartCatalogue | None,
+) -> tuple[Report, dict[str, MartStanding]]:
+    """Syncs the streams selected, and then brings the marts up to date, if there is a catalogue of
+    them; with no streams, it still makes sure that tables and views exist."""
     started_by = turns.started_by(context.run.tags)
     options = config.options()
     run_id = context.run.get_root_run_id() or context.run.run_id
@@ -157,7 +181,7 @@ def _sync(
     def progress(report: StreamReport) -> None:
         context.log.debug(f"{report.stream}: {report.fetched:,} rows fetched")
 
-    async def run() -> Report:
+    async def run() -> tuple[Report, dict[str, MartStanding]]:
         async with (
             turn(settings, connection, run_id, started_by),
             open_sync(
@@ -171,12 +195,18 @@ def _sync(
         ):
             if RECONCILIATION in context.run.tags:
                 await sync.warehouse.call(postponed.done, options.since)
-            return await sync.run(streams)
+            done = await sync.run(streams)
+            if catalogue is None:
+                return done, {}
+            return done, await sync.warehouse.call(keep_marts, catalogue)
 
-    report = asyncio.run(run())
+    report, kept = asyncio.run(run())
     for stream in report.streams.values():
         _tell(context.log, stream)
-    return report
+    for name, stand in kept.items():
+        if stand.fault:
+            context.log.warning(f"The mart {name}: {stand.fault}")
+    return report, kept
 
 
 def _kind(options: Options, tags: Mapping[str, str]) -> RunKind:

@@ -79,6 +79,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **PATIENCE,
         **os.environ,
         **({"BREX_SYNC_CONNECTIONS": str(declared.absolute())} if declared else {}),
+        **({"BREX_SYNC_MARTS": str(settings.marts)} if settings.marts else {}),
         ENV_FILE: str(env_file().absolute()),
         "BREX_SYNC_HOME": str(settings.home),
         "BREX_SYNC_DATABASE_URL": _plain(settings.database_url, "psycopg"),

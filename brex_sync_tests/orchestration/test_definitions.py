@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from brex_sync.cron import longest_gap
+from brex_sync.marts.catalogue import load
 from brex_sync.orchestration import checks, freshness
 from brex_sync.orchestration.catalogue import entries
 from brex_sync.orchestration.workflows import WAITING
@@ -27,7 +28,8 @@ HOUSEKEEPING = {
 
 
 def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
-    return {spec.key.path[-1]: spec for spec in definitions.resolve_all_asset_specs()}
+    found = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    return {key.path[-1]: spec for key, spec in found.items() if key.path[0] == "brex"}
 
 
 def test_loading_touches_neither_database_nor_network(
@@ -44,7 +46,8 @@ def test_loading_touches_neither_database_nor_network(
 
 def test_every_stream_and_view_is_an_asset_of_its_connection(build: Build) -> None:
     keys = {tuple(spec.key.path) for spec in build().resolve_all_asset_specs()}
-    assert keys == {("brex", name) for name in (*TABLES, *EVENT_TABLES, "webhook_events")}
+    tables = {("brex", name) for name in (*TABLES, *EVENT_TABLES, "webhook_events")}
+    assert keys == tables | {("brex_marts", name) for name in load().marts}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -104,6 +107,8 @@ def test_deselected_streams_are_no_assets_and_no_source_of_a_view(build: Build) 
 def test_every_table_has_its_checks_and_views_have_none(build: Build) -> None:
     found: dict[str, set[str]] = {}
     for key in build().resolve_asset_graph().asset_check_keys:
+        if key.asset_key.path[0] == "brex_marts":
+            continue
         found.setdefault(key.asset_key.path[-1], set()).add(key.name)
     always = {checks.KEYS, checks.QUARANTINE, checks.COUNTS}
     assert found == {
@@ -186,7 +191,8 @@ def test_connections_lie_side_by_side(build: Build, tmp_path: Any) -> None:
         "connections: {one: {configuration: sandbox}, two: {configuration: sandbox}}"
     )
     repository = build().get_repository_def()
-    assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == {"one", "two"}
+    names = {"one", "one_marts", "two", "two_marts"}
+    assert {key.path[0] for key in repository.asset_graph.get_all_asset_keys()} == names
     assert {"one_sync", "two_sync"} <= set(repository.job_names)
     expected = {f"{name}_{sensor}" for name in ("one", "two") for sensor in SENSORS}
     assert {s.name for s in repository.sensor_defs} == expected | {"interrupted_runs", WAITING}

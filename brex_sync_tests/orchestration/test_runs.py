@@ -21,13 +21,13 @@ CARDS_BROKEN = Fault(FaultKind.STATUS, path="/v2/cards", times=None, status=422,
 
 
 def made(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """The metadata of every asset materialized, by its name."""
+    """The metadata of every table and view materialized, by its name."""
     return {
         event.asset_key.path[-1]: {
             label: value.value for label, value in event.materialization.metadata.items()
         }
         for event in result.get_asset_materialization_events()
-        if event.asset_key
+        if event.asset_key and event.asset_key.path[0] == "brex"
     }
 
 
@@ -51,7 +51,7 @@ def test_a_run_makes_every_table_and_every_check_passes(execute: Execute, compan
     assert card["synced_through"] == company.now().date().isoformat()
     assert "█" in card["spend"]
     assert "spend" not in shown["users"]
-    found = result.get_asset_check_evaluations()
+    found = [c for c in result.get_asset_check_evaluations() if c.asset_key.path[0] == "brex"]
     children = sum(len(s.children) for s in STREAMS.values())
     references = sum(bool(s.references) for s in STREAMS.values())
     statements = sum(s.statement is not None for s in STREAMS.values())

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
+_NOTE = "<!-- Written by `make docs` from the declarations; change those. -->"
 _SECTION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -11,6 +13,21 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
     lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def page(parts: Iterable[str]) -> str:
+    """Returns a page that is generated as a whole, of these parts."""
+    return "\n\n".join([_NOTE, *parts]) + "\n"
+
+
+def write(folder: Path, pages: Mapping[str, str]) -> None:
+    """Writes pages by their file names, and removes other pages from the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.md"):
+        if old.name not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        folder.joinpath(name).write_text(text)
 
 
 def code(names: Iterable[str]) -> str:

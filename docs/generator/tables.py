@@ -3,7 +3,7 @@
 They follow from the declarations alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -22,7 +22,6 @@ from docs.generator import markdown
 
 SCHEMA = "brex"
 """The schema that pages show: that of the connection called so, as the first one is."""
-NOTE = "<!-- Written by `make docs` from the declarations; change those. -->"
 FILLED = (*STREAMS.values(), *EVENT_TABLES.values())
 """What Brex fills with rows, by lists and by events."""
 _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -38,13 +37,7 @@ def pages() -> dict[str, str]:
 
 def write(folder: Path) -> None:
     """Writes the pages, and removes those of tables that are no more."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = pages()
-    for old in folder.glob("*.md"):
-        if old.name not in wanted:
-            old.unlink()
-    for name, text in wanted.items():
-        folder.joinpath(name).write_text(text)
+    markdown.write(folder, pages())
 
 
 def _index() -> str:
@@ -55,7 +48,7 @@ def _index() -> str:
         rows = [(f"[{t.name}]({t.name}.md)", _kind(t), t.description) for t, _ in members]
         parts += [f"## {group.capitalize()}", markdown.table(("table", "", "what it holds"), rows)]
     parts += ["## What refers to what", _diagram()]
-    return _page(parts)
+    return markdown.page(parts)
 
 
 def _diagram() -> str:
@@ -78,7 +71,7 @@ def _stream_page(stream: Stream) -> str:
         ),
         *_columns(stream),
     ]
-    return _page([*parts, *_the_past(stream, stream)])
+    return markdown.page([*parts, *_the_past(stream, stream)])
 
 
 def _child_page(stream: Stream, child: Child) -> str:
@@ -95,7 +88,7 @@ def _child_page(stream: Stream, child: Child) -> str:
         markdown.table(("", ""), facts),
         *_columns(child),
     ]
-    return _page([*parts, *_the_past(stream, child)])
+    return markdown.page([*parts, *_the_past(stream, child)])
 
 
 def _columns(declared: Table) -> list[str]:
@@ -186,7 +179,7 @@ def _view_page(view: View) -> str:
     sources = ", ".join(f"[{name}]({name}.md)" for name in view.sources)
     rows = [(f"`{f.name}`", str(f.kind), f.description) for f in view.fields]
     facts = [("View", f"`{SCHEMA}.{view.name}`"), ("Reads", sources)]
-    return _page(
+    return markdown.page(
         [
             f"# {view.name}",
             view.description,
@@ -204,7 +197,3 @@ def _kind(table: Table | View) -> str:
 def _type(column: "sa.Column[Any]") -> str:
     kind = column.type.compile(_POSTGRES).lower()
     return kind.replace("timestamp with time zone", "timestamptz")
-
-
-def _page(parts: Iterable[str]) -> str:
-    return "\n\n".join([NOTE, *parts]) + "\n"

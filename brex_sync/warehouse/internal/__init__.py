@@ -10,6 +10,7 @@ from brex_sync.warehouse.internal.events import (
     webhook_secrets,
 )
 from brex_sync.warehouse.internal.leases import leases
+from brex_sync.warehouse.internal.marts import marts
 from brex_sync.warehouse.internal.requests import proxied_requests
 from brex_sync.warehouse.internal.syncing import (
     checkpoints,
@@ -50,6 +51,7 @@ __all__ = [
     "known_tables",
     "leases",
     "listed_keys",
+    "marts",
     "missing_rows",
     "notifications",
     "page_sizes",

@@ -11,7 +11,7 @@ from brex_sync.streams.declare import Child, EventTable, Stream, Table, View
 from brex_sync.warehouse import moments
 from brex_sync.warehouse.load import snapshots
 from brex_sync.warehouse.prepare import unfilled
-from brex_sync.warehouse.schema import catalogue, history, known_tables
+from brex_sync.warehouse.schema import catalogue, history, known_tables, marts
 from brex_sync.warehouse.schema.catalogue import name_of
 from brex_sync.warehouse.schema.declared import statement, table_of
 from brex_sync.warehouse.schema.fitting import Fit, fit, has_other_types, refusal
@@ -186,6 +186,7 @@ class Mending:
         """Postgres lets no column change its type that a view reads: ours are made again."""
         tables = [table_of(t, self._schema) for s in self._streams for t in s.tables()]
         if any(has_other_types(self._db, table, self._found) for table in tables):
+            marts.drop_all(self._db, self._schema)
             for view in views:
                 try:
                     with self._db.begin_nested():
@@ -216,6 +217,7 @@ class Mending:
 
     def _make_again(self, name: str, made: str) -> None:
         """Makes a view that has other columns now; views of people's may rest on it."""
+        marts.drop_all(self._db, self._schema)
         try:
             with self._db.begin_nested():
                 self._db.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")

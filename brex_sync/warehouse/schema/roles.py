@@ -16,6 +16,7 @@ from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import (
     closes,
     differences,
+    marts,
     missing_rows,
     postponed,
     proxied_requests,
@@ -74,6 +75,7 @@ OPEN_TABLES = (
     reconciliations,
     postponed,
     differences,
+    marts,
     proxied_requests,
     workflow_runs,
     workflow_steps,

@@ -9,7 +9,7 @@ from brex_sync.errors import WarehouseIsNewer
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import schema_versions
 
-REVISION = "0001"
+REVISION = "0002"
 """The latest revision in `migrations/versions`: the one that this code reads and writes."""
 NUMBER = int(REVISION)
 """What `schema_versions` says of it, where code that had no revisions looks."""

@@ -35,7 +35,7 @@ BEGIN
         EXECUTE format('ALTER SCHEMA %I OWNER TO brex_writer', ours.name);
         FOR relation IN
             SELECT relname AS name FROM pg_class
-            WHERE relnamespace = ours.oid AND relkind IN ('r', 'v')
+            WHERE relnamespace = ours.oid AND relkind IN ('r', 'v', 'm')
         LOOP
             EXECUTE format('ALTER TABLE %I.%I OWNER TO brex_writer', ours.name, relation.name);
         END LOOP;
@@ -61,6 +61,9 @@ BEGIN
     END IF;
     IF to_regclass('brex_sync.proxied_requests') IS NOT NULL THEN
         GRANT SELECT ON brex_sync.proxied_requests TO brex_reader;
+    END IF;
+    IF to_regclass('brex_sync.marts') IS NOT NULL THEN
+        GRANT SELECT ON brex_sync.marts TO brex_reader;
     END IF;
     IF to_regclass('brex_sync.writes') IS NOT NULL THEN
         GRANT SELECT ON brex_sync.writes, brex_sync.workflow_runs, brex_sync.workflow_steps

@@ -1,0 +1,1 @@
+"""Marts: views over a connection's tables that answer what finance people ask."""
