@@ -87,9 +87,10 @@ SELECT
     CASE WHEN a.reviewer_id = '' THEN 0 ELSE a.reviewers END AS reviewers,
     a.status,
     since.at AS pending_since,
-    greatest(
-        (now() AT TIME ZONE 'UTC')::date - (since.at AT TIME ZONE 'UTC')::date, 0
-    ) AS days_pending,
+    CASE
+        WHEN since.at IS NOT NULL
+        THEN greatest((now() AT TIME ZONE 'UTC')::date - (since.at AT TIME ZONE 'UTC')::date, 0)
+    END AS days_pending,
     s.user_id,
     s.person,
     s.department,

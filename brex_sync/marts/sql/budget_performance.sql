@@ -187,7 +187,13 @@ begun AS (
     SELECT
         n.*,
         coalesce(n.start_date, s.first_day, (n._first_seen_at AT TIME ZONE 'UTC')::date) AS first_day,
-        replace(lower(replace(n.period_type, 'PER_', '')), '_', ' ') AS period_name
+        CASE n.period_type
+            WHEN 'PER_WEEK' THEN 'weekly'
+            WHEN 'PER_MONTH' THEN 'monthly'
+            WHEN 'PER_QUARTER' THEN 'quarterly'
+            WHEN 'PER_YEAR' THEN 'yearly'
+            ELSE replace(lower(n.period_type), '_', ' ')
+        END AS period_name
     FROM node n
     LEFT JOIN (SELECT kind, id, min(day) AS first_day FROM spent GROUP BY kind, id) s
         ON s.kind = n.kind AND s.id = n.id
@@ -205,8 +211,7 @@ recurring AS (
             ('quarterly', 'quarter', '3 months', 90),
             ('yearly', 'year', '1 year', 365)
     ) c (regular, unit, step, days)
-        ON c.regular = CASE b.period_name WHEN 'week' THEN 'weekly' WHEN 'month' THEN 'monthly'
-            WHEN 'quarter' THEN 'quarterly' WHEN 'year' THEN 'yearly' ELSE b.period_name END
+        ON c.regular = b.period_name
 ),
 period AS (
     SELECT

@@ -198,7 +198,13 @@ SELECT
     p.department_id,
     p.department,
     r.source AS limit_source,
-    replace(lower(replace(r.period, 'PER_', '')), '_', ' ') AS limit_period,
+    CASE r.period
+        WHEN 'PER_WEEK' THEN 'weekly'
+        WHEN 'PER_MONTH' THEN 'monthly'
+        WHEN 'PER_QUARTER' THEN 'quarterly'
+        WHEN 'PER_YEAR' THEN 'yearly'
+        ELSE replace(lower(r.period), '_', ' ')
+    END AS limit_period,
     r.amount AS limit_amount,
     r.amount_minor AS limit_amount_minor,
     r.currency AS limit_amount_currency,
