@@ -6,10 +6,11 @@ Names of merchants alone are taken from `spend`, where they are cleaned.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from brex_sync_tests.conftest import Rig
-from brex_sync_tests.marts.lines import Line, lines, major, total
+from brex_sync_tests.marts.lines import OFF, Line, lines, major, total
 
 Rows = list[tuple[Any, ...]]
 CONFIRMED: dict[str, Callable[[Rig], Rows]] = {}
@@ -305,7 +306,9 @@ def cash(rig: Rig, account: Any) -> dict[date, tuple[int, int, int]]:
     """By day, what came in, what went out, and the balance at its end, in US cents."""
     days: dict[date, list[int]] = defaultdict(list)
     for item in rig.world.items("cash_transactions", account["id"]):
-        days[date.fromisoformat(item["posted_at_date"])].append((item["amount"] or {}).get("amount", 0))
+        days[date.fromisoformat(item["posted_at_date"])].append(
+            (item["amount"] or {}).get("amount", 0)
+        )
     first = min(date.fromisoformat(s["period"]["start_date"])
                 for s in rig.world.items("cash_statements", account["id"]))  # fmt: skip
     day, closing, found = rig.world.today, account["current_balance"]["amount"], {}
@@ -434,15 +437,13 @@ def _(rig: Rig) -> Rows:
 def _(rig: Rig) -> Rows:
     waiting: dict[str, dict[str, int]] = defaultdict(dict)
     for line in lines(rig):
-        if line.stage in ("void", "declined"):
+        if line.stage in ("void", "declined") or line.item.get("status") in OFF:
             continue
         for step in (line.item.get("review") or {}).get("approval_steps", ()):
             since = date.fromisoformat(line.item["submitted_at"][:10])
             for reviewer in step["pending_reviewers"] or ():
                 waiting[reviewer["id"]][line.id] = (rig.world.today - since).days
-    return [
-        (name_of(rig, key), len(days), max(days.values())) for key, days in waiting.items()
-    ]
+    return [(name_of(rig, key), len(days), max(days.values())) for key, days in waiting.items()]
 
 
 @confirms("What is left to do before last month can be closed?")
@@ -472,3 +473,55 @@ def _(rig: Rig) -> Rows:
                 off = major(statement["end_balance"]["amount"] - held)
                 rows.append((account["name"], start, end, off, "USD"))
     return rows
+
+
+@confirms("Which subscriptions do we have, and when are they paid next?")
+def _(rig: Rig) -> Rows:
+    names, known_until, rows = merchants(rig), max(line.day for line in counted(rig)), []
+    key = lambda line: (names[line.merchant], line.currency)  # noqa: E731
+    charged = [x for x in counted(rig) if x.merchant and x.minor is not None and x.minor > 0]
+    for (name, currency), of in grouped(charged, key).items():
+        days = {day: sum(x.minor or 0 for x in found)
+                for day, found in grouped(of, lambda line: line.day).items()}  # fmt: skip
+        cadence = cadence_of(sorted(days))
+        if cadence is None:
+            continue
+        last, gap = max(days), middle_gap(sorted(days))
+        newest = [days[day] for day in sorted(days)[-4:]]
+        if max(newest) <= 2 * min(newest) and known_until <= last + timedelta(days=gap * 3 // 2):
+            seen = max(x.day for x in counted(rig) if key(x) == (name, currency))
+            rows.append((name, cadence, major(days[last], currency), currency, seen,
+                         following(last, cadence)))  # fmt: skip
+    return rows
+
+
+CADENCES = {"weekly": (6, 8), "monthly": (26, 35), "quarterly": (84, 98), "yearly": (351, 379)}
+
+
+def gaps_of(days: list[date]) -> list[int]:
+    return [(later - day).days for day, later in pairwise(days)]
+
+
+def middle_gap(days: list[date]) -> int:
+    gaps = sorted(gaps_of(days))
+    return gaps[(len(gaps) - 1) // 2]
+
+
+def cadence_of(days: list[date]) -> str | None:
+    """How often, if three of four intervals say the same."""
+    gaps = gaps_of(days)
+    for name, (least, most) in CADENCES.items():
+        fitting = sum(least <= gap <= most for gap in gaps)
+        if len(gaps) >= (1 if name == "yearly" else 2) and fitting * 4 >= len(gaps) * 3:
+            return name
+    return None
+
+
+def following(day: date, cadence: str) -> date:
+    """A week later, or the same day of a later month, or that month's last."""
+    if cadence == "weekly":
+        return day + timedelta(days=7)
+    month = day.month - 1 + {"monthly": 1, "quarterly": 3, "yearly": 12}[cadence]
+    year, month = day.year + month // 12, month % 12 + 1
+    last = (date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)).day
+    return date(year, month, min(day.day, last))

@@ -15,7 +15,10 @@ KINDS = {
     "BILLPAY": "bill",
     "CLAWBACK": "clawback",
 }
+STAGES = {"DECLINED": "declined", "CLEARED": "settled", "REFUNDED": "refunded"}
 OFF = ("VOID", "CANCELED")
+DATED = ("purchased_at", "payment_posted_at", "submitted_at", "approved_at", "completion_date")
+"""What an expense is dated by, the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,16 @@ class Line:
 
     @property
     def is_without_receipt(self) -> bool:
-        needs = self.kind in ("card", "reimbursement") and (self.minor or 0) > 0
-        return self.is_expense and needs and not self.item["receipts"]
+        wanted = self.kind in ("card", "reimbursement") and self.stage in ("pending", "settled")
+        if not wanted or (self.minor or 0) <= 0:
+            return False
+        return self.item.get("status") not in OFF and not self.item.get("receipts")
 
     @property
     def is_unapproved(self) -> bool:
-        waits = self.is_expense and self.item["submitted_at"] and not self.item["approved_at"]
-        return bool(waits and self.item["status"] != "DRAFT")
+        if not self.is_expense or self.item["status"] in ("APPROVED", "SETTLED", "DRAFT"):
+            return False
+        return self.item["approved_at"] is None
 
     @property
     def id(self) -> str:
@@ -81,29 +87,33 @@ def lines(rig: Rig) -> list[Line]:
     expenses = rig.world.items("expenses", expand=("merchant", "payment"))
     named = {item["id"] for item in expenses}
     transactions = rig.world.items("card_transactions", expand=("expense_id",))
-    return [_of_expense(rig, item) for item in expenses if item["status"] != "SPLIT"] + [
+    cards = {item["expense_id"]: item["card_id"] for item in transactions if "expense_id" in item}
+    for item in expenses:
+        if item["status"] == "SPLIT":
+            cards |= {part["id"]: cards[item["id"]] for part in item["expense_line_items"]}
+    return [_of_expense(item, cards) for item in expenses if item["status"] != "SPLIT"] + [
         _of_transaction(rig, item)
         for item in transactions
         if item["type"] != "COLLECTION" and item.get("expense_id") not in named
     ]
 
 
-def _of_expense(rig: Rig, item: Any) -> Line:
+def _of_expense(item: Any, cards: dict[str, str]) -> Line:
     sign = -1 if item["expense_type"] == "CLAWBACK" else 1
     billed, dollars = item["billing_amount"], item["usd_equivalent_amount"]
-    dated = (item[name] for name in ("purchased_at", "payment_posted_at", "submitted_at"))
+    dated = (item[name] for name in DATED)
     instrument = (item.get("payment") or {}).get("paymentInstrument") or {}
     return Line(
         item=item,
         is_expense=True,
-        kind=KINDS.get(item["expense_type"], "other"),
+        kind=_kind(item),
         stage=_stage(item["status"], item["payment_status"]),
         day=date.fromisoformat(next((d for d in dated if d), item["updated_at"])[:10]),
         minor=billed and sign * billed["amount"],
         currency=(billed or {}).get("currency") or "USD",
         usd_cents=dollars and sign * dollars["amount"],
         user=item["user_id"],
-        card=instrument.get("id"),
+        card=instrument.get("id") or cards.get(item["id"]),
         merchant=(item["merchant"] or {}).get("raw_descriptor"),
     )
 
@@ -114,8 +124,8 @@ def _of_transaction(rig: Rig, item: Any) -> Line:
     return Line(
         item=item,
         is_expense=False,
-        kind={"REFUND": "refund", "REWARDS_CREDIT": "reward"}.get(item["type"], "card"),
-        stage="settled",
+        kind=_kind_of_transaction(item),
+        stage="refunded" if item["type"] in ("REFUND", "CHARGEBACK") else "settled",
         day=date.fromisoformat(item["initiated_at_date"]),
         minor=item["amount"]["amount"],
         currency=currency,
@@ -126,13 +136,28 @@ def _of_transaction(rig: Rig, item: Any) -> Line:
     )
 
 
+def _kind(item: Any) -> str:
+    back = item["payment_status"] == "REFUNDED" or (
+        (item["billing_amount"] or {"amount": 0})["amount"] < 0
+    )
+    return (
+        "refund"
+        if item["expense_type"] == "CARD" and back
+        else KINDS.get(item["expense_type"], "other")
+    )
+
+
+def _kind_of_transaction(item: Any) -> str:
+    if item["type"] == "REWARDS_CREDIT":
+        return "reward"
+    return "refund" if item["amount"]["amount"] < 0 else "card"
+
+
 def _stage(status: str | None, payment: str | None) -> str:
+    if payment in STAGES:
+        return STAGES[payment]
     if status in OFF:
         return "void"
-    if payment in ("DECLINED", "CLEARED", "REFUNDED"):
-        return {"DECLINED": "declined", "CLEARED": "settled", "REFUNDED": "refunded"}[payment]
-    if payment == "PROCESSING":
-        return "pending"
     if status is None and payment is None:
         return "unknown"
-    return "draft" if status == "DRAFT" else "pending"
+    return "draft" if status == "DRAFT" and payment != "PROCESSING" else "pending"

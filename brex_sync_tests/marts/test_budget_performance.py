@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put, put_snapshot
 
 TODAY = datetime.now(UTC).date()
@@ -52,7 +54,7 @@ def spend(rig: Any, limit: str, minor: int, day: date = MONTH, **more: Any) -> N
 
 
 def found(rig: Any, query: str = SPENT) -> list[tuple[Any, ...]]:
-    rig.refresh()
+    keep(rig.engine)
     return list(rig.rows(query))
 
 
@@ -174,7 +176,7 @@ def test_periods_lead_without_a_gap_from_the_start_to_today(fresh: Any) -> None:
         assert mine[0][0] == date(2024, 2, 29)
         assert [row[2] for row in mine] == [False] * (len(mine) - 1) + [True]
         assert mine[-1][0] <= TODAY <= mine[-1][1]
-        for one, following in zip(mine, mine[1:], strict=False):
+        for one, following in pairwise(mine):
             assert following[0] == one[1] + timedelta(days=1)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
 TODAY = datetime.now(UTC).date()
@@ -116,7 +117,12 @@ def test_a_limit_of_nothing_has_no_fraction_and_terminated_cards_do_not_share(fr
 
 @pytest.mark.parametrize(
     ("month", "year", "last"),
-    [(2, 2028, date(2028, 2, 29)), (12, 2027, date(2027, 12, 31)), (13, 2027, None), (1, None, None)],
+    [
+        (2, 2028, date(2028, 2, 29)),
+        (12, 2027, date(2027, 12, 31)),
+        (13, 2027, None),
+        (1, None, None),
+    ],
 )
 def test_a_card_expires_on_the_last_day_of_its_month(
     fresh: Any, month: int, year: int | None, last: date | None
@@ -145,7 +151,7 @@ def test_spent_this_month_is_in_dollars_and_says_what_is_not_in_it(fresh: Any) -
             **money("billing_amount", usd or 300, "EUR"),
             **money("usd_equivalent_amount", usd, "USD"),
         )
-    fresh.refresh()
+    keep(fresh.engine)
     assert fresh.rows(
         "SELECT spent_this_month::text, lines_this_month, lines_without_usd "
         "FROM brex_marts.card_utilisation ORDER BY card_id"

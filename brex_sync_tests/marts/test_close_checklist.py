@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from brex_sync.warehouse.state.closes import close
+from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
 TODAY = datetime.now(UTC).date()
@@ -44,7 +45,7 @@ def expense(rig: Any, key: str, minor: int | None = 100, **more: Any) -> None:
 
 
 def open_items(rig: Any, month: date = BEFORE) -> list[tuple[Any, ...]]:
-    rig.refresh()
+    keep(rig.engine)
     return list(rig.rows(OPEN, month=month))
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
 TODAY = datetime.now(UTC).date()
@@ -46,7 +47,7 @@ def test_what_has_no_receipt_is_listed_with_whom_to_ask(fresh: Any) -> None:
     for key in ("with", "without"):
         expense(fresh, key)
     receipt(fresh, "with")
-    fresh.refresh()
+    keep(fresh.engine)
     assert fresh.rows(FOUND) == [("without", "U Kim", "u@x.example", "Boss Kim")]
     assert fresh.rows(
         "SELECT days_missing, amount_minor, department FROM brex_marts.missing_receipts"
@@ -57,14 +58,14 @@ def test_refunds_and_what_was_declined_or_voided_need_none(fresh: Any) -> None:
     expense(fresh, "refund", -100, payment_status="REFUNDED")
     expense(fresh, "declined", payment_status="DECLINED")
     expense(fresh, "void", status="VOID")
-    fresh.refresh()
+    keep(fresh.engine)
     assert fresh.rows(FOUND) == []
 
 
 def test_an_expense_of_nobody_known_is_listed_without_a_name(fresh: Any) -> None:
     expense(fresh, "e", user_id="gone")
     expense(fresh, "n", user_id=None)
-    fresh.refresh()
+    keep(fresh.engine)
     assert [row[0] for row in fresh.rows(FOUND)] == ["e", "n"]
     assert {row[1:] for row in fresh.rows(FOUND)} == {(None, None, None)}
 
@@ -78,5 +79,22 @@ def test_a_deleted_receipt_is_none(fresh: Any) -> None:
         id="r",
         _deleted_at=f"{TODAY}T00:00:00Z",
     )
-    fresh.refresh()
+    keep(fresh.engine)
     assert [row[0] for row in fresh.rows(FOUND)] == ["e"]
+
+
+def test_a_card_transaction_without_an_expense_has_no_receipt(fresh: Any) -> None:
+    put(
+        fresh.engine,
+        "card_transactions",
+        id="t",
+        type="PURCHASE",
+        card_id="c",
+        initiated_at_date=TODAY - timedelta(days=3),
+        posted_at_date=TODAY,
+        **money("amount", 100),
+    )
+    keep(fresh.engine)
+    assert fresh.rows(
+        "SELECT line_id, expense_id, days_missing FROM brex_marts.missing_receipts"
+    ) == [("transaction:t", None, 3)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from iso4217 import Currency
 
+from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
 TODAY = datetime.now(UTC).date()
@@ -65,7 +66,7 @@ def transfer(rig: Any, key: str, minor: int | None = 700, **more: Any) -> None:
 
 
 def found(rig: Any) -> list[tuple[Any, ...]]:
-    rig.refresh()
+    keep(rig.engine)
     return list(rig.rows(FOUND))
 
 
@@ -207,7 +208,7 @@ def test_a_bill_s_other_records_are_no_bills_and_tell_that_it_is_paid(fresh: Any
 def test_a_paid_bill_says_when_and_a_lone_record_does_not_say_whether(fresh: Any) -> None:
     bill(fresh, "b", payment_status="CLEARED", completion_date=DAY)
     record(fresh, "r1", "12345", -3)
-    fresh.refresh()
+    keep(fresh.engine)
     rows = fresh.rows(
         "SELECT payable_id, is_paid, is_open, paid_on FROM brex_marts.payables ORDER BY 1"
     )

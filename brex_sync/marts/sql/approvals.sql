@@ -37,7 +37,7 @@ ties:
     query: >-
       SELECT w.expense_id, w.position FROM expense_approval_steps w
       JOIN spend s ON s.expense_id = w.expense_id AND s.source = 'expense' AND s.stage NOT IN ('declined', 'void')
-      WHERE w._deleted_at IS NULL AND w.status = 'PENDING' AND w.resolved_at IS NULL
+      AND (s.status IN ('VOID', 'CANCELED')) IS NOT TRUE WHERE w._deleted_at IS NULL AND w.status = 'PENDING' AND w.resolved_at IS NULL
       AND NOT EXISTS (SELECT FROM approvals a WHERE a.expense_id = w.expense_id AND a.step = w.position)
 */
 WITH waiting AS (
@@ -107,6 +107,7 @@ JOIN spend s
     ON s.expense_id = a.expense_id
     AND s.source = 'expense'
     AND s.stage NOT IN ('declined', 'void')
+    AND (s.status IN ('VOID', 'CANCELED')) IS NOT TRUE
 LEFT JOIN expenses e ON e.id = a.expense_id
 LEFT JOIN people reviewer ON reviewer.user_id = a.reviewer_id
 CROSS JOIN LATERAL (

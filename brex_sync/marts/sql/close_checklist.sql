@@ -28,13 +28,13 @@ ties:
     query: >-
       SELECT count(*), count(DISTINCT month) FROM close_checklist
       HAVING count(*) <> 91 OR count(DISTINCT month) <> 13
-  missing_receipts_are_listed:
-    description: Missing receipts are as many as missing_receipts has in the months shown.
+  missing_receipts_are_spend:
+    description: Missing receipts are as many as spend has in the months shown.
     query: >-
-      SELECT c.open, m.open FROM (SELECT sum(open) AS open, min(month) AS first, max(month) AS last
+      SELECT c.open, s.open FROM (SELECT sum(open) AS open, min(month) AS first, max(month) AS last
       FROM close_checklist WHERE item = 'missing receipts') c CROSS JOIN LATERAL (
-      SELECT count(*) AS open FROM missing_receipts WHERE spend_date >= c.first
-      AND spend_date < c.last + interval '1 month') m WHERE c.open <> m.open
+      SELECT count(*) AS open FROM spend WHERE counts AND receipt_missing
+      AND spend_month BETWEEN c.first AND c.last) s WHERE c.open <> s.open
 */
 WITH month AS (
     SELECT (this.month - n * interval '1 month')::date AS month

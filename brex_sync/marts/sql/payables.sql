@@ -103,7 +103,7 @@ bill AS (
         e.approved_at,
         e.payment_posted_at,
         (coalesce(e.payment_posted_at, e.completion_date) AT TIME ZONE 'UTC')::date AS completed_on,
-        s.stage = 'settled' OR s.payment_status IN ('CLEARED', 'CREDITED') AS is_paid
+        s.stage = 'settled' AS is_paid
     FROM spend s
     LEFT JOIN expenses e ON e.id = s.expense_id
     WHERE s.kind = 'bill'

@@ -53,16 +53,18 @@ WITH claim AS (
         (e.approved_at AT TIME ZONE 'UTC')::date AS approved_on,
         (coalesce(e.payment_posted_at, e.completion_date) AT TIME ZONE 'UTC')::date AS completed_on,
         CASE
-            WHEN s.status IN ('VOID', 'CANCELED') THEN 'rejected'
-            WHEN s.payment_status IN ('DECLINED', 'CANCELED') THEN 'rejected'
+            WHEN s.payment_status = 'DECLINED' THEN 'rejected'
             WHEN s.payment_status IN ('REFUNDING', 'REFUNDED') THEN 'clawed back'
+            WHEN s.payment_status IN ('CLEARED', 'CREDITED', 'CASH_ADVANCE')
+            THEN CASE WHEN s.kind = 'clawback' THEN 'clawed back' ELSE 'paid' END
+            WHEN s.status IN ('VOID', 'CANCELED') OR s.payment_status = 'CANCELED' THEN 'rejected'
             WHEN s.kind = 'clawback' THEN 'clawed back'
-            WHEN s.payment_status IN ('CLEARED', 'CREDITED', 'CASH_ADVANCE') THEN 'paid'
+            WHEN s.payment_status = 'PROCESSING' THEN 'paying'
             WHEN s.status = 'SETTLED' THEN 'paid'
             WHEN s.status = 'DRAFT' THEN 'draft'
             WHEN s.status = 'SUBMITTED' THEN 'submitted'
             WHEN s.status = 'OUT_OF_POLICY' AND e.approved_at IS NULL THEN 'submitted'
-            WHEN s.payment_status IN ('PROCESSING', 'SCHEDULED') THEN 'paying'
+            WHEN s.payment_status = 'SCHEDULED' THEN 'paying'
             WHEN s.status IN ('APPROVED', 'OUT_OF_POLICY') THEN 'approved'
             ELSE 'unknown'
         END AS state
