@@ -278,7 +278,7 @@ def test_what_does_not_count_is_not_spent(fresh: Any) -> None:
     limit(fresh, "l")
     spend(fresh, "l", 1, status="VOID")
     spend(fresh, "l", 20, payment_status="DECLINED")
-    spend(fresh, "l", 300, status="SPLIT")
+    spend(fresh, "l", 300, status="DRAFT", payment_status="NOT_STARTED")
     spend(fresh, "l", 4000)
     assert [row[2] for row in found(fresh)] == [4000]
 

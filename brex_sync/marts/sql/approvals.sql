@@ -5,7 +5,7 @@ description: >-
   for nobody.
 grain: One row per expense, approval step that is not decided, and reviewer who may decide.
 key: [connection, expense_id, step, reviewer_id]
-sources: [expense_approval_steps, spend, expenses, people]
+sources: [expense_approval_steps, spend, people]
 stored: false
 columns:
   connection: The connection.
@@ -108,10 +108,9 @@ JOIN spend s
     AND s.source = 'expense'
     AND s.stage NOT IN ('declined', 'void')
     AND (s.status IN ('VOID', 'CANCELED')) IS NOT TRUE
-LEFT JOIN expenses e ON e.id = a.expense_id
 LEFT JOIN people reviewer ON reviewer.user_id = a.reviewer_id
 CROSS JOIN LATERAL (
     SELECT
-        CASE WHEN a.is_next THEN coalesce(a.before_resolved_at, e.submitted_at, a._first_seen_at) END
+        CASE WHEN a.is_next THEN coalesce(a.before_resolved_at, s.submitted_at, a._first_seen_at) END
             AS at
 ) since

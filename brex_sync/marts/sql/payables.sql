@@ -100,12 +100,9 @@ unit AS (
 bill AS (
     SELECT
         s.*,
-        e.approved_at,
-        e.payment_posted_at,
-        (coalesce(e.payment_posted_at, e.completion_date) AT TIME ZONE 'UTC')::date AS completed_on,
+        (s.completed_at AT TIME ZONE 'UTC')::date AS completed_on,
         s.stage = 'settled' AS is_paid
     FROM spend s
-    LEFT JOIN expenses e ON e.id = s.expense_id
     WHERE s.kind = 'bill'
 ),
 record AS (
@@ -153,7 +150,7 @@ bill_left AS (
     FROM bill b
     CROSS JOIN LATERAL (
         SELECT b.amount_currency AS currency, b.amount_minor AS minor, coalesce(b.memo, '') AS memo,
-               (coalesce(b.payment_posted_at, b.approved_at) AT TIME ZONE 'UTC')::date AS day
+               coalesce(b.posted_date, (b.approved_at AT TIME ZONE 'UTC')::date) AS day
     ) alike
     WHERE b.expense_id NOT IN (SELECT expense_id FROM named)
 ),

@@ -5,7 +5,7 @@ description: >-
   are negative, as that money comes back.
 grain: One row per reimbursement or clawback; of a split one, one per part.
 key: [connection, expense_id]
-sources: [spend, expenses]
+sources: [spend]
 stored: false
 columns:
   connection: The connection.
@@ -49,9 +49,9 @@ ties:
 WITH claim AS (
     SELECT
         s.*,
-        (e.submitted_at AT TIME ZONE 'UTC')::date AS submitted_on,
-        (e.approved_at AT TIME ZONE 'UTC')::date AS approved_on,
-        (coalesce(e.payment_posted_at, e.completion_date) AT TIME ZONE 'UTC')::date AS completed_on,
+        (s.submitted_at AT TIME ZONE 'UTC')::date AS submitted_on,
+        (s.approved_at AT TIME ZONE 'UTC')::date AS approved_on,
+        (s.completed_at AT TIME ZONE 'UTC')::date AS completed_on,
         CASE
             WHEN s.payment_status = 'DECLINED' THEN 'rejected'
             WHEN s.payment_status IN ('REFUNDING', 'REFUNDED') THEN 'clawed back'
@@ -63,13 +63,12 @@ WITH claim AS (
             WHEN s.status = 'SETTLED' THEN 'paid'
             WHEN s.status = 'DRAFT' THEN 'draft'
             WHEN s.status = 'SUBMITTED' THEN 'submitted'
-            WHEN s.status = 'OUT_OF_POLICY' AND e.approved_at IS NULL THEN 'submitted'
+            WHEN s.status = 'OUT_OF_POLICY' AND s.approved_at IS NULL THEN 'submitted'
             WHEN s.payment_status = 'SCHEDULED' THEN 'paying'
             WHEN s.status IN ('APPROVED', 'OUT_OF_POLICY') THEN 'approved'
             ELSE 'unknown'
         END AS state
     FROM spend s
-    LEFT JOIN expenses e ON e.id = s.expense_id
     WHERE s.kind IN ('reimbursement', 'clawback')
 )
 SELECT

@@ -7,7 +7,7 @@ description: >-
 grain: One row per statement.
 key: [connection, account_kind, account_id, statement_id]
 sources: [card_statements, card_transactions, cash_accounts, cash_statements, cash_transactions]
-stored: false
+stored: true
 columns:
   connection: The connection.
   account_kind: card or cash.
