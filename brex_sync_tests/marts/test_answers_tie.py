@@ -32,6 +32,14 @@ def test_a_statement_that_the_transactions_do_not_explain_breaks_them(fresh: Any
     put(fresh.engine, "cash_accounts", id="a", **money("current_balance", 500))
     put(
         fresh.engine,
+        "cash_transactions",
+        id="t",
+        cash_account_id="a",
+        posted_at_date=TODAY - timedelta(days=50),
+        **money("amount", 100),
+    )
+    put(
+        fresh.engine,
         "cash_statements",
         id="s",
         cash_account_id="a",

@@ -59,12 +59,30 @@ WITH waiting AS (
       AND (w.status = 'PENDING' OR jsonb_path_exists(w.pending_reviewers, '$[*]'))
 ),
 asked AS (
+    -- Joined to spend before the reviewers are spread, while there are few rows to look up.
     SELECT
         w.*,
+        s.submitted_at,
+        s.user_id,
+        s.person,
+        s.department,
+        s.merchant,
+        s.spend_date,
+        s.amount,
+        s.amount_minor,
+        s.amount_currency,
+        s.amount_usd,
+        s.memo,
+        s.dashboard_url,
         r.reviewer_id,
         r.name,
         count(*) OVER (PARTITION BY w.expense_id, w.position)::int AS reviewers
     FROM waiting w
+    JOIN spend s
+        ON s.expense_id = w.expense_id
+        AND s.source = 'expense'
+        AND s.stage NOT IN ('declined', 'void')
+        AND (s.status IN ('VOID', 'CANCELED')) IS NOT TRUE
     CROSS JOIN LATERAL (
         SELECT DISTINCT ON (1)
             coalesce(one.value ->> 'id', '') AS reviewer_id,
@@ -78,7 +96,7 @@ asked AS (
     ) r
 )
 SELECT
-    s.connection,
+    {connection}::text AS connection,
     a.expense_id,
     a.position::int AS step,
     a.is_next,
@@ -91,26 +109,21 @@ SELECT
         WHEN since.at IS NOT NULL
         THEN greatest((now() AT TIME ZONE 'UTC')::date - (since.at AT TIME ZONE 'UTC')::date, 0)
     END AS days_pending,
-    s.user_id,
-    s.person,
-    s.department,
-    s.merchant,
-    s.spend_date,
-    s.amount,
-    s.amount_minor,
-    s.amount_currency,
-    s.amount_usd,
-    s.memo,
-    s.dashboard_url
+    a.user_id,
+    a.person,
+    a.department,
+    a.merchant,
+    a.spend_date,
+    a.amount,
+    a.amount_minor,
+    a.amount_currency,
+    a.amount_usd,
+    a.memo,
+    a.dashboard_url
 FROM asked a
-JOIN spend s
-    ON s.expense_id = a.expense_id
-    AND s.source = 'expense'
-    AND s.stage NOT IN ('declined', 'void')
-    AND (s.status IN ('VOID', 'CANCELED')) IS NOT TRUE
 LEFT JOIN people reviewer ON reviewer.user_id = a.reviewer_id
 CROSS JOIN LATERAL (
     SELECT
-        CASE WHEN a.is_next THEN coalesce(a.before_resolved_at, s.submitted_at, a._first_seen_at) END
+        CASE WHEN a.is_next THEN coalesce(a.before_resolved_at, a.submitted_at, a._first_seen_at) END
             AS at
 ) since
