@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from typing import Any
 
-from brex_sync.sandbox import World
+from brex_sync.sandbox import World, shown_items
 
 GAZETTE = {
     "id": "merch_gazette",
@@ -19,7 +19,7 @@ def add_extras(world: World) -> None:
     a claim that is not yet paid; bills that are late, and due soon. No account moves."""
     world.collection("merchants").add(GAZETTE)
     expenses, today = world.collection("expenses"), world.today
-    claim = next(e for e in world.items("expenses") if _is_paid(e, "REIMBURSEMENT"))
+    claim = next(e for e in shown_items(world, "expenses") if _is_paid(e, "REIMBURSEMENT"))
     for number, cents in enumerate((1500, 1500, 1200, 1200, 1200)):
         day = today - timedelta(days=10 + 30 * number)
         expenses.add(_changed(claim, f"gazette_{number}", day, cents, merchant_id=GAZETTE["id"]))
@@ -33,7 +33,7 @@ def add_extras(world: World) -> None:
 def _add_bill(world: World, key: str, due: date) -> None:
     """A bill that is not paid, with its record in the books."""
     records = world.collection("accounting_records")
-    paid = (e for e in world.items("expenses") if _is_paid(e, "BILLPAY"))
+    paid = (e for e in shown_items(world, "expenses") if _is_paid(e, "BILLPAY"))
     bill = next(e for e in paid if records.get(e["id"].replace("expense_", "accr_")))
     record = records.get(bill["id"].replace("expense_", "accr_")) or {}
     unpaid = _changed(bill, key, due - timedelta(days=14), 120_000, memo=key, **UNPAID)

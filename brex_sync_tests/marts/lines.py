@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.conftest import Rig
 
 DIGITS = {"JPY": 0, "KWD": 3}
@@ -84,9 +85,9 @@ def total(amounts: Any) -> Decimal | None:
 
 def lines(rig: Rig) -> list[Line]:
     """Every line: expenses that are not split, and card transactions without an expense."""
-    expenses = rig.world.items("expenses", expand=("merchant", "payment"))
+    expenses = shown_items(rig.world, "expenses", expand=("merchant", "payment"))
     named = {item["id"] for item in expenses}
-    transactions = rig.world.items("card_transactions", expand=("expense_id",))
+    transactions = shown_items(rig.world, "card_transactions", expand=("expense_id",))
     cards = {item["expense_id"]: item["card_id"] for item in transactions if "expense_id" in item}
     for item in expenses:
         if item["status"] == "SPLIT":

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
@@ -42,9 +43,9 @@ def spend_limit(rig: Any, key: str, **amounts: Any) -> None:
 
 def test_a_company_s_cards_have_the_limit_that_brex_names(synced: Any) -> None:
     users = synced.world.collection("user_limits")
-    limits = {limit["id"]: limit for limit in synced.world.items("spend_limits")}
+    limits = {limit["id"]: limit for limit in shown_items(synced.world, "spend_limits")}
     expected = {}
-    for item in synced.world.items("cards"):
+    for item in shown_items(synced.world, "cards"):
         own, shared = item["spend_controls"] or {}, limits.get(item["budget_id"]) or {}
         allowed = shared.get("authorization_settings") or {}
         spent = (shared.get("current_period_balance") or {}).get("amount_spent")

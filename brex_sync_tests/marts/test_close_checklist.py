@@ -4,6 +4,8 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from brex_sync.sandbox import shown_items
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state.closes import close
 from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
@@ -106,8 +108,8 @@ def test_a_closed_month_says_when_and_what_came_late(fresh: Any) -> None:
     fresh.sync("card_transactions")
     with fresh.engine.begin() as db:
         db.exec_driver_sql("UPDATE brex_sync.run_streams SET noted_at = '2020-01-01'")
-    close(fresh.engine, "brex", BEFORE, MONTH)
-    close(fresh.engine, "other", MONTH, MONTH)
+    close(Warehouse(fresh.engine, "brex"), BEFORE, MONTH)
+    close(Warehouse(fresh.engine, "other"), MONTH, MONTH)
     for key, minor, currency in (("a", 250, None), ("b", 999, "EUR")):
         put(
             fresh.engine,
@@ -131,7 +133,7 @@ def test_a_closed_month_says_when_and_what_came_late(fresh: Any) -> None:
 def test_a_company_s_open_lines_are_counted_by_month(synced: Any) -> None:
     expected: dict[tuple[str, date], int] = defaultdict(int)
     dates = dict(synced.rows("SELECT expense_id, spend_month FROM brex_marts.spend"))
-    for item in synced.world.items("expenses"):
+    for item in shown_items(synced.world, "expenses"):
         if item["status"] == "DRAFT" and item["payment_status"] != "DECLINED":
             expected["drafts", dates[item["id"]]] += 1
     rows = synced.rows(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from iso4217 import Currency
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
@@ -78,12 +79,12 @@ def test_a_company_s_bills_are_there_once_with_vendor_and_due_date(synced: Any) 
             (vendors.get(item["vendor"]["id"]) or {}).get("company_name") or item["vendor"]["name"],
             item["due_at"][:10],
         )
-        for item in synced.world.items("accounting_records")
+        for item in shown_items(synced.world, "accounting_records")
         if item["source_type"] == "BILL"
     ]
     bills = [
         item["id"]
-        for item in synced.world.items("expenses")
+        for item in shown_items(synced.world, "expenses")
         if item["expense_type"] == "BILLPAY" and item["status"] != "SPLIT"
     ]
     rows = synced.rows(
@@ -98,7 +99,7 @@ def test_a_company_s_bills_are_there_once_with_vendor_and_due_date(synced: Any) 
 def test_a_company_s_transfers_that_have_not_left_are_there(synced: Any) -> None:
     expected = [
         (item["id"], item["amount"]["amount"])
-        for item in synced.world.items("transfers")
+        for item in shown_items(synced.world, "transfers")
         if item["status"] in ("PROCESSING", "SCHEDULED", "PENDING_APPROVAL")
         and item["amount"]["amount"] > 0
         and item["payment_type"] != "BOOK_TRANSFER"

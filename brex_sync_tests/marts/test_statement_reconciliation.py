@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.marts.conftest import keep
 from brex_sync_tests.marts.tables import money, put
 
@@ -45,12 +46,12 @@ def found(rig: Any) -> list[tuple[Any, ...]]:
 
 def test_all_statements_of_a_company_tie_and_say_what_moved(synced: Any) -> None:
     expected = {}
-    card = synced.world.items("card_transactions")
-    for one in synced.world.items("card_statements"):
+    card = shown_items(synced.world, "card_transactions")
+    for one in shown_items(synced.world, "card_statements"):
         expected["card", "primary", one["id"]] = moved(one, card)
-    for held in synced.world.items("cash_accounts"):
-        cash = synced.world.items("cash_transactions", held["id"])
-        for one in synced.world.items("cash_statements", held["id"]):
+    for held in shown_items(synced.world, "cash_accounts"):
+        cash = shown_items(synced.world, "cash_transactions", held["id"])
+        for one in shown_items(synced.world, "cash_statements", held["id"]):
             expected["cash", held["id"], one["id"]] = moved(one, cash)
     rows = synced.rows(
         "SELECT account_kind, account_id, statement_id, transactions_amount_minor, transactions, "

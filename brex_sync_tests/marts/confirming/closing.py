@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import date, timedelta
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.marts.confirming.core import (
     Rows,
@@ -67,9 +68,9 @@ def _(rig: Rig) -> Rows:
 @confirms("Which statements do the transactions not explain?")
 def _(rig: Rig) -> Rows:
     rows: Rows = []
-    for account in rig.world.items("cash_accounts"):
+    for account in shown_items(rig.world, "cash_accounts"):
         days = cash(rig, account)
-        for statement in rig.world.items("cash_statements", account["id"]):
+        for statement in shown_items(rig.world, "cash_statements", account["id"]):
             start, end = (date.fromisoformat(x) for x in statement["period"].values())
             held = days[end - timedelta(days=1)][2]
             if held != statement["end_balance"]["amount"]:

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from typing import Any
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.marts.confirming.core import Rows, confirms, counted, name_of, user
 from brex_sync_tests.marts.lines import lines, major, total
@@ -11,7 +12,7 @@ from brex_sync_tests.marts.lines import lines, major, total
 @confirms("Which cards have used more than half of their limit?")
 def _(rig: Rig) -> Rows:
     rows = []
-    for card in rig.world.items("cards"):
+    for card in shown_items(rig.world, "cards"):
         source, limit, left = limit_of(rig, card)
         if card["status"] == "ACTIVE" and left is not None and (limit - left) * 2 > limit > 0:
             used = round(major(limit - left) / major(limit), 4)
@@ -42,7 +43,7 @@ def _(rig: Rig) -> Rows:
     used = {line.card for line in lines(rig) if line.day > since}
     return [
         (card["card_name"], card["last_four"], name_of(rig, card["owner"]["user_id"]))
-        for card in rig.world.items("cards")
+        for card in shown_items(rig.world, "cards")
         if card["status"] == "ACTIVE" and card["id"] not in used
     ]
 
@@ -50,7 +51,7 @@ def _(rig: Rig) -> Rows:
 @confirms("Whose cards still work although they are not active?")
 def _(rig: Rig) -> Rows:
     rows = []
-    for card in rig.world.items("cards"):
+    for card in shown_items(rig.world, "cards"):
         holder = user(rig, card["owner"]["user_id"])
         if card["status"] == "ACTIVE" and holder["status"] != "ACTIVE":
             name = name_of(rig, holder["id"])
@@ -88,8 +89,8 @@ def _(rig: Rig) -> Rows:
 
 
 def budgets(rig: Rig) -> list[tuple[str, Any]]:
-    return [("budget", item) for item in rig.world.items("budgets")] + [
-        ("spend_limit", item) for item in rig.world.items("spend_limits")
+    return [("budget", item) for item in shown_items(rig.world, "budgets")] + [
+        ("spend_limit", item) for item in shown_items(rig.world, "spend_limits")
     ]
 
 
@@ -134,7 +135,7 @@ def spent_of(rig: Rig, kind: str, item: Any, start: date, end: date) -> Any:
     """US dollars spent of a budget or spend limit, and of the spend limits nested in it."""
     within = {
         limit["id"]
-        for limit in rig.world.items("spend_limits")
+        for limit in shown_items(rig.world, "spend_limits")
         if item in ancestry(rig, limit) or (kind == "spend_limit" and limit["id"] == item["id"])
     }
     mine = [x for x in counted(rig) if x.item.get("budget_id") in within and start <= x.day <= end]

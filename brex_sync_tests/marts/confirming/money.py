@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.marts.confirming.core import Rows, confirms, grouped, name_of
 from brex_sync_tests.marts.lines import Line, lines, major, total
@@ -12,12 +13,12 @@ from brex_sync_tests.marts.lines import Line, lines, major, total
 def cash(rig: Rig, account: Any) -> dict[date, tuple[int, int, int]]:
     """By day, what came in, what went out, and the balance at its end, in US cents."""
     days: dict[date, list[int]] = defaultdict(list)
-    for item in rig.world.items("cash_transactions", account["id"]):
+    for item in shown_items(rig.world, "cash_transactions", account["id"]):
         days[date.fromisoformat(item["posted_at_date"])].append(
             (item["amount"] or {}).get("amount", 0)
         )
     first = min(date.fromisoformat(s["period"]["start_date"])
-                for s in rig.world.items("cash_statements", account["id"]))  # fmt: skip
+                for s in shown_items(rig.world, "cash_statements", account["id"]))  # fmt: skip
     day, closing, found = rig.world.today, account["current_balance"]["amount"], {}
     while day >= min(first, *days):
         into = sum(minor for minor in days[day] if minor > 0)
@@ -31,14 +32,14 @@ def cash(rig: Rig, account: Any) -> dict[date, tuple[int, int, int]]:
 def _(rig: Rig) -> Rows:
     return [
         (account["name"], major(account["current_balance"]["amount"]), "USD", True)
-        for account in rig.world.items("cash_accounts")
+        for account in shown_items(rig.world, "cash_accounts")
     ]
 
 
 @confirms("What was our lowest balance of the last 90 days?")
 def _(rig: Rig) -> Rows:
     since, rows = rig.world.today - timedelta(days=90), []
-    for account in rig.world.items("cash_accounts"):
+    for account in shown_items(rig.world, "cash_accounts"):
         days = {day: held for day, (_, _, held) in cash(rig, account).items() if day > since}
         day = min(days, key=lambda day: (days[day], day))
         rows.append((account["name"], day, major(days[day]), "USD"))
@@ -48,7 +49,7 @@ def _(rig: Rig) -> Rows:
 @confirms("How much cash came in and went out, by month?")
 def _(rig: Rig) -> Rows:
     months: dict[date, list[int]] = defaultdict(lambda: [0, 0])
-    for account in rig.world.items("cash_accounts"):
+    for account in shown_items(rig.world, "cash_accounts"):
         for day, (into, out, _) in cash(rig, account).items():
             months[day.replace(day=1)][0] += into
             months[day.replace(day=1)][1] += out

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from itertools import pairwise
 
+from brex_sync.sandbox import shown_items
 from brex_sync_tests.conftest import Rig
 from brex_sync_tests.marts.confirming.core import (
     Rows,
@@ -102,7 +103,7 @@ def _(rig: Rig) -> Rows:
     names = merchants(rig)
     parts = {
         part["id"]
-        for item in rig.world.items("expenses")
+        for item in shown_items(rig.world, "expenses")
         if item["status"] == "SPLIT"
         for part in item["expense_line_items"]
     }
