@@ -15,6 +15,7 @@ from brex_sync.sandbox import create_world
 from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.conftest import Rig
+from brex_sync_tests.marts.extras import add_extras
 
 
 def keep(engine: sa.Engine, folder: Path | None = None) -> dict[str, MartStanding]:
@@ -35,7 +36,9 @@ def synced(server: Any) -> Iterator[Rig]:
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE synced TEMPLATE prepared STRATEGY file_copy")
     engine = open_engine(str(server.url("synced")))
-    rig = Rig(engine, create_world(card_transactions=600))
+    world = create_world(card_transactions=600)
+    add_extras(world)
+    rig = Rig(engine, world)
     assert rig.sync().finished
     keep(engine)
     yield rig

@@ -10,7 +10,7 @@ sources: [expenses, expense_line_items, expense_receipts, expense_approval_steps
   cards, users, departments, locations, cost_centers, legal_entities, spend_limits, budgets, people,
   merchant_categories]
 stored: true
-indexes: [[spend_date], [expense_id], [user_id]]
+indexes: [[spend_date], [spend_month], [expense_id], [user_id], [kind], [receipt_missing]]
 columns:
   connection: The connection.
   line_id: "`expense:` or `transaction:`, and Brex's identifier of it."
@@ -78,6 +78,9 @@ columns:
   transaction_id: The card transaction; null where there is none or several.
   transactions: How many card transactions belong to it, or to the expense it is a part of.
   trip_id: Trip it belongs to.
+  submitted_at: When the expense was handed in.
+  approved_at: When it was approved.
+  completed_at: When its payment was posted; where Brex does not say, when it was completed.
   exported_at: When it was exported to the books.
   is_exported: Whether it was.
   updated_at: When Brex last changed the expense; null for a card transaction.
@@ -375,6 +378,9 @@ lines AS (
         CASE WHEN m.transactions = 1 THEN m.transaction_id END AS transaction_id,
         coalesce(m.transactions, 0) AS transactions,
         e.trip_id,
+        e.submitted_at,
+        e.approved_at,
+        coalesce(e.payment_posted_at, e.completion_date) AS completed_at,
         e.exported_at,
         e.updated_at,
         e.dashboard_url
@@ -429,7 +435,7 @@ lines AS (
         NULL, NULL, NULL, NULL,
         t.id,
         1,
-        NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM card_transactions t
     LEFT JOIN cards c ON c.id = t.card_id
     WHERE t._deleted_at IS NULL
@@ -548,6 +554,9 @@ SELECT
     l.transaction_id,
     l.transactions,
     l.trip_id,
+    l.submitted_at,
+    l.approved_at,
+    l.completed_at,
     l.exported_at,
     l.exported_at IS NOT NULL AS is_exported,
     l.updated_at,
