@@ -1,0 +1,1 @@
+"""What finance people ask of the tables: the marts, and the questions that read them."""
