@@ -15,6 +15,8 @@ HISTORY = timedelta(days=90)
 """How far back the cash position is shown."""
 NEAR = "0.8"
 """The part of a limit from which a card is near it."""
+ENDED = "TERMINATED"
+"""The status of a card that can spend no more."""
 Answer: TypeAlias = Sequence[sa.Row[Any]]
 
 
@@ -117,11 +119,12 @@ def cash_days(db: sa.Connection, question: Question) -> Answer:
 
 
 def cards_near_limit(db: sa.Connection, question: Question) -> Answer:
-    """Cards that have used NEAR of their limit or more, the fullest first."""
+    """Cards in use that have used NEAR of their limit or more, the fullest first."""
     sql = f"""
         SELECT card_id, card_name, last_four, person, department, limit_source, limit_period,
             limit_amount, limit_amount_currency, used_amount, used_fraction, expires_on
-        FROM {{m}}.card_utilisation WHERE used_fraction >= {NEAR}
+        FROM {{m}}.card_utilisation
+        WHERE used_fraction >= {NEAR} AND status IS DISTINCT FROM '{ENDED}'
             {_narrowed(question, "department", "person", "limit_currency")}
         ORDER BY used_fraction DESC, card_name, card_id
     """
@@ -132,7 +135,8 @@ def budgets(db: sa.Connection, question: Question) -> Answer:
     """The periods of budgets and spend limits that hold the span's last day, the fullest first."""
     sql = f"""
         SELECT budget_id, kind, name, parent, path, depth, period_type, period_start, period_end,
-            limit_amount, limit_amount_currency, spent_amount, remaining_amount, used_fraction
+            limit_amount, limit_amount_currency, spent_amount, spent_amount_currency, used_fraction,
+            lines_without_amount
         FROM {{m}}.budget_performance
         WHERE period_start <= :this_last AND (period_end IS NULL OR period_end >= :this_last)
             {_narrowed(question, "limit_currency")}
@@ -194,12 +198,12 @@ def open_reimbursements(db: sa.Connection, question: Question) -> Answer:
 
 
 def waiting_approvals(db: sa.Connection, question: Question) -> Answer:
-    """Expenses that wait for a reviewer, by reviewer, the longest waiting first."""
+    """Expenses that wait for a reviewer's decision next, the longest waiting first."""
     x = question.measured
     sql = f"""
         SELECT reviewer_id, reviewer, count(*) AS lines, sum({x}) AS amount,
             count(*) FILTER (WHERE {x} IS NULL) AS unknown, max(days_pending) AS days
-        FROM {{m}}.approvals WHERE true {_narrowed(question, "person", "currency")}
+        FROM {{m}}.approvals WHERE is_next {_narrowed(question, "department", "person", "currency")}
         GROUP BY reviewer_id, reviewer ORDER BY days DESC NULLS LAST, reviewer, reviewer_id
     """
     return _asked(db, question, sql)
@@ -210,7 +214,7 @@ def open_payables(db: sa.Connection, question: Question) -> Answer:
     sql = f"""
         SELECT kind, bill_id, transfer_id, vendor, invoice_number, due_date, process_date, status,
             amount, amount_currency, amount_unit_known, dashboard_url
-        FROM {{m}}.payables WHERE is_paid IS NOT TRUE {_narrowed(question, "currency")}
+        FROM {{m}}.payables WHERE is_open {_narrowed(question, "currency")}
         ORDER BY kind, coalesce(due_date, process_date), vendor, bill_id, transfer_id
     """
     return _asked(db, question, sql)

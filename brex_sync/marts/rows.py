@@ -113,9 +113,15 @@ def _where(wanted: RowSet) -> tuple[str, dict[str, Any]]:
         if condition.operator == "empty":
             parts.append(f"{column} IS {'' if condition.values[0] else 'NOT '}NULL")
             continue
-        values[name] = list(condition.values) if condition.operator == "is" else condition.values[0]
-        compared = {"is": f"= ANY(:{name})", "from": f">= :{name}", "to": f"<= :{name}"}
-        parts.append(f"{column} {compared[condition.operator]}")
+        several = condition.operator in ("is", "not")
+        values[name] = list(condition.values) if several else condition.values[0]
+        compared = {
+            "is": f"{column} = ANY(:{name})",
+            "not": f"({column} = ANY(:{name})) IS NOT TRUE",
+            "from": f"{column} >= :{name}",
+            "to": f"{column} <= :{name}",
+        }
+        parts.append(compared[condition.operator])
     return ("WHERE " + " AND ".join(parts) if parts else ""), values
 
 

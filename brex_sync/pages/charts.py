@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 600, 160
 _FIGURE = Markup(
-    '<figure class="chart"><div class="plot">'
+    '<figure class="chart">'
     '<div class="scale" aria-hidden="true"><span>{high}</span><span>{low}</span></div>'
     '<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
-    'aria-label="{said}"><title>{said}</title>{drawn}</svg></div>'
+    'aria-label="{said}"><title>{said}</title>{drawn}</svg>'
     '<div class="days" aria-hidden="true"><span>{first}</span><span>{last}</span></div>'
     "<figcaption>{legend}</figcaption></figure>"
 )

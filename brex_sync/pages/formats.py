@@ -8,6 +8,7 @@ from brex_sync.sync.normalise.money import places
 
 UNKNOWN = "not known"
 MINUS = "\u2212"
+NO_BREAK = "\u00a0"
 
 
 def amount(value: Decimal | None, currency: str | None = None) -> str:
@@ -51,8 +52,13 @@ def change(now: Decimal | None, before: Decimal | None) -> str:
 
 
 def day(value: date | None) -> str:
-    """A day: 7 Nov 2026."""
-    return "" if value is None else f"{value.day} {value:%b %Y}"
+    """A day: 7 Nov 2026, which no line break parts."""
+    return "" if value is None else f"{value.day} {value:%b %Y}".replace(" ", NO_BREAK)
+
+
+def days(first: date, last: date) -> str:
+    """Days of one month: 1–27 Nov."""
+    return f"{first.day}–{last.day} {last:%b}".replace(" ", NO_BREAK)
 
 
 def month(value: date) -> str:

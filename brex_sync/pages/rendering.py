@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from brex_sync.pages.charts import bar
 from brex_sync.texts import visible
@@ -33,7 +33,17 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     made.globals.update(bar=bar)
+    made.filters.update(sentence=sentence)
     return made
+
+
+def sentence(text: str) -> Markup:
+    """A sentence as markup, with `commands` set apart."""
+    parts = [escape(visible(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return Markup("`").join(parts)
+    coded = [f"<code>{part}</code>" if at % 2 else str(part) for at, part in enumerate(parts)]
+    return Markup("".join(coded))  # noqa: S704
 
 
 def _shown(value: Any) -> Any:

@@ -92,6 +92,7 @@ def _conditions(
         said = [formats.plain(value) for value in condition.values]
         words = {
             "is": f"{name} is {' or '.join(said)}",
+            "not": f"{name} is not {' or '.join(said)}",
             "from": f"{name} from {said[0]}",
             "to": f"{name} to {said[0]}",
             "empty": f"{name} is {'empty' if condition.values[0] else 'not empty'}",

@@ -14,7 +14,8 @@ from brex_sync.pages import formats
 from brex_sync.pages.filters import checked_text
 from brex_sync.pages.model import Cell, PanelColumn
 
-OPERATORS = ("is", "from", "to", "empty")
+OPERATORS = ("is", "not", "from", "to", "empty")
+SEVERAL = ("is", "not")
 LAST_PAGE = 100_000
 _RESERVED = ("connection", "sort", "page", "columns")
 
@@ -34,10 +35,12 @@ def parse_rows(
     columns: Mapping[str, ColumnKind],
     parameters: Iterable[tuple[str, str]],
 ) -> RowsAddress:
-    """The rows that `column=value`, `column.from=`, `column.to=` and `column.empty=true` name.
+    """The rows that an address names.
 
-    A column named twice may have any of the values. `sort` is a column, with `-` before it for the
-    greatest first.
+    `column=value` names the rows with that value, `column.not=` those with any other,
+    `column.from=` and `column.to=` those between, `column.empty=true` those with null. A column
+    that is named twice has any of the values, with `.not` none. `sort` is a column, with `-` before
+    it for the greatest first.
 
     Raises:
         BadFilter: a parameter is no column, or its value is none of the column's.
@@ -155,7 +158,7 @@ def _has_any(name: str, rows: Sequence[Any]) -> bool:
 
 
 def _condition(column: str, operator: str, values: Sequence[Any]) -> Condition:
-    if operator != "is" and len(values) > 1:
+    if operator not in SEVERAL and len(values) > 1:
         raise BadFilter(f"{column}.{operator} is there twice; name it once.")
     return Condition(column, operator, tuple(values))
 

@@ -60,14 +60,15 @@ INSERT INTO card_utilisation VALUES
 CREATE TABLE budget_performance (connection text, budget_id text, kind text, name text,
     parent text, path text, depth int, period_type text, period_start date, period_end date,
     is_current bool, limit_amount numeric, limit_amount_currency text, spent_amount numeric,
-    remaining_amount numeric, used_fraction numeric);
+    spent_amount_currency text, used_fraction numeric,
+    lines_without_amount int);
 INSERT INTO budget_performance VALUES
     ('brex', 'b1', 'budget', 'Engineering', NULL, 'Engineering', 0, 'MONTHLY',
         date_trunc('month', t()), (date_trunc('month', t()) + interval '1 month - 1 day')::date,
-        true, 1000, 'USD', 1200, -200, 1.2),
+        true, 1000, 'USD', 1200, 'USD', 1.2, 0),
     ('brex', 'limit1', 'spend_limit', 'Cloud', 'Engineering', 'Engineering / Cloud', 1, 'MONTHLY',
         date_trunc('month', t()), (date_trunc('month', t()) + interval '1 month - 1 day')::date,
-        true, NULL, NULL, 100, NULL, NULL);
+        true, NULL, NULL, 100, 'USD', NULL, 2);
 
 CREATE TABLE missing_receipts (connection text, line_id text, user_id text, person text,
     email text, department text, spend_date date, days_missing int, merchant text, amount numeric,
@@ -77,12 +78,14 @@ SELECT connection, line_id, user_id, person, NULL, department, spend_date, 1, me
     amount_currency, amount_usd, dashboard_url
 FROM spend WHERE line_id IN ('l1', 'l2', 'l4');
 
-CREATE TABLE approvals (connection text, expense_id text, step int, reviewer_id text,
-    reviewer text, days_pending int, user_id text, person text, amount numeric,
+CREATE TABLE approvals (connection text, expense_id text, step int, is_next bool, reviewer_id text,
+    reviewer text, days_pending int, user_id text, person text, department text, amount numeric,
     amount_currency text, amount_usd numeric, dashboard_url text);
 INSERT INTO approvals VALUES
-    ('brex', 'l1', 1, 'u2', 'Grace Hopper', 4, 'u1', 'Ada Lovelace', 100, 'USD', 100,
-        'javascript:alert(1)');
+    ('brex', 'l1', 0, true, 'u2', 'Grace Hopper', 4, 'u1', 'Ada Lovelace', 'Engineering', 100,
+        'USD', 100, 'javascript:alert(1)'),
+    ('brex', 'l1', 1, false, 'u9', 'Later', NULL, 'u1', 'Ada Lovelace', 'Engineering', 100,
+        'USD', 100, NULL);
 
 CREATE TABLE reimbursements (connection text, expense_id text, user_id text, person text,
     department text, amount numeric, amount_currency text, amount_usd numeric, state text,
@@ -92,16 +95,16 @@ INSERT INTO reimbursements VALUES
 
 CREATE TABLE payables (connection text, kind text, bill_id text, transfer_id text, vendor text,
     invoice_number text, amount numeric, amount_currency text, amount_unit_known bool,
-    due_date date, process_date date, status text, is_paid bool, dashboard_url text);
+    due_date date, process_date date, status text, is_open bool, dashboard_url text);
 INSERT INTO payables VALUES
     ('brex', 'bill', 'bill1', NULL, 'Acme', 'INV-1', 500, 'USD', true, t() - 2, NULL, 'APPROVED',
-        false, 'https://dashboard.brex.com/bills/1'),
+        true, 'https://dashboard.brex.com/bills/1'),
     ('brex', 'bill', 'bill2', NULL, 'Beta', 'INV-2', NULL, 'USD', false, t() + 3, NULL, 'APPROVED',
-        false, NULL),
-    ('brex', 'bill', 'bill3', NULL, 'Paid Ltd', 'INV-3', 5, 'USD', true, t() - 9, NULL, 'SETTLED',
         true, NULL),
+    ('brex', 'bill', 'bill3', NULL, 'Paid Ltd', 'INV-3', 5, 'USD', true, t() - 9, NULL, 'SETTLED',
+        false, NULL),
     ('brex', 'transfer', NULL, 'tr1', 'Acme', NULL, 250, 'USD', true, NULL, t() + 1, 'SCHEDULED',
-        false, NULL);
+        true, NULL);
 
 CREATE TABLE close_checklist (connection text, month date, item text, open int,
     amount_usd numeric, is_done bool, closed_on date, sort int);

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from brex_sync.pages.panels import PANELS
-from brex_sync_tests.pages.conftest import Visit
+from brex_sync_tests.pages.conftest import Visit, make_marts
 
 
 def section(html: str, key: str) -> str:
@@ -169,9 +169,17 @@ def test_without_marts_the_page_says_what_is_missing_and_why(new_visit: Visit) -
     assert new_visit.get(connection="brex_uk").status_code == 200
 
 
-def test_empty_marts_are_told_from_missing_ones(new_visit: Visit) -> None:
-    from brex_sync_tests.pages.conftest import make_marts
+def test_a_mart_that_cannot_be_read_costs_no_more_than_its_panel(new_visit: Visit) -> None:
+    make_marts(new_visit.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
+    with new_visit.engine.begin() as db:
+        db.exec_driver_sql("ALTER TABLE brex_marts.payables DROP COLUMN vendor")
+    html = new_visit.get().text
+    assert "This cannot be read now. Postgres: column" in section(html, "bills")
+    assert "150.25 USD" in section(html, "spend")
+    assert "Ada Lovelace" in section(html, "receipts")
 
+
+def test_empty_marts_are_told_from_missing_ones(new_visit: Visit) -> None:
     make_marts(new_visit.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
     with new_visit.engine.begin() as db:
         for table in ("spend", "cash_daily", "payables", "merchants", "approvals", "people"):

@@ -23,6 +23,7 @@ def parsed(answer: httpx.Response) -> list[dict[str, str]]:
         ({"amount.from": "50.25", "amount.to": "100"}, {"l1", "l2", "l6"}),
         ({"amount_usd.empty": "true"}, {"l4"}),
         ({"counts": "false"}, {"l5"}),
+        ({"category.not": ["SOFTWARE", "MEALS"]}, {"l4"}),
         ({"category.empty": "false", "amount_currency": "EUR"}, {"l3"}),
         ({"merchant": '<b>Café</b> "quoted" \u202eevil'}, {"l2"}),
         ({"spend_date.to": "1999-01-01"}, set()),

@@ -28,10 +28,10 @@ def cash(context: PageContext) -> Panel:
         "Cash",
         f"Balances at the end of {formats.day(context.question.this.last)}, and the 90 days "
         "before. Whole company.",
-        headline=_headline(_held(latest)),
+        headline=_headline(context, _held(latest)),
         figures=[
-            Figure(f"Held in {currency}", formats.amount(held, currency))
-            for currency, held in _held(latest).items()
+            Figure(f"Held in {one}", formats.amount(held, one), href=_held_rows(context, one))
+            for one, held in _held(latest).items()
         ],
         chart=_chart(days),
         table=PanelTable(
@@ -99,12 +99,19 @@ def _due(
     return Figure(label, formats.count(len(rows)), _by_currency(rows), href, tone)
 
 
-def _headline(held: dict[str, Decimal | None]) -> Figure | None:
+def _headline(context: PageContext, held: dict[str, Decimal | None]) -> Figure | None:
     """The first currency's sum, with the others below."""
-    said = [formats.amount(value, currency) for currency, value in held.items()]
-    return (
-        Figure("Cash", said[0], f"and {', '.join(said[1:])}" if said[1:] else "") if said else None
-    )
+    if not held:
+        return None
+    first, *others = held
+    rest = ", ".join(formats.amount(held[one], one) for one in others)
+    note = f"and {rest}" if rest else ""
+    return Figure("Cash", formats.amount(held[first], first), note, _held_rows(context, first))
+
+
+def _held_rows(context: PageContext, currency: str) -> str | None:
+    last = context.question.this.last.isoformat()
+    return context.links.rows("cash_daily", day=last, amount_currency=currency)
 
 
 def _latest(days: Sequence[sa.Row[Any]]) -> list[sa.Row[Any]]:
@@ -119,7 +126,7 @@ def _held(latest: Iterable[sa.Row[Any]]) -> dict[str, Decimal | None]:
         before = held.get(row.amount_currency, Decimal(0))
         unknown = before is None or row.closing is None
         held[row.amount_currency] = None if unknown else before + row.closing
-    return held
+    return {currency: held[currency] for currency in sorted(held, key=_dollars_first)}
 
 
 def _chart(days: Sequence[sa.Row[Any]]) -> Markup | None:
@@ -129,8 +136,12 @@ def _chart(days: Sequence[sa.Row[Any]]) -> Markup | None:
         added = sums[row.amount_currency].get(row.day, Decimal(0))
         unknown = added is None or row.closing is None
         sums[row.amount_currency][row.day] = None if unknown else added + row.closing
-    drawn = [_of_currency(name, by_day) for name, by_day in sorted(sums.items())]
-    return Markup("").join(drawn) if drawn else None
+    drawn = [_of_currency(one, sums[one]) for one in sorted(sums, key=_dollars_first)]
+    return Markup('<div class="charts">{}</div>').format(Markup("").join(drawn)) if drawn else None
+
+
+def _dollars_first(currency: str) -> tuple[bool, str]:
+    return currency != "USD", currency
 
 
 def _of_currency(currency: str, by_day: dict[date, Decimal | None]) -> Markup:
@@ -208,7 +219,7 @@ def _bill_rows(context: PageContext, first: date | None, last: date | None) -> s
     return context.links.rows(
         "payables",
         kind="bill",
-        is_paid="false",
+        is_open="true",
         due_date__from=first.isoformat() if first else None,
         due_date__to=last.isoformat() if last else None,
         amount_currency=context.question.currency,

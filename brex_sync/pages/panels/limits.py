@@ -30,13 +30,14 @@ def cards(context: PageContext) -> Panel:
                 PanelColumn("Person"),
                 PanelColumn("Used", True),
                 PanelColumn("Limit", True),
-                PanelColumn("Part", True),
+                PanelColumn("Of limit", True),
             ],
             [_card(context, row) for row in found],
             f"No card has used {near} of its limit.",
             more=context.links.rows(
                 "card_utilisation",
                 used_fraction__from=questions.NEAR,
+                status__not=questions.ENDED,
                 sort="-used_fraction",
                 **narrowed(context.question, "department", "person", "limit_currency"),
             ),
@@ -60,7 +61,7 @@ def budgets(context: PageContext) -> Panel:
                 PanelColumn("Until"),
                 PanelColumn("Spent", True),
                 PanelColumn("Limit", True),
-                PanelColumn("Part", True),
+                PanelColumn("Of limit", True),
             ],
             [_budget(context, row, _below(row, found)) for row in found],
             "No budget or spend limit has a period that holds this day.",
@@ -73,7 +74,11 @@ def _card(context: PageContext, row: sa.Row[Any]) -> Sequence[Cell]:
     name = row.card_name or "Card"
     currency = row.limit_amount_currency
     return [
-        Cell(f"{name} ·{row.last_four}" if row.last_four else name, bar=_part(row)),
+        Cell(
+            f"{name} ·{row.last_four}" if row.last_four else name,
+            bar=_part(row),
+            tone=tone_of(_part(row)),
+        ),
         Cell(row.person or ""),
         Cell(
             formats.amount(row.used_amount, currency),
@@ -109,13 +114,17 @@ def _budget(context: PageContext, row: sa.Row[Any], ids: list[str]) -> Sequence[
         spend_date__to=until,
         **{mine: ids},
     )
-    currency = row.limit_amount_currency
+    currency = row.spent_amount_currency
+    missing = row.lines_without_amount
+    some = f", {formats.counted(missing, 'line')} without amount" if missing else ""
     return [
-        Cell(row.path or row.name, bar=_part(row)),
+        Cell(row.path or row.name, bar=_part(row), tone=tone_of(_part(row))),
         Cell(formats.day(row.period_end) or "no end", row.period_end),
-        Cell(formats.amount(row.spent_amount, currency), row.spent_amount, spent),
+        Cell(f"{formats.amount(row.spent_amount, currency)}{some}", row.spent_amount, spent),
         Cell(
-            formats.amount(row.limit_amount, currency) if row.limit_amount else "none",
+            formats.amount(row.limit_amount, row.limit_amount_currency)
+            if row.limit_amount is not None
+            else "none",
             row.limit_amount,
             context.links.rows("budget_performance", budget_id=row.budget_id, sort="-period_start"),
         ),
@@ -131,7 +140,7 @@ def _part(row: sa.Row[Any]) -> Decimal | None:
 def _used(row: sa.Row[Any]) -> Cell:
     part = row.used_fraction
     if part is None:
-        return Cell("", None)
+        return Cell("")
     return Cell(formats.percent(part), part, tone=tone_of(part))
 
 

@@ -10,7 +10,7 @@ from brex_sync.marts import questions
 from brex_sync.pages import formats
 from brex_sync.pages.context import DIMENSIONS, PageContext
 from brex_sync.pages.filters import months_before
-from brex_sync.pages.links import narrowed
+from brex_sync.pages.links import Conditions, narrowed
 from brex_sync.pages.model import Cell, Figure, Panel, PanelColumn, PanelTable
 
 MONTHS = 3
@@ -83,12 +83,12 @@ def pending(context: PageContext) -> Panel:
 def approvals(context: PageContext) -> Panel:
     """Expenses that wait for somebody's approval, by reviewer."""
     found = questions.waiting_approvals(context.db, context.question)
-    by = ("person", "currency")
+    conditions: Conditions = {"is_next": "true", **narrowed(context.question, *DIMENSIONS)}
     return Panel(
         "approvals",
         "Waiting for approval",
         f"As of now, by reviewer; {context.unit}. An expense that waits for two is there twice.",
-        headline=_waiting(context, found),
+        headline=_waiting(context, found, conditions),
         table=PanelTable(
             "Expenses that wait for approval",
             [
@@ -97,10 +97,12 @@ def approvals(context: PageContext) -> Panel:
                 PanelColumn("Amount", True),
                 PanelColumn("Days", True),
             ],
-            [_reviewer(context, row, narrowed(context.question, *by)) for row in found],
+            [_reviewer(context, row, conditions) for row in found],
             "No expense waits for approval.",
         ),
-        doubts=context.without_amount(sum(row.unknown for row in found), "approvals", by=by),
+        doubts=context.without_amount(
+            sum(row.unknown for row in found), "approvals", {"is_next": "true"}
+        ),
     )
 
 
@@ -129,14 +131,14 @@ def close(context: PageContext) -> Panel:
     )
 
 
-def _waiting(context: PageContext, found: Sequence[sa.Row[Any]]) -> Figure:
+def _waiting(context: PageContext, found: Sequence[sa.Row[Any]], conditions: Conditions) -> Figure:
     number = sum(row.lines for row in found)
     oldest = max((row.days for row in found if row.days is not None), default=0)
     return Figure(
         "Approvals waiting",
         formats.count(number),
         f"the oldest for {formats.counted(oldest, 'day')}" if number else "",
-        context.links.rows("approvals", **narrowed(context.question, "person", "currency")),
+        context.links.rows("approvals", **conditions),
         "warn" if number else "good",
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from brex_sync.errors import PostgresError
 from brex_sync.pages.context import PageContext
 from brex_sync.pages.model import Panel
 from brex_sync.pages.panels import cash, limits, open_items, spending, sureness
@@ -38,11 +39,21 @@ PANELS = {
 
 
 def build(context: PageContext, key: str) -> Panel:
-    """A panel; where a mart is missing, one that says so."""
+    """A panel; where a mart is missing or cannot be read, one that says so.
+
+    Raises:
+        PostgresError: the session has ended.
+    """
     kind = PANELS[key]
     if missing := sorted(set(kind.needs) - context.marts):
         return Panel(key, kind.title, lacks=_lacking(context, missing))
-    panel = kind.make(context)
+    try:
+        with context.db.begin_nested():
+            panel = kind.make(context)
+    except PostgresError as error:
+        if error.connection_lost:
+            raise
+        return Panel(key, kind.title, lacks=f"This cannot be read now. {error.sentence}.")
     has_rows = panel.table is not None and panel.table.rows
     return replace(panel, download=context.links.download(key)) if has_rows else panel
 

@@ -115,23 +115,24 @@ def _grouped(context: PageContext, key: str, title: str, heading: str, group: st
     rows = context.spend_by(group)
     largest = max((row.amount for row in rows if row.amount), default=Decimal(0))
     [whole] = context.spend_by("all")
+    lines = whole.unknown + whole.previous_unknown
+    without = f", without {formats.counted(lines, 'line')} that have none" if lines else ""
     return Panel(
         key,
         title,
-        f"{_span(context)}; {context.unit}.",
+        f"{_first_upper(context.unit)}{without}.",
         table=PanelTable(
             title,
             [
                 PanelColumn(heading),
-                PanelColumn(f"{context.question.this.first:%b %Y}", True),
-                PanelColumn(f"{context.question.before.first:%b %Y}", True),
+                PanelColumn(_days(context.question.this), True),
+                PanelColumn(_days(context.question.before), True),
                 PanelColumn("Change", True),
             ],
             [_group(context, group, row, largest) for row in rows],
             "Nothing was spent in either month.",
             total=_sums(context, "All", whole) if len(rows) > 1 else (),
         ),
-        doubts=_doubts(context, whole),
     )
 
 
@@ -140,6 +141,8 @@ def _group(context: PageContext, group: str, row: sa.Row[Any], largest: Decimal)
     condition = {group if known else f"{group}__empty": row.name if known else "true"}
     part = row.amount / largest if row.amount and largest > 0 else None
     name = row.name if known else f"No {group}"
+    if group == "category" and known:
+        name = row.name.replace("_", " ").capitalize()
     return _sums(context, name, row, condition, part)
 
 
@@ -154,7 +157,7 @@ def _sums(
     here = _rows(context, question.this, **condition)
     there = _rows(context, question.before, **condition)
     return [
-        Cell(name, bar=part),
+        Cell(name, row.name or name, bar=part),
         _sum(row.amount, row.lines, here),
         _sum(row.previous, row.previous_lines, there),
         Cell(formats.change(row.amount, row.previous), _difference(row)),
@@ -222,18 +225,16 @@ def _length(month: date) -> int:
 def _subscription(context: PageContext, row: sa.Row[Any]) -> Sequence[Cell]:
     currency = row.amount_currency
     news = [f"since {formats.day(row.first_seen)}"] if row.is_new else []
-    if row.price_changed_on and row.previous_amount:
-        grown = formats.change(row.last_amount, row.previous_amount)
+    before = row.previous_amount if row.price_changed_on else None
+    if before:
+        grown = formats.change(row.last_amount, before)
         news.append(f"price {grown} on {formats.day(row.price_changed_on)}")
     rows = context.links.rows("spend", merchant=row.merchant, amount_currency=currency)
     return [
         Cell(row.merchant, href=rows),
         Cell(row.cadence or "", row.cadence),
         Cell(formats.amount(row.last_amount, currency), row.last_amount),
-        Cell(
-            formats.amount(row.previous_amount, currency) if row.previous_amount else "",
-            row.previous_amount,
-        ),
+        Cell(formats.amount(before, currency) if before is not None else "", before),
         Cell(", ".join(news)),
     ]
 
@@ -250,6 +251,10 @@ def _doubts(context: PageContext, row: sa.Row[Any]) -> list[Banner]:
 def _rows(context: PageContext, span: Span, **condition: Any) -> str | None:
     said = {**narrowed(context.question, *DIMENSIONS), **within(span), **condition}
     return context.links.rows("spend", counts="true", **said)
+
+
+def _days(span: Span) -> str:
+    return formats.days(span.first, span.last)
 
 
 def _span(context: PageContext) -> str:
