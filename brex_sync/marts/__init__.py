@@ -1,1 +1,1 @@
-"""What finance people ask of the tables: the marts, and the questions that read them."""
+"""Marts: views over a connection's tables that answer what finance people ask."""

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from brex_sync.marts.snapshot import schema_of
+from brex_sync.marts.reader import schema_of
 
 NOBODY_S = "-"
 """In place of a department's name: what belongs to none."""
@@ -21,7 +21,7 @@ Answer: TypeAlias = Sequence[sa.Row[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Days:
     """Days from `first` to `last`, both included."""
 
     first: date
@@ -37,8 +37,8 @@ class Question:
     """
 
     connection: str
-    this: Span
-    before: Span
+    this: Days
+    before: Days
     department: str | None = None
     person: str | None = None
     currency: str | None = None
@@ -237,6 +237,21 @@ def statements(db: sa.Connection, question: Question) -> Answer:
         FROM {m}.statement_reconciliation GROUP BY account_kind ORDER BY account_kind
     """
     return _asked(db, question, sql)
+
+
+def upkeep(db: sa.Connection, connection: str) -> Answer:
+    """How each mart is: `fault` says why it is not up to date, `checks` counts what is checked of
+    its rows, `broken` what does not hold. None where no mart was ever made."""
+    if db.scalar(sa.text("SELECT to_regclass('brex_sync.marts')")) is None:
+        return []
+    sql = """
+        SELECT mart, fault, refreshed_at,
+            (SELECT count(*) FROM jsonb_object_keys(ties)) AS checks,
+            ARRAY(SELECT e.key FROM jsonb_each(ties) e WHERE (e.value ->> 'broken')::bigint > 0
+                ORDER BY e.key) AS broken
+        FROM brex_sync.marts WHERE connection = :of ORDER BY mart
+    """
+    return _rows(db, connection, sql, of=connection)
 
 
 def _narrowed(question: Question, *by: str) -> str:

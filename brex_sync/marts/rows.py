@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from brex_sync.marts.snapshot import ColumnKind, schema_of, snapshot
+from brex_sync.marts.reader import ColumnKind, read_only, schema_of
 
 BATCH = 1000
 """Rows that a download reads at a time."""
@@ -83,7 +83,7 @@ def all_rows(engine: sa.Engine, wanted: RowSet) -> Iterator[Sequence[Any]]:
     """Every row, read as it is asked for; holds one connection until the last."""
     where, values = _where(wanted)
     sql = sa.text(f"SELECT {_listed(wanted)} FROM {_name(wanted)} {where} {_order(wanted)}")
-    with snapshot(engine, DOWNLOAD) as db:
+    with read_only(engine, DOWNLOAD) as db:
         yield from db.execution_options(yield_per=BATCH).execute(sql, values)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from brex_sync.connections.declared import Connection
 from brex_sync.errors import BadFilter, BrexSyncError, NoSuchPage
 from brex_sync.marts import questions
 from brex_sync.marts import rows as mart_rows
-from brex_sync.marts.snapshot import columns_of, filled_marts, snapshot
+from brex_sync.marts.reader import columns_of, filled_marts, read_only
 from brex_sync.pages import csv_file, rows_page
 from brex_sync.pages.context import PageContext
 from brex_sync.pages.filters import Filters, parse
@@ -64,7 +64,7 @@ def create_pages(
 
 @dataclass(frozen=True)
 class Pages:
-    """Answers in threads, each from a snapshot of its own."""
+    """Answers in threads, each in a transaction of its own."""
 
     settings: Settings
     connections: Mapping[str, Connection]
@@ -92,14 +92,14 @@ class Pages:
 
     def rows(self, request: Request) -> Response:
         """A page of a mart's rows."""
-        with snapshot(self.engine) as db:
+        with read_only(self.engine) as db:
             address = self._address(request, db)
             values = rows_page.values(db, address, request.query_params.multi_items())
         return _page("rows.html", **values)
 
     def download(self, request: Request) -> Response:
         """All rows of a mart that fit, with every column, as CSV."""
-        with snapshot(self.engine) as db:
+        with read_only(self.engine) as db:
             wanted = self._address(request, db).rows
         rows = mart_rows.all_rows(self.engine, wanted)
         name = f"{wanted.connection}-{wanted.mart}"
@@ -107,37 +107,31 @@ class Pages:
 
     @contextmanager
     def _read(self, request: Request) -> Iterator[tuple[PageContext, Filters]]:
-        """What the address asks for, in one state of the warehouse."""
-        with snapshot(self.engine) as db:
+        """What the address asks for, in one state of the warehouse.
+
+        Freshness is asked before, as a request that has a connection must not wait for another.
+        """
+        name = self._connection(request)
+        freshness = self.freshness.of(name)
+        with read_only(self.engine) as db:
             today = questions.today(db)
             filters = parse(request.query_params.multi_items(), list(self.connections), today)
-            yield self._context(request, db, filters, today), filters
-
-    def _context(
-        self, request: Request, db: sa.Connection, filters: Filters, today: date
-    ) -> PageContext:
-        name = filters.connection
-        return PageContext(
-            db,
-            filters.question(today),
-            PageLinks(filters, today, self._ui(request)),
-            filled_marts(db, name),
-            today,
-            self.freshness.of(name),
-        )
+            links = PageLinks(filters, today, self._ui(request))
+            marts = filled_marts(db, name)
+            question = filters.question(today)
+            yield PageContext(db, question, links, marts, today, freshness), filters
 
     def _address(self, request: Request, db: sa.Connection) -> RowsAddress:
-        connections = list(self.connections)
-        parameters = request.query_params.multi_items()
-        named = [value for name, value in parameters if name == "connection"]
-        connection = parse([("connection", one) for one in named], connections, date.today())
-        mart = request.path_params["mart"]
-        if mart not in filled_marts(db, connection.connection):
-            raise NoSuchPage(
-                f"No mart of {connection.connection} is called {mart!r}, or it is not filled yet."
-            )
-        columns = columns_of(db, connection.connection, mart)
-        return parse_rows(connection.connection, mart, columns, parameters)
+        name, mart = self._connection(request), request.path_params["mart"]
+        if mart not in filled_marts(db, name):
+            raise NoSuchPage(f"No mart of {name} is called {mart!r}, or it is not filled yet.")
+        columns = columns_of(db, name, mart)
+        return parse_rows(name, mart, columns, request.query_params.multi_items())
+
+    def _connection(self, request: Request) -> str:
+        """The connection that the address names, or the first."""
+        asked = [(n, v) for n, v in request.query_params.multi_items() if n == "connection"]
+        return parse(asked, list(self.connections), datetime.now(UTC).date()).connection
 
     def _ui(self, request: Request) -> str | None:
         """Where Dagster's UI is for who reached us under this name; None for another's."""

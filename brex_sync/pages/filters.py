@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from brex_sync.errors import BadFilter
-from brex_sync.marts.questions import Question, Span
+from brex_sync.marts.questions import Days, Question
 
 NAMES = ("connection", "month", "department", "person", "currency")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
@@ -105,7 +105,7 @@ def checked_text(name: str, value: str) -> str:
     return value
 
 
-def spans(month: date, today: date) -> tuple[Span, Span]:
+def spans(month: date, today: date) -> tuple[Days, Days]:
     """The days of a month until today, and those of the month before up to the same day.
 
     A month that is over, or ends today, is compared with the whole month before.
@@ -114,9 +114,9 @@ def spans(month: date, today: date) -> tuple[Span, Span]:
     previous_end = month - timedelta(days=1)
     previous = previous_end.replace(day=1)
     if today >= end:
-        return Span(month, end), Span(previous, previous_end)
+        return Days(month, end), Days(previous, previous_end)
     same_day = min(previous.replace(day=1) + timedelta(days=today.day - 1), previous_end)
-    return Span(month, today), Span(previous, same_day)
+    return Days(month, today), Days(previous, same_day)
 
 
 def months_before(month: date, number: int) -> date:

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Protocol, TypeAlias
 from urllib.parse import quote, urlencode
 
-from brex_sync.marts.questions import NOBODY_S, Question, Span
+from brex_sync.marts.questions import NOBODY_S, Days, Question
 from brex_sync.pages.filters import Filters
 
 Conditions: TypeAlias = dict[str, str | list[str] | None]
@@ -61,7 +61,7 @@ class PageLinks:
         return None if self.ui is None else f"{self.ui}{path}"
 
 
-def within(span: Span, column: str = "spend_date") -> Conditions:
+def within(span: Days, column: str = "spend_date") -> Conditions:
     """The conditions of the rows of a span."""
     return {f"{column}__from": span.first.isoformat(), f"{column}__to": span.last.isoformat()}
 

@@ -107,7 +107,7 @@ def _subtitle(context: PageContext) -> str:
     only = [
         f"department {question.department}" if question.department not in (None, NOBODY_S) else "",
         "no department" if question.department == NOBODY_S else "",
-        f"person {question.person}" if question.person else "",
+        "one person" if question.person else "",
         f"in {question.currency} only" if question.currency else "amounts as USD equivalents",
     ]
     span = f"{formats.day(question.this.first)} to {formats.day(question.this.last)}"

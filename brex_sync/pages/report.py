@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from brex_sync.connections.declared import Connection
 from brex_sync.errors import BadFilter
 from brex_sync.marts import questions
-from brex_sync.marts.snapshot import filled_marts, snapshot
+from brex_sync.marts.reader import filled_marts, read_only
 from brex_sync.pages.context import PageContext
 from brex_sync.pages.filters import Filters
 from brex_sync.pages.freshness import read_freshness
@@ -27,7 +27,7 @@ def month_report(
         PostgresError: the warehouse cannot be asked.
     """
     freshness = read_freshness(settings, connection, engine)
-    with snapshot(engine) as db:
+    with read_only(engine) as db:
         today = questions.today(db)
         first = month or today.replace(day=1)
         if first > today:

@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from brex_sync.errors import BadFilter
+from brex_sync.marts.reader import ColumnKind
 from brex_sync.marts.rows import Condition, RowSet
-from brex_sync.marts.snapshot import ColumnKind
 from brex_sync.pages import formats
 from brex_sync.pages.filters import checked_text
 from brex_sync.pages.model import Cell, PanelColumn

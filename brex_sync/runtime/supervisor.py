@@ -249,7 +249,7 @@ def _tell(
         *_of_ui(port, settings),
         f"SQL          {psql}",
         *_of_password(reader),
-        f"Service      http://{HOST}:{settings.service_port} (the page, webhooks, proxy, workflows)",
+        f"Service      http://{HOST}:{settings.service_port} (webhooks, proxy, workflows)",
         f"Syncing      {', '.join(c.name for c in connections)} from {source}, "
         f"on the schedule {settings.schedule!r}; what was never synced is at once",
         "",

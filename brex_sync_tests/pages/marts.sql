@@ -120,3 +120,11 @@ CREATE TABLE statement_reconciliation (connection text, account_kind text, accou
 INSERT INTO statement_reconciliation VALUES
     ('brex', 'card', 'a', 's1', t() - 60, t() - 30, true),
     ('brex', 'cash', 'c1', 's2', t() - 60, t() - 30, false);
+
+CREATE TABLE IF NOT EXISTS brex_sync.marts (connection text, mart text, stored bool, reads text[],
+    refreshed_at timestamptz, ties jsonb, fault text);
+INSERT INTO brex_sync.marts (connection, mart, stored, reads, refreshed_at, ties, fault) VALUES
+    ('brex', 'spend', true, '{}', now(), '{"key_is_unique": {"broken": 0, "rows": []},
+        "lines_are_leaves": {"broken": 2, "rows": []}}', NULL),
+    ('brex', 'payables', false, '{}', now(), '{"key_is_unique": {"broken": 0, "rows": []}}',
+        'it reads spend, which is not up to date');

@@ -150,6 +150,14 @@ def test_what_is_not_known_to_be_right_is_said(visit: Visit) -> None:
     assert "Nothing has been synced yet" in html
 
 
+def test_checks_of_marts_that_fail_are_named(visit: Visit) -> None:
+    part = section(visit.get().text, "sureness")
+    assert "2 of 3" in part
+    assert "spend fails lines_are_leaves" in part
+    assert "payables is not up to date: it reads spend" in part
+    assert "/assets/brex_marts/spend?view=checks" in part
+
+
 def test_dagster_s_pages_are_linked_under_the_name_we_were_reached_by(visit: Visit) -> None:
     page = visit.page()
     assert page.links["Dagster"] == "http://127.0.0.1:3000/"

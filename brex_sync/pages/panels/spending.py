@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from markupsafe import Markup
 
 from brex_sync.marts import questions
-from brex_sync.marts.questions import Span
+from brex_sync.marts.questions import Days
 from brex_sync.pages import charts, formats
 from brex_sync.pages.context import DIMENSIONS, PageContext
 from brex_sync.pages.filters import months_before
@@ -248,12 +248,12 @@ def _doubts(context: PageContext, row: sa.Row[Any]) -> list[Banner]:
     return context.without_amount(lines, "spend", {"counts": "true", **within(span)})
 
 
-def _rows(context: PageContext, span: Span, **condition: Any) -> str | None:
+def _rows(context: PageContext, span: Days, **condition: Any) -> str | None:
     said = {**narrowed(context.question, *DIMENSIONS), **within(span), **condition}
     return context.links.rows("spend", counts="true", **said)
 
 
-def _days(span: Span) -> str:
+def _days(span: Days) -> str:
     return formats.days(span.first, span.last)
 
 

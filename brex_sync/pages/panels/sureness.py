@@ -14,14 +14,21 @@ from brex_sync.warehouse.status.runs import StreamStatus
 def sureness(context: PageContext) -> Panel:
     """Syncs, reconciliations, statements and quarantine."""
     known = context.freshness
+    marts = questions.upkeep(context.db, context.question.connection)
     return Panel(
         "sureness",
         "How fresh and how sure",
         f"As `brex-sync status` says, at {formats.moment(known.at)}.",
         headline=_run(context),
-        figures=[_run(context), _synced(context), _reconciled(context), *_statements(context),
-                 _quarantine(context)],
-        doubts=[*_faults(context), *_credential(context)],
+        figures=[
+            _run(context),
+            _synced(context),
+            _reconciled(context),
+            *_statements(context),
+            *_checks(context, marts),
+            _quarantine(context),
+        ],
+        doubts=[*_faults(context), *_credential(context), *_marts_faults(context, marts)],
         table=PanelTable(
             "Streams, those that need a look first",
             [
@@ -34,7 +41,7 @@ def sureness(context: PageContext) -> Panel:
             "No stream is selected.",
             shown=5,
         ),
-    )  # fmt: skip
+    )
 
 
 def _run(context: PageContext) -> Figure:
@@ -106,6 +113,36 @@ def _quarantine(context: PageContext) -> Figure:
 def _faults(context: PageContext) -> list[Banner]:
     checks = context.links.dagster("/asset-groups")
     return [Banner(fault, "bad", checks) for fault in context.freshness.faults]
+
+
+def _checks(context: PageContext, marts: questions.Answer) -> list[Figure]:
+    """How many checks of the marts' rows hold."""
+    number = sum(row.checks or 0 for row in marts)
+    broken = sum(len(row.broken) for row in marts)
+    if not number:
+        return []
+    return [
+        Figure(
+            "Checks of the marts that hold",
+            f"{number - broken} of {number}",
+            "sums agree with their sources",
+            context.links.dagster("/asset-groups"),
+            "bad" if broken else "good",
+        )
+    ]
+
+
+def _marts_faults(context: PageContext, marts: questions.Answer) -> list[Banner]:
+    """The marts that are not up to date, or not known to be right."""
+    name = context.question.connection
+    found = []
+    for row in marts:
+        page = context.links.dagster(f"/assets/{name}_marts/{row.mart}?view=checks")
+        if row.fault:
+            found.append(Banner(f"{row.mart} is not up to date: {row.fault}", "bad", page))
+        if row.broken:
+            found.append(Banner(f"{row.mart} fails {', '.join(row.broken)}", "bad", page))
+    return found
 
 
 def _credential(context: PageContext) -> list[Banner]:

@@ -35,7 +35,7 @@ _KINDS = {
 
 
 @contextmanager
-def snapshot(engine: sa.Engine, patience: int = PATIENCE) -> Iterator[sa.Connection]:
+def read_only(engine: sa.Engine, patience: int = PATIENCE) -> Iterator[sa.Connection]:
     """A read-only transaction in which every query sees the same state.
 
     `patience` is in seconds, for each query.
