@@ -58,13 +58,9 @@ def _run(context: PageContext) -> Figure:
 def _synced(context: PageContext) -> Figure:
     at = context.freshness.synced_at
     assets = context.links.dagster("/asset-groups")
-    return Figure(
-        "Everything is at least as new as",
-        formats.moment(at) if at else "not yet synced",
-        "the stream that is most behind",
-        assets,
-        "" if at else "warn",
-    )
+    if at is None:
+        return Figure("Oldest stream", "not yet synced", "", assets, "warn")
+    return Figure("Oldest stream", formats.day(at.date()), f"synced at {at:%H:%M} UTC", assets)
 
 
 def _reconciled(context: PageContext) -> Figure:
