@@ -149,7 +149,7 @@ def subscriptions(db: sa.Connection, question: Question, since: date) -> Answer:
     """Likely subscriptions that are new, or have changed their price, since a day."""
     sql = f"""
         SELECT merchant, amount_currency, cadence, first_seen, last_seen, last_amount,
-            previous_amount, price_changed_on, next_expected, first_seen >= :since AS is_new
+            price_change, price_changed_on, first_seen >= :since AS is_new
         FROM {{m}}.merchants
         WHERE is_subscription AND (first_seen >= :since OR price_changed_on >= :since)
             AND first_seen <= :this_last {_narrowed(question, "currency")}

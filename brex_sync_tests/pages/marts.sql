@@ -33,12 +33,12 @@ FROM (VALUES
 
 CREATE TABLE merchants (connection text, merchant text, amount_currency text, first_seen date,
     last_seen date, lines int, amount numeric, amount_usd numeric, cadence text,
-    is_subscription bool, last_amount numeric, previous_amount numeric, price_changed_on date,
+    is_subscription bool, last_amount numeric, price_change numeric, price_changed_on date,
     next_expected date);
 INSERT INTO merchants VALUES
-    ('brex', 'Slack', 'USD', t() - 100, t(), 4, 400, 400, 'monthly', true, 120, 100, t() - 10,
+    ('brex', 'Slack', 'USD', t() - 100, t(), 4, 400, 400, 'monthly', true, 120, 20, t() - 10,
         t() + 20),
-    ('brex', 'Old Tool', 'USD', t() - 900, t(), 30, 400, 400, 'monthly', true, 10, 10, NULL, t());
+    ('brex', 'Old Tool', 'USD', t() - 900, t(), 30, 400, 400, 'monthly', true, 10, NULL, NULL, t());
 
 CREATE TABLE cash_daily (connection text, cash_account_id text, account text, amount_currency text,
     day date, inflow numeric, outflow numeric, closing numeric, closing_minor bigint,

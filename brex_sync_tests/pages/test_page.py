@@ -150,6 +150,14 @@ def test_what_is_not_known_to_be_right_is_said(visit: Visit) -> None:
     assert "Nothing has been synced yet" in html
 
 
+def test_a_subscription_that_costs_more_is_shown_with_both_prices(visit: Visit) -> None:
+    part = section(visit.get().text, "subscriptions")
+    assert "120.00 USD" in part
+    assert "100.00 USD" in part
+    assert "price +20 % on" in part
+    assert "Old Tool" not in part
+
+
 def test_checks_of_marts_that_fail_are_named(visit: Visit) -> None:
     part = section(visit.get().text, "sureness")
     assert "2 of 3" in part

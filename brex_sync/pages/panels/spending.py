@@ -225,7 +225,7 @@ def _length(month: date) -> int:
 def _subscription(context: PageContext, row: sa.Row[Any]) -> Sequence[Cell]:
     currency = row.amount_currency
     news = [f"since {formats.day(row.first_seen)}"] if row.is_new else []
-    before = row.previous_amount if row.price_changed_on else None
+    before = None if row.price_change is None else row.last_amount - row.price_change
     if before:
         grown = formats.change(row.last_amount, before)
         news.append(f"price {grown} on {formats.day(row.price_changed_on)}")
