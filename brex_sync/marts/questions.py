@@ -172,12 +172,12 @@ def receipts_missing(db: sa.Connection, question: Question) -> Answer:
 
 
 def pending_spend(db: sa.Connection, question: Question) -> Answer:
-    """Spend that is not settled, by its kind."""
+    """Spend that is not settled, by its kind; reimbursements are asked for apart."""
     x = question.measured
     sql = f"""
         SELECT kind, count(*) AS lines, sum({x}) AS amount, min(spend_date) AS oldest,
             count(*) FILTER (WHERE {x} IS NULL) AS unknown
-        FROM {{m}}.spend WHERE stage = 'pending' AND counts
+        FROM {{m}}.spend WHERE stage = 'pending' AND counts AND kind <> 'reimbursement'
             {_narrowed(question, "department", "person", "currency")}
         GROUP BY kind ORDER BY kind
     """

@@ -35,6 +35,11 @@ class PageContext:
         """Spend of both months, by every group."""
         return questions.spend_by_group(self.db, self.question)
 
+    @cached_property
+    def payables(self) -> questions.Answer:
+        """Bills that are not paid, and transfers under way."""
+        return questions.open_payables(self.db, self.question)
+
     def spend_by(self, group: str) -> list[sa.Row[Any]]:
         """Spend of both months by one of its groups."""
         return [row for row in self.spend if row.grouped_by == group]

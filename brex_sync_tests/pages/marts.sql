@@ -14,12 +14,13 @@ CREATE TABLE spend (connection text, line_id text, source text, kind text, stage
     spend_date date, spend_month date, posted_date date, amount numeric, amount_minor bigint,
     amount_currency text, amount_usd numeric, merchant text, category text, user_id text,
     person text, department text, card_id text, budget_id text, spend_limit_id text, memo text,
-    updated_at timestamptz, dashboard_url text);
+    updated_at timestamptz, dashboard_url text, status text, approval_stage text,
+    receipt_missing bool, is_exported bool);
 INSERT INTO spend
 SELECT 'brex', l, 'expense', 'card', s, s <> 'declined', d, date_trunc('month', d)::date, d, a,
     (a * 100)::bigint, c, CASE WHEN c = 'XTS' THEN NULL WHEN c = 'EUR' THEN a * 2 ELSE a END, m, g,
     p.user_id, p.name, p.department, 'card1', 'b1', 'limit1', 'memo', now(),
-    'https://dashboard.brex.com/expenses/' || l
+    'https://dashboard.brex.com/expenses/' || l, 'DRAFT', 'pending', true, false
 FROM (VALUES
     ('l1', 'settled', date_trunc('month', t())::date, 100.00, 'USD', 'Slack', 'SOFTWARE', 'u1'),
     ('l2', 'settled', t(), 50.25, 'USD', E'<b>Café</b> "quoted" \u202Eevil', 'MEALS', 'u2'),

@@ -98,7 +98,7 @@ def test_every_link_of_a_panel_leads_somewhere(visit: Visit, key: str) -> None:
     for href in {h.replace("&amp;", "&") for h in re.findall(r'href="(/[^"]*)"', part)}:
         answer = visit.get(href)
         assert answer.status_code == 200, (href, answer.text)
-        assert "No row fits" not in answer.text or "overdue" in part, href
+        assert "No row fits" not in answer.text or key in ("bills", "close"), href
 
 
 def test_texts_of_others_are_shown_as_they_are_written(visit: Visit) -> None:

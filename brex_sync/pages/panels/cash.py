@@ -51,7 +51,7 @@ def cash(context: PageContext) -> Panel:
 
 def bills(context: PageContext) -> Panel:
     """Bills that are not paid, by when they are due."""
-    found = [r for r in questions.open_payables(context.db, context.question) if r.kind == "bill"]
+    found = [row for row in context.payables if row.kind == "bill"]
     overdue = [row for row in found if row.due_date and row.due_date < context.today]
     soon = [row for row in found if _is_soon(row, context.today)]
     unsure = sum(1 for row in found if not row.amount_unit_known)

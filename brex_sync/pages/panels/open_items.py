@@ -15,6 +15,18 @@ from brex_sync.pages.model import Cell, Figure, Panel, PanelColumn, PanelTable
 
 MONTHS = 3
 """Months that the close checklist shows."""
+LINES: dict[str, Conditions] = {
+    "drafts": {"status": "DRAFT", "stage__not": ["declined", "void"]},
+    "missing receipts": {"counts": "true", "receipt_missing": "true"},
+    "unapproved": {
+        "counts": "true",
+        "approval_stage": ["pending", "rejected", "unknown"],
+        "status__not": "DRAFT",
+    },
+    "pending": {"stage": "pending"},
+    "unexported": {"counts": "true", "is_exported": "false"},
+}
+"""The lines of spend that items of the checklist count, as it counts them."""
 
 
 def receipts(context: PageContext) -> Panel:
@@ -147,7 +159,7 @@ def _person(context: PageContext, row: sa.Row[Any], conditions: dict[str, Any]) 
     mine = {"user_id": row.user_id} if row.user_id else {"user_id__empty": "true"}
     rows = context.links.rows("missing_receipts", **{**conditions, **mine})
     return [
-        Cell(row.person or "Nobody", row.person),
+        Cell(row.person or row.user_id or "Nobody", row.person),
         Cell(row.department or "", row.department),
         Cell(formats.count(row.lines), row.lines, rows),
         Cell(formats.amount(row.amount), row.amount, rows),
@@ -192,7 +204,7 @@ def _reimbursements(context: PageContext) -> Iterator[Sequence[Cell]]:
 def _transfers(context: PageContext) -> Iterator[Sequence[Cell]]:
     if "payables" not in context.marts:
         return
-    for row in questions.open_payables(context.db, context.question):
+    for row in context.payables:
         if row.kind == "transfer":
             yield [
                 Cell(f"Transfer to {row.vendor or 'somebody'}: {(row.status or '').lower()}"),
@@ -225,7 +237,7 @@ def _item(
     cells = [Cell(name.capitalize())]
     for month in months:
         row = items.get((name, month))
-        href = context.links.rows("close_checklist", month=month.isoformat(), item=name)
+        href = _item_rows(context, name, month)
         if row is None or row.open is None:
             cells.append(Cell(formats.UNKNOWN, tone="warn"))
         else:
@@ -235,6 +247,14 @@ def _item(
                 )
             )
     return cells
+
+
+def _item_rows(context: PageContext, name: str, month: date) -> str | None:
+    """The lines of spend that are open; of other items the row of the checklist."""
+    said = month.isoformat()
+    if name in LINES:
+        return context.links.rows("spend", spend_month=said, **LINES[name])
+    return context.links.rows("close_checklist", month=said, item=name)
 
 
 def _closed(on: date | None) -> Cell:
