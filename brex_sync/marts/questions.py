@@ -134,7 +134,7 @@ def cards_near_limit(db: sa.Connection, question: Question) -> Answer:
 def budgets(db: sa.Connection, question: Question) -> Answer:
     """The periods of budgets and spend limits that hold the span's last day, the fullest first."""
     sql = f"""
-        SELECT budget_id, kind, name, parent, path, depth, period_type, period_start, period_end,
+        SELECT budget_id, kind, name, parent_budget_id, path, period_start, period_end,
             limit_amount, limit_amount_currency, spent_amount, spent_amount_currency, used_fraction,
             lines_without_amount
         FROM {{m}}.budget_performance

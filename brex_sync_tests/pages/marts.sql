@@ -19,7 +19,7 @@ CREATE TABLE spend (connection text, line_id text, source text, kind text, stage
 INSERT INTO spend
 SELECT 'brex', l, 'expense', 'card', s, s <> 'declined', d, date_trunc('month', d)::date, d, a,
     (a * 100)::bigint, c, CASE WHEN c = 'XTS' THEN NULL WHEN c = 'EUR' THEN a * 2 ELSE a END, m, g,
-    p.user_id, p.name, p.department, 'card1', 'b1', 'limit1', 'memo', now(),
+    p.user_id, p.name, p.department, 'card1', CASE l WHEN 'l2' THEN 'b2' ELSE 'b1' END, 'limit1', 'memo', now(),
     'https://dashboard.brex.com/expenses/' || l, 'DRAFT', 'pending', true, false
 FROM (VALUES
     ('l1', 'settled', date_trunc('month', t())::date, 100.00, 'USD', 'Slack', 'SOFTWARE', 'u1'),
@@ -59,7 +59,7 @@ INSERT INTO card_utilisation VALUES
         'MONTHLY', 1000, 'USD', 100, 0.10, NULL);
 
 CREATE TABLE budget_performance (connection text, budget_id text, kind text, name text,
-    parent text, path text, depth int, period_type text, period_start date, period_end date,
+    parent_budget_id text, path text, depth int, period_type text, period_start date, period_end date,
     is_current bool, limit_amount numeric, limit_amount_currency text, spent_amount numeric,
     spent_amount_currency text, used_fraction numeric,
     lines_without_amount int);
@@ -67,7 +67,10 @@ INSERT INTO budget_performance VALUES
     ('brex', 'b1', 'budget', 'Engineering', NULL, 'Engineering', 0, 'MONTHLY',
         date_trunc('month', t()), (date_trunc('month', t()) + interval '1 month - 1 day')::date,
         true, 1000, 'USD', 1200, 'USD', 1.2, 0),
-    ('brex', 'limit1', 'spend_limit', 'Cloud', 'Engineering', 'Engineering / Cloud', 1, 'MONTHLY',
+    ('brex', 'b2', 'budget', 'People', 'b1', 'Engineering / People', 1, 'MONTHLY',
+        date_trunc('month', t()), (date_trunc('month', t()) + interval '1 month - 1 day')::date,
+        true, 1000, 'USD', 50.25, 'USD', 0.05, 0),
+    ('brex', 'limit1', 'spend_limit', 'Cloud', 'b1', 'Engineering / Cloud', 1, 'MONTHLY',
         date_trunc('month', t()), (date_trunc('month', t()) + interval '1 month - 1 day')::date,
         true, NULL, NULL, 100, 'USD', NULL, 2);
 

@@ -158,6 +158,12 @@ def test_a_subscription_that_costs_more_is_shown_with_both_prices(visit: Visit) 
     assert "Old Tool" not in part
 
 
+def test_a_budget_leads_to_the_lines_of_what_is_nested_in_it_too(visit: Visit) -> None:
+    page = visit.page()
+    assert "budget id is b1 or b2" in visit.page(page.links["1,200.00 USD"]).text
+    assert "budget id is b2" in visit.page(page.links["50.25 USD"]).text
+
+
 def test_checks_of_marts_that_fail_are_named(visit: Visit) -> None:
     part = section(visit.get().text, "sureness")
     assert "2 of 3" in part

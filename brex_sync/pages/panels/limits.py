@@ -95,13 +95,16 @@ def _card(context: PageContext, row: sa.Row[Any]) -> Sequence[Cell]:
 
 
 def _below(row: sa.Row[Any], rows: Sequence[sa.Row[Any]]) -> list[str]:
-    """The ids of a budget and of those nested in it, by their paths."""
-    nested = [
-        one.budget_id
-        for one in rows
-        if one.kind == row.kind and (one.path or "").startswith(f"{row.path} / ")
-    ]
-    return [row.budget_id, *nested]
+    """The ids of a budget and of the budgets that are nested in it; of a spend limit its own."""
+    ids = [row.budget_id]
+    if row.kind == "budget":
+        for mine in ids:
+            ids += [r.budget_id for r in rows if _is_in(r, mine) and r.budget_id not in ids]
+    return ids
+
+
+def _is_in(row: sa.Row[Any], budget_id: str) -> bool:
+    return bool(row.kind == "budget" and row.parent_budget_id == budget_id)
 
 
 def _budget(context: PageContext, row: sa.Row[Any], ids: list[str]) -> Sequence[Cell]:
