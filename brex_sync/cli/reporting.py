@@ -31,14 +31,14 @@ def report(
 
     It holds names and amounts: only its owner may read it. A file that is there is replaced.
     """
-    from brex_sync.databases import databases, warehouse
+    from brex_sync.databases import databases, open_database
     from brex_sync.pages.filters import parse_month
     from brex_sync.pages.report import month_report
 
     settings = load_settings()
     chosen = find(settings, connection)
     first = parse_month(month) if month else None
-    with databases(settings) as (ready, _), warehouse(ready) as engine:
+    with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
         html = month_report(ready, chosen, engine, first)
     _write(output, html)
     size = output.stat().st_size / 1000

@@ -15,6 +15,7 @@ from brex_sync.runtime.health import check_health, last_run
 from brex_sync.runtime.streams import streams_of
 from brex_sync.settings import Settings
 from brex_sync.sync import standing
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.database import clock
 from brex_sync.warehouse.status import runs
 from brex_sync.warehouse.status.reconciled import LastReconciliation, last_reconciliation
@@ -52,25 +53,25 @@ class Freshness:
         return sum(stream.quarantined for stream in self.streams)
 
 
-def read_freshness(settings: Settings, connection: Connection, engine: sa.Engine) -> Freshness:
+def read_freshness(settings: Settings, connection: Connection, warehouse: Warehouse) -> Freshness:
     """Asks the warehouse.
 
     Raises:
         SettingsError: a stream that is named is none.
         PostgresError: the warehouse cannot be asked.
     """
-    now = clock(engine)
+    now = clock(warehouse)
     streams = streams_of(settings, connection)
-    rows = [runs.status(engine, connection.name, stream) for stream in streams]
-    run = last_run(engine, connection)
+    rows = [runs.status(warehouse, stream) for stream in streams]
+    run = last_run(warehouse)
     pairs = zip(streams, rows, strict=True)
     return Freshness(
         now,
         run,
         rows,
         standing.faults(pairs, run, cron.longest_gap(settings.schedule), now),
-        check_health(settings, connection, engine),
-        last_reconciliation(engine, connection.name),
+        check_health(settings, connection, warehouse),
+        last_reconciliation(warehouse),
     )
 
 
@@ -95,6 +96,7 @@ class FreshnessKeeper:
         with self._asking:
             until, found = self._known.get(connection, (0.0, None))
             if found is None or time.monotonic() >= until:
-                found = read_freshness(self._settings, self._connections[connection], self._engine)
+                warehouse = Warehouse(self._engine, connection)
+                found = read_freshness(self._settings, self._connections[connection], warehouse)
                 self._known[connection] = (time.monotonic() + KEPT, found)
             return found

@@ -15,6 +15,7 @@ from brex_sync.pages.links import NoLinks
 from brex_sync.pages.overview import all_panels, overview
 from brex_sync.pages.rendering import render, stylesheet
 from brex_sync.settings import Settings
+from brex_sync.warehouse import Warehouse
 
 
 def month_report(
@@ -26,7 +27,7 @@ def month_report(
         BadFilter: the month has not begun.
         PostgresError: the warehouse cannot be asked.
     """
-    freshness = read_freshness(settings, connection, engine)
+    freshness = read_freshness(settings, connection, Warehouse(engine, connection.name))
     with read_only(engine) as db:
         today = questions.today(db)
         first = month or today.replace(day=1)

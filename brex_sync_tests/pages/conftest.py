@@ -18,7 +18,7 @@ from brex_sync.http_server import bind, running_on, url_of
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.app import create_service
 from brex_sync.settings import Configuration, Settings
-from brex_sync.warehouse.database import open_warehouse
+from brex_sync.warehouse.database import open_engine
 from brex_sync_tests.waiting import HANGS
 
 MARTS = Path(__file__).with_name("marts.sql").read_text()
@@ -100,7 +100,7 @@ def standing_visit(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with psycopg.connect(server.url("postgres"), autocommit=True) as db:
         db.execute("CREATE DATABASE visits TEMPLATE prepared STRATEGY file_copy")
         make_marts(server.url("visits"))
-        engine = open_warehouse(server.url("visits"))
+        engine = open_engine(server.url("visits"))
         with visiting(engine, tmp_path_factory.mktemp("home")) as opened:
             yield opened
         engine.dispose()

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from brex_sync.warehouse.database import INTERNAL
 from brex_sync.warehouse.internal import reconciliations
+from brex_sync.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class LastReconciliation:
     withheld: int
 
 
-def last_reconciliation(engine: sa.Engine, connection: str) -> LastReconciliation | None:
+def last_reconciliation(warehouse: Warehouse) -> LastReconciliation | None:
     """The one that ended last; None where there was none."""
     c = reconciliations.c
     everything = sa.func.bool_or(c.since.is_(None))
@@ -35,12 +36,12 @@ def last_reconciliation(engine: sa.Engine, connection: str) -> LastReconciliatio
             sa.cast(sa.func.sum(c.missing + c.stale + c.gone), sa.BigInteger),
             sa.cast(sa.func.sum(c.withheld), sa.BigInteger),
         )
-        .where(c.connection == connection)
+        .where(c.connection == warehouse.schema)
         .group_by(c.run_id)
         .order_by(sa.func.max(c.finished_at).desc(), c.run_id)
         .limit(1)
     )
-    with engine.connect() as db:
+    with warehouse.connect() as db:
         if not sa.inspect(db).has_table(reconciliations.name, schema=INTERNAL):
             return None
         row = db.execute(wanted).one_or_none()
