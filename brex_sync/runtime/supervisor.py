@@ -50,6 +50,7 @@ def run_everything(settings: Settings, port: int | None, console: Console) -> No
         UpError, SettingsError, EmbeddedPostgresError: a part cannot be started, or ended.
     """
     port = port or settings.ui_port
+    settings = settings.model_copy(update={"ui_port": port})
     connections = load_connections(settings)
     _check_checkout()
     alerts.check(settings)
@@ -244,6 +245,7 @@ def _tell(
     psql = reader.psql("brex") if reader else 'psql "$BREX_SYNC_DATABASE_URL"'
     lines = (
         "",
+        *_of_page(settings),
         *_of_ui(port, settings),
         f"SQL          {psql}",
         *_of_password(reader),
@@ -258,6 +260,12 @@ def _tell(
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _of_page(settings: Settings) -> list[str]:
+    """Where the company's page is; the address with the token logs the browser in."""
+    token = f"?token={ui_token(settings)}" if settings.ui_auth is Auth.TOKEN else ""
+    return [f"Page         http://{HOST}:{settings.service_port}/{token}"]
 
 
 def _of_ui(port: int, settings: Settings) -> list[str]:

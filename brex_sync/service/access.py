@@ -59,6 +59,23 @@ class LocalOnly:
         return None
 
 
+class Direct:
+    """Refuses what came through a proxy or a tunnel that put this machine's name in place of the
+    one that was asked for: nobody could tell whom it lets in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = named_host(scope) if scope["type"] == "http" else None
+        is_ours = host is not None and _is_loopback(host.name.strip("[]"))
+        if is_ours and any(map(_FROM_ELSEWHERE.fullmatch, Headers(scope=scope).keys())):
+            why = "this may not be reached through a proxy that changes the Host header"
+            await _no(403, why)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback

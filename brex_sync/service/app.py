@@ -7,22 +7,27 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from brex_sync.guarding import guarded
+from brex_sync.pages.app import PATHS, create_pages
 from brex_sync.service import proxy, webhooks, workflows
-from brex_sync.service.access import LocalOnly, local_token
+from brex_sync.service.access import Direct, LocalOnly, local_token
 from brex_sync.service.accounts import Accounts
 from brex_sync.service.reception import WebhookReceiver
 from brex_sync.service.worker import working
+from brex_sync.warehouse.database import apart
 from brex_sync.web.headers import ProtectingHeaders
 from brex_sync.workflows import load
 
 
 def create_service(accounts: Accounts) -> Starlette:
-    """The app. What is for this machine alone is behind its token; /webhooks is open to Brex.
+    """The app. /webhooks is open to Brex, the pages to whom the login lets in, and all else to
+    programs of this machine that hold its token: no session of a browser counts there.
 
     Raises:
         WorkflowError: a module of workflows cannot be loaded.
+        SettingsError: a token can be neither read nor made.
     """
 
     reception = WebhookReceiver(accounts)
@@ -40,12 +45,26 @@ def create_service(accounts: Accounts) -> Starlette:
         routes=[
             Route("/health", _health),
             *webhooks.routes(reception),
+            *_pages(accounts),
             Mount("/", LocalOnly(local, local_token(accounts.settings))),
         ],
     )
     for app in (local, service):
         app.router.redirect_slashes = False
     return service
+
+
+def _pages(accounts: Accounts) -> list[BaseRoute]:
+    """The pages behind the login, with connections to the warehouse that no webhook waits for."""
+    settings, engine = accounts.settings, apart(accounts.engine)
+
+    async def close() -> None:
+        engine.dispose()
+
+    accounts.at_close(close)
+    pages = create_pages(settings, accounts.connections, engine)
+    guard = Direct(guarded(pages, settings, settings.service_port))
+    return [Route(path, guard) for path in PATHS]
 
 
 async def _health(request: Request) -> JSONResponse:

@@ -22,6 +22,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         SettingsError: a connection is declared wrongly, or no warehouse is set.
         TableMismatch, PostgresError: the warehouse could not be prepared.
     """
+    port = listener.getsockname()[1]
+    settings = settings.model_copy(update={"service_port": port})
     connections = {c.name: c for c in load_connections(settings)}
     with open_database(settings) as engine:
         accounts = Accounts(settings, engine, connections)

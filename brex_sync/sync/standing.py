@@ -21,6 +21,21 @@ def told(run: LastRun) -> str:
     return f"Last run: {run.run_id} ({run.kind}) {run.state}, {span} UTC{why}"
 
 
+def state_of(row: StreamStatus) -> str:
+    """How a stream is, in a few words: `well`, `unavailable`, or what needs a look."""
+    if row.unavailable:
+        return "unavailable"
+    if row.synced_at is None:
+        return "never synced"
+    if row.behind:
+        return "a window is unfinished"
+    if row.doubted:
+        return f"{row.doubted} missing rows not marked as deleted"
+    if row.refused:
+        return f"{len(row.refused)} lists unavailable"
+    return "quarantine to look at" if row.quarantined else "well"
+
+
 def faults(
     rows: Iterable[tuple[Stream, StreamStatus]],
     run: LastRun | None,

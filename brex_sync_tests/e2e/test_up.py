@@ -265,9 +265,18 @@ def test_nobody_but_us_reaches_the_code_server(up: Up) -> None:
     assert socket.parent.stat().st_mode & 0o077 == 0
 
 
+def test_the_session_of_the_ui_opens_the_company_s_page_to_its_own_origin_alone(up: Up) -> None:
+    assert httpx.get(f"{up.service}/", timeout=HANGS).status_code == 401
+    with logged_in(up) as person:
+        page = person.get(f"{up.service}/")
+        assert page.status_code == 200
+        assert f'href="{up.url}/"' in page.text
+        assert person.get(f"{up.service}/", headers={"Origin": up.url}).status_code == 403
+
+
 def test_the_service_opens_to_no_session_and_to_no_page(up: Up) -> None:
     with logged_in(up) as person:
-        for path in ("/workflows", "/proxy/brex/v2/users", "/", "/anything"):
+        for path in ("/workflows", "/proxy/brex/v2/users", "/anything"):
             answer = person.get(f"{up.service}{path}", headers={"Origin": up.url})
             assert answer.status_code in (401, 404), path
             assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
