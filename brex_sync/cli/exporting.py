@@ -85,11 +85,13 @@ def write_dbt_package(
     """Write a dbt package with a connection's tables as sources: descriptions, tests, freshness."""
     from brex_sync.cron import longest_gap
     from brex_sync.runtime.dbt_package import Package, write
+    from brex_sync.runtime.marts import marts_of
     from brex_sync.runtime.streams import streams_of
 
     settings = load_settings()
     found = find(settings, connection)
     gap = longest_gap(settings.schedule)
-    package = Package(found.name, tuple(streams_of(settings, found)), 2 * gap, 3 * gap)
+    marts = tuple(marts_of(settings).marts.values())
+    package = Package(found.name, tuple(streams_of(settings, found)), marts, 2 * gap, 3 * gap)
     for path in write(package, output):
         say(str(path))

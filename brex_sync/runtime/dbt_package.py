@@ -14,6 +14,8 @@ import yaml
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.errors import ExportError
+from brex_sync.marts.declare import Mart
+from brex_sync.marts.session import schema_of
 from brex_sync.streams import EVENT_TABLES, VIEWS
 from brex_sync.streams.declare import Stream, View
 from brex_sync.warehouse.load.snapshots import daily_of
@@ -31,12 +33,13 @@ _PROJECT = {
     "macro-paths": ["macros"],
 }
 _UNIQUE_KEY = """\
-{# Rows whose key another row has too, or that lack a part of it. #}
-{% test unique_key(model, columns) %}
+{# Keys that several rows have and, where keys have to be complete, those that lack a part. #}
+{% test unique_key(model, columns, complete=true) %}
 select {{ columns | join(", ") }}, count(*) as times
 from {{ model }}
 group by {{ columns | join(", ") }}
-having count(*) > 1{% for column in columns %} or {{ column }} is null{% endfor %}
+having count(*) > 1
+{%- if complete %}{% for column in columns %} or {{ column }} is null{% endfor %}{% endif %}
 {% endtest %}
 """
 
@@ -51,12 +54,13 @@ class Package:
 
     connection: str
     streams: tuple[Stream, ...]
+    marts: tuple[Mart, ...]
     late: timedelta
     overdue: timedelta
 
     def files(self) -> dict[str, str]:
         """The package's files by their paths in it."""
-        name = self.connection
+        name, marts = self.connection, schema_of(self.connection)
         return {
             "dbt_project.yml": _yaml(_PROJECT),
             "macros/unique_key.sql": _UNIQUE_KEY,
@@ -65,6 +69,9 @@ class Package:
             ),
             f"models/{name}_history.yml": _source(
                 f"{name}_history", f"Earlier versions of rows of {name}.", self._history()
+            ),
+            f"models/{marts}.yml": _source(
+                marts, f"Answers made from the tables of {name}.", self._marts()
             ),
         }
 
@@ -88,8 +95,19 @@ class Package:
                 daily = daily_of(table_of(stream, self.connection), stream)
                 yield _table(daily, tuple(str(column.name) for column in daily.primary_key))
 
+    def _marts(self) -> Iterator[dict[str, Any]]:
+        for mart in self.marts:
+            columns = [{"name": name, "description": told} for name, told in mart.columns.items()]
+            yield {
+                "name": mart.name,
+                "description": mart.comment,
+                "columns": columns,
+                "data_tests": [_key_test(mart.key, complete=False)],
+                "config": _asset(schema_of(self.connection), mart.name),
+            }
+
     def _config(self, table: str) -> dict[str, Any]:
-        return {"meta": {"dagster": {"asset_key": [self.connection, table]}}}
+        return _asset(self.connection, table)
 
     def _freshness(self, stream: Stream) -> dict[str, Any]:
         """When the table was last synced, which the log of runs knows: a table in which nothing
@@ -144,13 +162,22 @@ def _table(table: sa.Table, key: tuple[str, ...]) -> dict[str, Any]:
         "name": str(table.name),
         "description": table.comment or "",
         "columns": columns,
-        "data_tests": [{"unique_key": {"arguments": {"columns": [f'"{name}"' for name in key]}}}],
+        "data_tests": [_key_test(key)],
     }
 
 
 def _view(view: View) -> dict[str, Any]:
     columns = [{"name": f.name, "description": f.description} for f in view.fields]
     return {"name": view.name, "description": view.description, "columns": columns}
+
+
+def _key_test(key: Iterable[str], *, complete: bool = True) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"columns": [f'"{name}"' for name in key]}
+    return {"unique_key": {"arguments": arguments | ({} if complete else {"complete": False})}}
+
+
+def _asset(*key: str) -> dict[str, Any]:
+    return {"meta": {"dagster": {"asset_key": list(key)}}}
 
 
 def _age(age: timedelta) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,20 @@ import sqlalchemy as sa
 import yaml
 
 from brex_sync.errors import ExportError
+from brex_sync.marts.catalogue import load
 from brex_sync.runtime.dbt_package import Package, write
+from brex_sync.runtime.marts import keep_marts
 from brex_sync.streams import STREAMS
+from brex_sync.warehouse import Warehouse
 from brex_sync_tests.conftest import Rig
 
-PACKAGE = Package("brex", tuple(STREAMS.values()), timedelta(hours=2), timedelta(hours=3))
+PACKAGE = Package(
+    "brex",
+    tuple(STREAMS.values()),
+    tuple(load().marts.values()),
+    timedelta(hours=2),
+    timedelta(hours=3),
+)
 SPENDERS = """
 select u.email, t.amount_currency, sum(t.amount_minor) as minor, count(*) as times
 from {{ source('brex', 'card_transactions') }} t
@@ -23,6 +33,10 @@ join {{ source('brex', 'cards') }} c on c.id = t.card_id
 join {{ source('brex', 'users') }} u on u.id = c.owner_user_id
 where t._deleted_at is null
 group by 1, 2
+"""
+MONTHS = """
+select month, amount_currency, sum(amount_minor) as minor
+from {{ source('brex_marts', 'spend_by_month') }} group by 1, 2
 """
 LIMITS = """
 {{ config(materialized='table') }}
@@ -36,13 +50,15 @@ def tables(package: Package, source: str) -> dict[str, dict[str, Any]]:
 
 
 def test_every_table_with_every_column_is_a_source(engine: sa.Engine) -> None:
-    for schema in ("brex", "brex_history"):
+    keep_marts(Warehouse(engine, "brex"), load())
+    for schema in ("brex", "brex_history", "brex_marts"):
         declared = {
             name: [column["name"] for column in table["columns"]]
             for name, table in tables(PACKAGE, schema).items()
         }
         here = sa.inspect(engine)
-        names = [*here.get_table_names(schema), *here.get_view_names(schema)]
+        views = [*here.get_view_names(schema), *here.get_materialized_view_names(schema)]
+        names = [*here.get_table_names(schema), *views]
         stored = {n: [c["name"] for c in here.get_columns(n, schema)] for n in names}
         assert declared == stored
 
@@ -55,8 +71,8 @@ def test_a_key_is_tested_whole_and_an_asset_is_named() -> None:
 
 
 def test_another_connection_has_its_own_schemas() -> None:
-    files = Package("acme", PACKAGE.streams, PACKAGE.late, PACKAGE.overdue).files()
-    assert {"models/acme.yml", "models/acme_history.yml"} <= set(files)
+    files = replace(PACKAGE, connection="acme").files()
+    assert {"models/acme.yml", "models/acme_history.yml", "models/acme_marts.yml"} <= set(files)
     assert "schema: acme_history" in files["models/acme_history.yml"]
     assert "connection = 'acme'" in files["models/acme.yml"]
 
@@ -76,6 +92,7 @@ def test_a_package_is_written_over_and_nothing_else_is(tmp_path: Path) -> None:
 def project(company: Rig, database_url: str, tmp_path: Path) -> Path:
     """A project of a person's own that uses the package, on a company that was synced."""
     company.sync()
+    keep_marts(company.warehouse, load())
     write(PACKAGE, tmp_path / "brex_sync")
     url = sa.make_url(database_url)
     target = {
@@ -99,6 +116,7 @@ def project(company: Rig, database_url: str, tmp_path: Path) -> Path:
         (mine / name).write_text(yaml.safe_dump(content))
     (mine / "models" / "spenders.sql").write_text(SPENDERS)
     (mine / "models" / "limits.sql").write_text(LIMITS)
+    (mine / "models" / "months.sql").write_text(MONTHS)
     return mine
 
 
@@ -131,6 +149,10 @@ def test_dbt_parses_tests_and_builds_on_it(company: Rig, project: Path) -> None:
         assert tuple(made) == tuple(counted)
         assert db.scalar(sa.text("SELECT count(*) FROM analytics.limits")) == company.one(
             "SELECT count(*) FROM brex.cards"
+        )
+        months = "SELECT sum(minor) FROM analytics.months"
+        assert db.scalar(sa.text(months)) == company.one(
+            "SELECT sum(amount_minor) FROM brex_marts.spend WHERE counts"
         )
 
 
