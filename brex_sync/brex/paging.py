@@ -65,8 +65,8 @@ def listing_of(
 ) -> Listing:
     """The stream's list, filtered; of one parent row if the stream has a list per row."""
     path = stream.path
-    if stream.per is not None and parent is not None:
-        path = path.format(**{stream.per.column: quote(parent, safe="")})
+    if stream.parent is not None and parent is not None:
+        path = path.format(**{stream.parent.column: quote(parent, safe="")})
     params = {**stream.params, **filters}
     return Listing(path, params, limit, stream.paging.shape, orphaned)
 

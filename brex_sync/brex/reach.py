@@ -18,12 +18,12 @@ async def reach(client: BrexClient, streams: Iterable[Stream]) -> dict[str, str 
         BrexError: there was no usable response.
     """
     streams = list(streams)
-    alone = [stream for stream in streams if stream.per is None]
+    alone = [stream for stream in streams if stream.parent is None]
     answers = await asyncio.gather(*(_why_not(client, stream) for stream in alone))
     found = {stream.name: answer for stream, answer in zip(alone, answers, strict=True)}
     for stream in streams:
-        if stream.per is not None:
-            found[stream.name] = found.get(stream.per.stream)
+        if stream.parent is not None:
+            found[stream.name] = found.get(stream.parent.stream)
     return {stream.name: found[stream.name] for stream in streams}
 
 

@@ -27,7 +27,7 @@ def entries(streams: Iterable[Stream]) -> dict[str, CatalogueEntry]:
     """
     found: dict[str, CatalogueEntry] = {}
     for stream in streams:
-        above = (stream.per.stream,) if stream.per else ()
+        above = (stream.parent.stream,) if stream.parent else ()
         found[stream.name] = CatalogueEntry(stream, stream.group, above, stream)
         for child in stream.children:
             found[child.name] = CatalogueEntry(child, stream.group, (stream.name,), stream)

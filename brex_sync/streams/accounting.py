@@ -38,7 +38,7 @@ ACCOUNTING_RECORDS = Stream(
     scope="accounting.record.read",
     paging=Paging(limit=500),
     window=Window(param="updated_at[gte]", column="updated_at"),
-    dropped=("download_uris",),
+    drop=("download_uris",),
     children=(LINE_ITEMS,),
     columns=(
         text("id", "Brex's identifier of the record."),

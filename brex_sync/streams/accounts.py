@@ -1,7 +1,7 @@
 """Brex's Transactions API: the accounts and their statements."""
 
 from brex_sync.streams.columns import bank_number, boolean, date, money, text
-from brex_sync.streams.declare import Paging, Per, Reference, Shape, Statement, Stream
+from brex_sync.streams.declare import Paging, Parent, Reference, Shape, Statement, Stream
 
 _STATEMENT = (
     text("id", "Brex's identifier of the statement."),
@@ -68,7 +68,7 @@ CASH_STATEMENTS = Stream(
     description="Finalised statements of every cash account.",
     path="/v2/accounts/cash/{id}/statements",
     scope="statements.cash.readonly",
-    per=Per("cash_accounts", into="cash_account_id"),
+    parent=Parent("cash_accounts", into="cash_account_id"),
     key=("cash_account_id", "id"),
     columns=_STATEMENT,
     statement=Statement("cash_transactions"),

@@ -18,18 +18,18 @@ POSITION = "position"
 
 
 class Shape(Enum):
-    """What an answer looks like."""
+    """The form of a response."""
 
-    ENVELOPE = "the list stands in `items`, and the next page's cursor beside it"
-    ARRAY = "a bare list, never in pages"
-    OBJECT = "one object and no list: a list of one row"
+    ENVELOPE = "an object with the list in `items` and the next page's cursor beside it"
+    ARRAY = "a list, without pages"
+    OBJECT = "one object, which counts as a list of one row"
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How a list is cut into pages.
+    """How a list is divided into pages.
 
-    `limit` is the most rows the endpoint gives per page, None where it takes no `limit` parameter.
+    `limit` is the endpoint's largest page; None if it has no `limit` parameter.
     """
 
     limit: int | None = 1000
@@ -41,13 +41,13 @@ ONE_OBJECT = Paging(limit=None, shape=Shape.OBJECT)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an endpoint with a time filter lets one leave out.
+    """The time filter of an endpoint.
 
-    `param` asks for rows whose `column` (a date or a moment) is at or after a moment, written in
-    `format`; `strict` says that it takes only what is after it. `until`, where there is one, asks
-    for rows at or before a moment, so that a first read can be cut into slices of time. `overlap`
-    is how far before the watermark each run begins to read again. If for `wide_every` nobody read
-    from `wide` before it on, or for `full_every` from the beginning, the next run does.
+    `param` selects rows whose `column` (a date or a time) is at or after a time, written in
+    `format`; with `strict`, only after it. `until`, if there is one, selects rows at or before a
+    time, so that a long read can be divided into slices of time. Each run reads from `overlap`
+    before the watermark. If no run has read from `wide` before it for `wide_every`, or from the
+    beginning for `full_every`, the next run does.
     """
 
     param: str
@@ -62,29 +62,30 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """When the list of a row need not be read: once it was, until the row changes here, `at_most`
-    so long. With `after`, only once `grace` has passed since the first of these moments of the row
-    that it has, or else since the row was first seen here.
+class RefreshPolicy:
+    """When the list of a row is read again: when the row changes, or `max_age` after its last read.
+
+    With `after`, the list is read in every run until `grace` after the first of these times of the
+    row that is not null, or after the row was first seen if all are.
     """
 
-    at_most: timedelta
+    max_age: timedelta
     after: tuple[str, ...] = ()
     grace: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
-class Per:
-    """A list that exists once per row of another stream.
+class Parent:
+    """The parent of a stream that has one list per row of another stream.
 
-    The live values of `column` in `stream` fill `{column}` in the path, and are stored as `into`.
-    Without `rest` each list is read in every run.
+    The values of `column` in the rows of `stream` that are not deleted fill `{column}` in the path,
+    and are stored in the column `into`. Without `refresh`, each list is read in every run.
     """
 
     stream: str
     into: str
     column: str = "id"
-    rest: Rest | None = None
+    refresh: RefreshPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """That a stream's rows have a start and an end balance which the rows of another explain.
+    """Start and end balances in a stream's rows, and the stream whose rows explain them.
 
     The period is half-open: rows whose date `dated` is `period_start_date` or later, and before
-    `period_end_date`, in the balance's currency, and of the same parent where there is one.
+    `period_end_date`, in the balance's currency, and of the same parent if there is one.
     """
 
     explained_by: str
@@ -110,10 +111,11 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
-    """That rows belong to the month of `dated` (a date, or a moment in UTC), with some money.
+class Ledger:
+    """The accounting date and amount of a stream's rows.
 
-    What changes after that month's close is listed, so versions of rows that change are kept.
+    A row belongs to the month of `dated` (a date, or a time in UTC). Changes after that month's
+    close are listed in `late_changes`, so versions of rows that change are stored.
     """
 
     dated: str = "posted_at_date"
@@ -122,11 +124,12 @@ class Booked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A table of its own for a list that stands inside every item of a stream.
+    """A separate table for a list inside every item of a stream.
 
-    `path` is where the list lies in the item, `into` the column that names the parent's row, and
-    `own` the column that tells the list's elements apart, None where only their place does. The
-    rows are written with their parent's, and marked as deleted once it holds them no more.
+    `path` is the path of the list in the item, `into` the column with the key of the item's row,
+    and `own` the column that identifies an element within its list, None if only its position does.
+    The rows are written with the item's row, and marked as deleted once the item no longer has
+    them.
     """
 
     name: str
@@ -135,7 +138,7 @@ class Child:
     into: str
     columns: tuple[Column, ...]
     own: str | None = None
-    redundant: tuple[str, ...] = ()
+    ignored_fields: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
 
     @property
@@ -145,9 +148,9 @@ class Child:
 
     @property
     def reads(self) -> tuple[Column, ...]:
-        """Every field of an element that is known: columns, and redundant ones."""
+        """The known fields of an element: those with a column, and ignored ones."""
         columns = (place for column in self.columns for place in column.places)
-        return (*columns, *(json(path, "") for path in self.redundant))
+        return (*columns, *(json(path, "") for path in self.ignored_fields))
 
     def fields(self) -> Iterator[Field]:
         """The physical columns in table order, without those every table has (`_raw` …)."""
@@ -160,17 +163,17 @@ class Child:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Everything there is to say about one of Brex's lists.
+    """The declaration of one of Brex's lists.
 
-    `key` names the columns that identify a row. `item_path` fetches one row by its last key
-    column, so that a row missing from a list can be asked for before it is called deleted.
-    `params` are sent with every request for rows. `hidden` is a filter for rows that the plain list
-    leaves out, listed after it. `masked` and `dropped` are names of fields that, at any depth of an
-    item, are cut to their last characters or left out before anything is stored. `scope` is the
-    OAuth scope that lets one read the list; `group` the heading people find it under. `history`
-    keeps every version of every row; `snapshot` names columns whose state is kept day by day.
-    `rises` is a number that a row's later states have more of: an earlier state, come late, never
-    takes the place of a later one.
+    `key` names the columns that identify a row. `item_path` requests one row by its last key
+    column, so that a row missing from a list can be requested before it is marked as deleted.
+    `params` are sent with every request for rows. `extra_filters` selects rows that the plain list
+    leaves out; they are listed after it. `mask` and `drop` are names of fields, at any depth of an
+    item, that are shortened to their last characters or removed before anything is stored. `scope`
+    is the OAuth scope for reading the list, `group` the heading under which people find it.
+    `history` stores every version of every row; `snapshot` names columns whose state is stored
+    every day. `version_column` is a number that increases with every state of a row: an earlier
+    state that arrives late does not replace a later one.
     """
 
     name: str
@@ -182,20 +185,20 @@ class Stream:
     key: tuple[str, ...] = ("id",)
     paging: Paging = Paging()
     window: Window | None = None
-    per: Per | None = None
+    parent: Parent | None = None
     item_path: str | None = None
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    masked: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    redundant: tuple[str, ...] = ()
+    extra_filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mask: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    ignored_fields: tuple[str, ...] = ()
     children: tuple[Child, ...] = ()
     references: tuple[Reference, ...] = ()
     history: bool = False
     snapshot: tuple[str, ...] = ()
     statement: Statement | None = None
-    booked: Booked | None = None
-    rises: str | None = None
+    ledger: Ledger | None = None
+    version_column: str | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields()]
@@ -205,8 +208,8 @@ class Stream:
         absent = set(self.key) - set(names)
         if absent:
             raise ValueError(f"stream {self.name}: key columns not declared: {sorted(absent)}")
-        booked = (self.booked.dated, self.booked.amount) if self.booked else ()
-        unknown = {*self.snapshot, *booked} - {c.name for c in self.columns}
+        dated = (self.ledger.dated, self.ledger.amount) if self.ledger else ()
+        unknown = {*self.snapshot, *dated} - {c.name for c in self.columns}
         if unknown:
             raise ValueError(f"stream {self.name}: no columns to keep: {sorted(unknown)}")
         if self.children and len(self.key) > 1:
@@ -214,29 +217,35 @@ class Stream:
 
     def fields(self) -> Iterator[Field]:
         """The physical columns in table order, without those every table has (`_raw` …)."""
-        if self.per is not None:
-            yield Field(self.per.into, Kind.TEXT, f"The row of {self.per.stream} this belongs to.")
+        if self.parent is not None:
+            yield Field(
+                self.parent.into, Kind.TEXT, f"The row of {self.parent.stream} this belongs to."
+            )
         for column in self.columns:
             yield from column.fields()
 
     def snapshot_fields(self) -> Iterator[Field]:
-        """The physical columns that are kept day by day."""
+        """The physical columns whose state is stored every day."""
         for column in self.columns:
             if column.name in self.snapshot:
                 yield from column.fields()
 
     @property
     def own_key(self) -> tuple[str, ...]:
-        """The key columns that tell a list's rows apart: the parent's only if it is alone."""
-        return tuple(k for k in self.key if self.per is None or k != self.per.into) or self.key
+        """The key columns that identify a row within its list: the parent's only if there is no
+        other.
+        """
+        return (
+            tuple(k for k in self.key if self.parent is None or k != self.parent.into) or self.key
+        )
 
     @property
     def reads(self) -> tuple[Column, ...]:
-        """Every field of an item that is known: columns, the children's lists, redundant ones."""
+        """The known fields of an item: those with a column, the children's lists, ignored ones."""
         lists = (child.path for child in self.children)
-        parents = (self.per.into,) if self.per else ()
+        parents = (self.parent.into,) if self.parent else ()
         columns = (place for column in self.columns for place in column.places)
-        return (*columns, *(json(path, "") for path in (*lists, *self.redundant, *parents)))
+        return (*columns, *(json(path, "") for path in (*lists, *self.ignored_fields, *parents)))
 
     @property
     def window_kind(self) -> Kind | None:
@@ -246,10 +255,10 @@ class Stream:
         return next(c.kind for c in self.columns if c.name == self.window.column)
 
     @property
-    def cut(self) -> frozenset[str]:
-        """Names of the fields of which only the last characters are kept."""
+    def masked(self) -> frozenset[str]:
+        """Names of the fields of which only the last characters are stored."""
         numbers = (c.keys[-1] for c in self.columns if c.sensitivity is Sensitivity.BANK_NUMBER)
-        return frozenset((*self.masked, *numbers))
+        return frozenset((*self.mask, *numbers))
 
     def tables(self) -> "tuple[Table, ...]":
         """The stream's own table, then those of its children."""
@@ -258,9 +267,9 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTable(Stream):
-    """A table of what Brex tells by events alone: no list has it, and no sync reads it.
+    """A table that is filled by events only: Brex has no list of its rows, and no sync reads it.
 
-    `event` is the type of event each of whose bodies is a row's state.
+    `event` is the type of event whose body is the state of a row.
     """
 
     event: str
@@ -274,8 +283,8 @@ Table = Stream | Child
 class View:
     """A view for people over the tables of one connection.
 
-    The statement lies in the warehouse's `sql/<name>.sql`; `sources` are the streams it reads. With
-    `each` it is written for one of them, and holds for each.
+    Its statement is the warehouse's `sql/<name>.sql`; `sources` are the streams it reads. With
+    `each`, the statement is written for one source and repeated for all of them.
     """
 
     name: str

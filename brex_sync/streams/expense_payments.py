@@ -12,8 +12,8 @@ EXPENSE_PAYMENTS = EventTable(
     event="EXPENSE_PAYMENT_UPDATED",
     scope="expenses.card.readonly",
     key=("expense_id",),
-    rises="version",
-    redundant=("event_type",),
+    version_column="version",
+    ignored_fields=("event_type",),
     columns=(
         text("expense_id", "The expense it pays."),
         integer("version", "Rises with every event about the payment, from 1."),

@@ -1,7 +1,7 @@
 """Brex's Expenses API: card expenses, reimbursements and bills, with all that hangs on them."""
 
 from brex_sync.streams.columns import Column, boolean, json, money, personal, text, timestamp
-from brex_sync.streams.declare import Booked, Child, Paging, Reference, Stream, Window
+from brex_sync.streams.declare import Child, Ledger, Paging, Reference, Stream, Window
 
 
 def _user(path: str, who: str) -> tuple[Column, ...]:
@@ -123,7 +123,7 @@ LINE_ITEMS = Child(
     path="expense_line_items",
     into="expense_id",
     own="id",
-    redundant=_SHOWN_TWICE,
+    ignored_fields=_SHOWN_TWICE,
     columns=(
         *_EXPENSE,
         json("receipts", "Receipts, without links."),
@@ -155,8 +155,8 @@ EXPENSES = Stream(
         ),
         "load_custom_fields": ("true",),
     },
-    dropped=("download_uris",),
-    redundant=_SHOWN_TWICE,
+    drop=("download_uris",),
+    ignored_fields=_SHOWN_TWICE,
     children=(LINE_ITEMS, CUSTOM_FIELDS, APPROVAL_STEPS, RECEIPTS),
     columns=_EXPENSE,
     references=(
@@ -165,5 +165,5 @@ EXPENSES = Stream(
         Reference("location_id", "locations"),
     ),
     history=True,
-    booked=Booked(dated="purchased_at", amount="billing_amount"),
+    ledger=Ledger(dated="purchased_at", amount="billing_amount"),
 )

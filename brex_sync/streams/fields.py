@@ -1,7 +1,7 @@
 """Brex's Fields API: custom and accounting fields, and the values one may choose from."""
 
 from brex_sync.streams.columns import boolean, text, timestamp
-from brex_sync.streams.declare import Per, Reference, Stream
+from brex_sync.streams.declare import Parent, Reference, Stream
 
 FIELDS = Stream(
     name="fields",
@@ -28,7 +28,7 @@ FIELD_VALUES = Stream(
     description="The values of every field.",
     path="/v1/fields/{brex_id}/values",
     scope="field_values.read",
-    per=Per("fields", into="field_id", column="brex_id"),
+    parent=Parent("fields", into="field_id", column="brex_id"),
     key=("field_id", "brex_id"),
     columns=(
         text("brex_id", "Brex's identifier of the value."),

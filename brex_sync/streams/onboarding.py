@@ -12,7 +12,7 @@ REFERRALS = Stream(
     item_path="/v1/referrals/{id}",
     scope="https://onboarding.brexapis.com/referrals",
     paging=Paging(limit=None),
-    dropped=("instructions", "ein", "ssn", "tax_id"),
+    drop=("instructions", "ein", "ssn", "tax_id"),
     columns=(
         text("id", "Brex's identifier of the referral."),
         text("referral_signup_url", "Where the company signs up."),

@@ -23,7 +23,7 @@ VENDORS = Stream(
     path="/v1/vendors",
     item_path="/v1/vendors/{id}",
     scope="vendors.readonly",
-    masked=_BANK_NUMBERS,
+    mask=_BANK_NUMBERS,
     columns=(
         text("id", "Brex's identifier of the vendor."),
         text("company_name", "Name."),
@@ -42,7 +42,7 @@ TRANSFERS = Stream(
     path="/v1/transfers",
     item_path="/v1/transfers/{id}",
     scope="transfers.readonly",
-    masked=_BANK_NUMBERS,
+    mask=_BANK_NUMBERS,
     columns=(
         text("id", "Brex's identifier of the transfer."),
         text("counterparty.type", "VENDOR, BOOK_TRANSFER or BANK_ACCOUNT."),
@@ -74,7 +74,7 @@ LINKED_ACCOUNTS = Stream(
     description="Bank accounts outside Brex that were linked to it.",
     path="/v1/linked_accounts",
     scope="linked_accounts.readonly",
-    masked=_BANK_NUMBERS,
+    mask=_BANK_NUMBERS,
     columns=(
         text("id", "Brex's identifier of the linked account."),
         text("bank_details.name", "Name of the bank."),

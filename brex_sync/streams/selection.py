@@ -27,8 +27,8 @@ def with_parents(streams: Sequence[Stream]) -> list[Stream]:
     """The streams, each after the one its lists depend on, which is added where it is missing."""
     wanted: dict[str, Stream] = {}
     for stream in streams:
-        if stream.per is not None:
-            for parent in with_parents([STREAMS[stream.per.stream]]):
+        if stream.parent is not None:
+            for parent in with_parents([STREAMS[stream.parent.stream]]):
                 wanted.setdefault(parent.name, parent)
         wanted.setdefault(stream.name, stream)
     return list(wanted.values())

@@ -13,7 +13,7 @@ from brex_sync.streams.columns import (
     text,
     timestamp,
 )
-from brex_sync.streams.declare import ONE_OBJECT, Per, Reference, Rest, Stream
+from brex_sync.streams.declare import ONE_OBJECT, Parent, Reference, RefreshPolicy, Stream
 
 
 def _address(path: str, whose: str) -> tuple[Column, ...]:
@@ -52,7 +52,7 @@ USERS = Stream(
     description="Everyone in the company's Brex account, those who left included.",
     path="/v2/users",
     item_path="/v2/users/{id}",
-    hidden={"status[]": ("DELETED", "ARCHIVED")},
+    extra_filters={"status[]": ("DELETED", "ARCHIVED")},
     scope="users.readonly",
     columns=_PERSON,
     references=(
@@ -74,7 +74,7 @@ CURRENT_USER = Stream(
     columns=_PERSON,
 )
 
-DAILY = Rest(at_most=timedelta(hours=23))
+DAILY = RefreshPolicy(max_age=timedelta(hours=23))
 """What is left of a limit moves with every purchase, and nothing of the user tells; asking for each
 user in every run would be most of a run's requests. Once a day is what the daily table needs."""
 
@@ -84,7 +84,7 @@ USER_LIMITS = Stream(
     description="What each user may spend per month, over all cards whose limit is the user's.",
     path="/v2/users/{id}/limit",
     scope="users.readonly",
-    per=Per("users", into="user_id", rest=DAILY),
+    parent=Parent("users", into="user_id", refresh=DAILY),
     key=("user_id",),
     paging=ONE_OBJECT,
     columns=(

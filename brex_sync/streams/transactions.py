@@ -1,7 +1,7 @@
 """Brex's Transactions API: what was spent, paid and received."""
 
 from brex_sync.streams.columns import date, json, money, text
-from brex_sync.streams.declare import Booked, Per, Reference, Stream, Window
+from brex_sync.streams.declare import Ledger, Parent, Reference, Stream, Window
 
 CARD_TRANSACTIONS = Stream(
     name="card_transactions",
@@ -31,7 +31,7 @@ CARD_TRANSACTIONS = Stream(
         json("card_metadata", "The card's own attributes, a map of texts."),
     ),
     references=(Reference("card_id", "cards"), Reference("expense_id", "expenses")),
-    booked=Booked(),
+    ledger=Ledger(),
 )
 
 CASH_TRANSACTIONS = Stream(
@@ -41,7 +41,7 @@ CASH_TRANSACTIONS = Stream(
     "money paid negative.",
     path="/v2/transactions/cash/{id}",
     scope="transactions.cash.readonly",
-    per=Per("cash_accounts", into="cash_account_id"),
+    parent=Parent("cash_accounts", into="cash_account_id"),
     key=("cash_account_id", "id"),
     window=Window(param="posted_at_start", column="posted_at_date"),
     columns=(
@@ -54,5 +54,5 @@ CASH_TRANSACTIONS = Stream(
         text("transfer_id", "The transfer behind the transaction, if any."),
     ),
     references=(Reference("cash_account_id", "cash_accounts"),),
-    booked=Booked(),
+    ledger=Ledger(),
 )

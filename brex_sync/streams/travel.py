@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from brex_sync.streams.columns import integer, json, personal, text, timestamp
-from brex_sync.streams.declare import Per, Reference, Rest, Stream, Window
+from brex_sync.streams.declare import Parent, Reference, RefreshPolicy, Stream, Window
 
 TRIPS = Stream(
     name="trips",
@@ -35,7 +35,9 @@ TRIPS = Stream(
     references=(Reference("booker_user_id", "users"), Reference("traveler_user_id", "users")),
 )
 
-OVER = Rest(at_most=timedelta(hours=23), after=("ends_at", "starts_at"), grace=timedelta(days=14))
+OVER = RefreshPolicy(
+    max_age=timedelta(hours=23), after=("ends_at", "starts_at"), grace=timedelta(days=14)
+)
 """Brex does not say that a booking's change is one of its trip. Bookings change while a trip is
 planned, under way and settled; after that hardly, and then a day is soon enough."""
 
@@ -45,9 +47,9 @@ BOOKINGS = Stream(
     description="Flights, rooms, cars and trains booked for a trip.",
     path="/v1/trips/{id}/bookings",
     scope="travel.trips.readonly",
-    per=Per("trips", into="trip_id", rest=OVER),
+    parent=Parent("trips", into="trip_id", refresh=OVER),
     key=("trip_id", "id"),
-    masked=("document_number",),
+    mask=("document_number",),
     columns=(
         text("id", "Brex's identifier of the booking."),
         text("type", "AIR, CAR_RENTAL, LODGING or RAIL."),

@@ -122,7 +122,7 @@ class Sync:
     async def _side_by_side(self, streams: Sequence[Stream]) -> Report:
         tasks: dict[str, asyncio.Task[StreamReport]] = {}
         for stream in streams:
-            parent = tasks[stream.per.stream] if stream.per else None
+            parent = tasks[stream.parent.stream] if stream.parent else None
             tasks[stream.name] = asyncio.create_task(self._stream(stream, parent))
         try:
             await asyncio.gather(*tasks.values())
@@ -242,7 +242,7 @@ class Sync:
             row: str(end) for row, end in ends.items() if row and isinstance(end, ListUnavailable)
         }
         read = [row for row, end in ends.items() if row and isinstance(end, Listed)]
-        if stream.per is not None:
+        if stream.parent is not None:
             now = self.clock()
             await self.warehouse.call(unavailable.note_lists, stream.name, refused, read, now)
 

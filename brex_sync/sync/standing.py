@@ -83,7 +83,7 @@ def _is_late(stream: Stream, row: StreamStatus, interval: timedelta, now: dateti
     """Whether a stream is older than it may be: where lists of it rest, by so much more."""
     if row.synced_at is None:
         return False
-    rest = stream.per.rest.at_most if stream.per and stream.per.rest else timedelta()
+    rest = stream.parent.refresh.max_age if stream.parent and stream.parent.refresh else timedelta()
     return now - row.synced_at > rest + MISSED * interval
 
 

@@ -144,7 +144,7 @@ class Oddities:
         return self.world.collection(self._in(name))
 
     def _parents(self, name: str) -> list[Any]:
-        return self._collection(name).parents() if STREAMS[name].per else [None]
+        return self._collection(name).parents() if STREAMS[name].parent else [None]
 
 
 def fits(value: Any) -> bool:
@@ -225,7 +225,7 @@ def live_through(engine: sa.Engine, oddities: list[Any], *, known: bool) -> None
 
 
 def _above(names: list[str]) -> set[str]:
-    return {per.stream for name in names if (per := STREAMS[name].per)}
+    return {per.stream for name in names if (per := STREAMS[name].parent)}
 
 
 @settings(max_examples=10, derandomize=True)

@@ -62,9 +62,9 @@ def leave(rig: Any, key: str) -> None:
 
 def test_what_a_list_rests_after_are_moments_of_its_row() -> None:
     for stream in STREAMS.values():
-        if stream.per is not None and stream.per.rest is not None:
-            kinds = {f.name: f.kind for f in STREAMS[stream.per.stream].fields()}
-            assert {kinds.get(name) for name in stream.per.rest.after} <= {"timestamptz"}
+        if stream.parent is not None and stream.parent.refresh is not None:
+            kinds = {f.name: f.kind for f in STREAMS[stream.parent.stream].fields()}
+            assert {kinds.get(name) for name in stream.parent.refresh.after} <= {"timestamptz"}
 
 
 @pytest.mark.whole

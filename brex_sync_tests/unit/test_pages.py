@@ -82,7 +82,7 @@ def test_a_page_tells_every_column_and_where_it_comes_from(name: str) -> None:
     assert "| Freshness |" in page
     assert (f"`brex_history.{name}`: Every version" in page) is stream.history
     assert (f"`brex_history.{name}`: The versions" in page) is bool(
-        stream.booked and not stream.history
+        stream.ledger and not stream.history
     )
     assert (f"`brex_history.{name}_daily`" in page) is bool(stream.snapshot)
 

@@ -36,7 +36,9 @@ def old(new_database: Callable[[], str], declare: Declare) -> Iterator[Rig]:
     engine = open_engine(new_database())
     rig = Rig(engine, trimmed(create_world(card_transactions=150)))
     kept = tuple(c for c in CARD.columns if c.name != "expense_id")
-    declare(replace(CARD, params={}, columns=kept, redundant=(*CARD.redundant, "expense_id")))
+    declare(
+        replace(CARD, params={}, columns=kept, ignored_fields=(*CARD.ignored_fields, "expense_id"))
+    )
     assert rig.sync("card_transactions").finished
     rig.sync("card_transactions")
     rig.requests.clear()
@@ -93,7 +95,7 @@ def test_lists_that_rest_are_read_too(company: Rig, declare: Declare) -> None:
     company.requests.clear()
     company.sync("users", "user_limits")
     assert not [r for r in company.requests if r.path.endswith("/limit")]
-    declare(replace(LIMITS, dropped=("nothing_of_ours",)))
+    declare(replace(LIMITS, drop=("nothing_of_ours",)))
     company.sync("users", "user_limits")
     asked = [r for r in company.requests if r.path.endswith("/limit") and r.status == 200]
     assert len(asked) == company.one("SELECT count(*) FROM brex.users WHERE _deleted_at IS NULL")

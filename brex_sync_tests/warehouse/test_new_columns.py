@@ -52,7 +52,7 @@ def without(stream: Stream, *columns: str, children: bool = True) -> Stream:
     return replace(
         stream,
         columns=kept,
-        redundant=(*stream.redundant, *hidden),
+        ignored_fields=(*stream.ignored_fields, *hidden),
         children=stream.children if children else (),
     )
 

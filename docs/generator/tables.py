@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
-from brex_sync.streams.declare import Child, EventTable, Per, Rest, Stream, Table, View
+from brex_sync.streams.declare import Child, EventTable, Parent, RefreshPolicy, Stream, Table, View
 from brex_sync.warehouse.load.snapshots import daily_of
 from brex_sync.warehouse.schema.declared import table_of
 from brex_sync.warehouse.schema.history import SUFFIX, versions_of
@@ -103,8 +103,8 @@ def _facts(stream: Stream) -> Iterator[tuple[str, str]]:
     yield "Source", f"`GET {stream.path}`"
     yield "Scope", f"`{stream.scope}`"
     yield "Key", markdown.code(stream.key)
-    if stream.per is not None:
-        yield "Lists", f"One per row of [{stream.per.stream}]({stream.per.stream}.md)."
+    if stream.parent is not None:
+        yield "Lists", f"One per row of [{stream.parent.stream}]({stream.parent.stream}.md)."
     yield "Freshness", _freshness(stream)
     yield "Deletions", _deletions(stream)
     yield "History", _history(stream)
@@ -121,8 +121,8 @@ def _told(table: EventTable) -> Iterator[tuple[str, str]]:
 
 
 def _freshness(stream: Stream) -> str:
-    if stream.per is not None and stream.per.rest is not None:
-        return _freshness_of_lists(stream.per, stream.per.rest)
+    if stream.parent is not None and stream.parent.refresh is not None:
+        return _freshness_of_lists(stream.parent, stream.parent.refresh)
     if stream.window is None:
         return "Read whole at every sync."
     return (
@@ -131,13 +131,14 @@ def _freshness(stream: Stream) -> str:
     )
 
 
-def _freshness_of_lists(per: Per, rest: Rest) -> str:
-    hours = rest.at_most // timedelta(hours=1)
-    over = " or ".join(f"`{name}`" for name in rest.after)
-    going_on = f", until {rest.grace.days} days after {over} at every sync" if over else ""
+def _freshness_of_lists(declared: Parent, policy: RefreshPolicy) -> str:
+    hours = policy.max_age // timedelta(hours=1)
+    over = " or ".join(f"`{name}`" for name in policy.after)
+    going_on = f", until {policy.grace.days} days after {over} at every sync" if over else ""
+    parent = f"[{declared.stream}]({declared.stream}.md)"
     return (
-        f"A list is read at the next sync after its row of [{per.stream}]({per.stream}.md) has "
-        f"changed{going_on}, and {hours} hours after it was last read."
+        f"A list is read at the next sync after its row of {parent} has changed{going_on}, and "
+        f"{hours} hours after it was last read."
     )
 
 
@@ -150,13 +151,13 @@ def _deletions(stream: Stream) -> str:
 def _history(stream: Stream) -> str:
     if stream.history:
         return "Every version of every row."
-    return "Every version of rows that change." if stream.booked else "None."
+    return "Every version of rows that change." if stream.ledger else "None."
 
 
 def _the_past(stream: Stream, declared: Table) -> list[str]:
     """What is kept of the past of a stream's table, or of one of its children's."""
     table, kept = table_of(declared, SCHEMA), []
-    if stream.history or stream.booked:
+    if stream.history or stream.ledger:
         kept.append(_of_the_past(versions_of(stream, table), table))
     if declared is stream and stream.snapshot:
         kept.append(_of_the_past(daily_of(table, stream), table))

@@ -178,8 +178,8 @@ def _frame(
     rejected: tuple[Rejected, ...] = (),
     unknown: frozenset[str] = frozenset(),
 ) -> Frame:
-    if stream.per is not None:
-        columns = {stream.per.into: [parent] * len(texts), **columns}
+    if stream.parent is not None:
+        columns = {stream.parent.into: [parent] * len(texts), **columns}
     children = tuple(map(child_frame, nested))
     unknown = unknown.union(*(n.unknown for n in nested))
     rows = _rows(stream, columns, texts)
@@ -251,7 +251,7 @@ def _readable(item: Item) -> str:
 
 def _key(stream: Stream, item: Item, parent: str | None) -> str | None:
     """The row's own key as text, where every part of it can be read."""
-    if stream.per is not None and stream.own_key == (stream.per.into,):
+    if stream.parent is not None and stream.own_key == (stream.parent.into,):
         return parent
     parts = [
         value

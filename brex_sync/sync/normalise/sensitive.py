@@ -20,7 +20,7 @@ _AMOUNT = "amount"
 
 def names_any(stream: Stream, values: Iterable[Any]) -> bool:
     """Whether any of the free maps and lists has a field whose values must not be stored."""
-    names = stream.cut | frozenset(stream.dropped)
+    names = stream.masked | frozenset(stream.drop)
     return any(sensitive.names_any(value, names) for value in values if type(value) in (dict, list))
 
 
@@ -29,7 +29,7 @@ def is_in(stream: Stream, columns: Mapping[str, Sequence[Any]], more: Iterable[s
     exempt = _exempt(stream)
     texts: set[str] = set(more)
     for column in stream.columns:
-        if column.keys[-1] in stream.cut and any(columns[column.name]):
+        if column.keys[-1] in stream.masked and any(columns[column.name]):
             return True
         if column.kind in _TEXTS and column.keys[-1] not in exempt:
             texts.update(filter(None, columns[column.name]))
@@ -39,13 +39,13 @@ def is_in(stream: Stream, columns: Mapping[str, Sequence[Any]], more: Iterable[s
 def purge(stream: Stream, value: Any) -> bool:
     """Cuts and leaves out what must not be stored, in place, at any depth of a JSON value; whether
     anything was."""
-    return sensitive.purge(value, stream.cut, stream.dropped, _exempt(stream))
+    return sensitive.purge(value, stream.masked, stream.drop, _exempt(stream))
 
 
 def unread(stream: Stream, text: bytes) -> str:
     """What is kept of a text that cannot be read as JSON."""
     shown = text.decode()
-    doubtful = stream.cut or stream.dropped or _ESCAPED.search(text)
+    doubtful = stream.masked or stream.drop or _ESCAPED.search(text)
     if doubtful or any(map(fate_of, _NAME.findall(shown))):
         return NOT_KEPT
     return sensitive.scrubbed(shown)

@@ -120,7 +120,7 @@ def _filled(columns: dict[str, Values], found: dict[str, Values]) -> dict[str, V
 def _deciding(table: Table) -> frozenset[str]:
     """Names of the columns without which no row is stored: its key, its money, and what orders
     its states."""
-    rises = (table.rises,) if isinstance(table, Stream) and table.rises else ()
+    rises = (table.version_column,) if isinstance(table, Stream) and table.version_column else ()
     amounts = [c.name for c in table.columns if c.is_money]
     return frozenset((*table.key, *amounts, *rises))
 

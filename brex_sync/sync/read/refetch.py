@@ -66,7 +66,7 @@ async def _fetch(client: BrexClient, stream: Stream, key: str) -> Page:
 
 
 def _one_per_parent(stream: Stream) -> bool:
-    return stream.per is not None and stream.paging.shape is Shape.OBJECT
+    return stream.parent is not None and stream.paging.shape is Shape.OBJECT
 
 
 def _store(warehouse: Warehouse, slice_: Slice, page: Page) -> Counts:

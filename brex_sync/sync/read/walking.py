@@ -125,7 +125,7 @@ async def _is_stuck(reading: SyncContext, lease: ListLease, saved: str, error: B
     if isinstance(error, RateLimited) or now is None or now.cursor != saved:
         return False
     stream = reading.slice.stream
-    filters = {**span(stream, now.since, now.until), **(stream.hidden if now.part else {})}
+    filters = {**span(stream, now.since, now.until), **(stream.extra_filters if now.part else {})}
     limit = now.limit and min(now.limit, SMALL_PAGE)
     listing = listing_of(stream, reading.slice.parent, filters, limit)
     try:
@@ -199,10 +199,13 @@ async def _walk_once(
 async def _arrivals(reading: SyncContext, window: ListWindow) -> AsyncGenerator[Arrival, None]:
     """The window's remaining pages, ready to be committed."""
     stream = reading.slice.stream
-    parts = 2 if stream.hidden else 1
+    parts = 2 if stream.extra_filters else 1
     cursor = window.cursor
     for part in range(window.part, parts):
-        filters = {**span(stream, window.since, window.until), **(stream.hidden if part else {})}
+        filters = {
+            **span(stream, window.since, window.until),
+            **(stream.extra_filters if part else {}),
+        }
         listing = listing_of(
             stream, reading.slice.parent, filters, window.limit, orphaned=reading.orphaned
         )

@@ -273,8 +273,8 @@ def _range(lease: ListLease, window: ListWindow | None) -> tuple[str, str, str, 
     key = parts[0] if len(parts) == 1 else f"concat_ws('{KEY_SEPARATOR}', {', '.join(parts)})"
     conditions = ["t._deleted_at IS NULL"]
     values: dict[str, object] = dict(lease.slice.key)
-    if stream.per is not None:
-        conditions.append(f't."{stream.per.into}" = :slice')
+    if stream.parent is not None:
+        conditions.append(f't."{stream.parent.into}" = :slice')
     if window is not None and window.since is not None and stream.window is not None:
         at_or_after = ">" if stream.window.strict else ">="
         conditions.append(f't."{stream.window.column}" {at_or_after} :since')

@@ -200,5 +200,5 @@ def _statements_of(
 
 def _statements(table: Table, schema: str) -> _Statements:
     names = (*(f.name for f in table.fields()), "_raw")
-    rises = table.rises if isinstance(table, Stream) else None
+    rises = table.version_column if isinstance(table, Stream) else None
     return _statements_of(names, table.key, schema, table.name, rises)

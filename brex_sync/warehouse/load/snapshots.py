@@ -47,7 +47,7 @@ def take(db: sa.Connection, lease: ListLease, now: datetime) -> None:
 
 def _sql(stream: Stream, schema: str) -> str:
     columns = [f.name for f in stream.snapshot_fields()]
-    mine = f't."{stream.per.into}" = :slice' if stream.per else "true"
+    mine = f't."{stream.parent.into}" = :slice' if stream.parent else "true"
     key = f"concat_ws('{KEY_SEPARATOR}', {listed(stream.own_key, 't')})"
     seen = (
         "NOT EXISTS (SELECT FROM brex_sync.missing_rows m WHERE m.connection = :connection "

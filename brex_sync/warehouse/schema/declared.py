@@ -65,7 +65,7 @@ def table_of(declared: Table, schema: str) -> sa.Table:
         comment=declared.description + source(declared),
     )
     if isinstance(declared, Stream) and declared.window is not None:
-        slice_columns = [declared.per.into] if declared.per else []
+        slice_columns = [declared.parent.into] if declared.parent else []
         sa.Index(
             f"ix_{declared.name}_{declared.window.column}",
             *(table.c[name] for name in (*slice_columns, declared.window.column)),

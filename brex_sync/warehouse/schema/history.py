@@ -75,7 +75,7 @@ def statements(stream: Stream, table: sa.Table) -> list[str]:
 
 def keeps(stream: Stream) -> bool:
     """Whether versions of a stream's rows are kept: of all, or of those that change."""
-    return stream.history or stream.booked is not None
+    return stream.history or stream.ledger is not None
 
 
 def triggers(stream: Stream) -> frozenset[str]:

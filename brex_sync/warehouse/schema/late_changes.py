@@ -1,7 +1,7 @@
 """What changed after a month was closed: the statement of the view, for one stream."""
 
 from brex_sync.streams.columns import Kind
-from brex_sync.streams.declare import Booked, Stream
+from brex_sync.streams.declare import Ledger, Stream
 from brex_sync.warehouse.schema.columns import same
 
 
@@ -11,16 +11,16 @@ def for_source(statement: str, stream: Stream) -> str:
     Raises:
         ValueError: the stream does not say to which month a row belongs.
     """
-    booked = stream.booked
-    if booked is None:
+    ledger = stream.ledger
+    if ledger is None:
         raise ValueError(f"stream {stream.name}: rows belong to no month")
     names = {
         "source": stream.name,
         "own_key": f'"{stream.own_key[0]}"',
-        "parent": f't."{stream.per.into}"' if stream.per else "NULL",
-        "dated_before": _date(stream, booked, "before"),
-        "dated_now": _date(stream, booked, "t"),
-        "amount": booked.amount,
+        "parent": f't."{stream.parent.into}"' if stream.parent else "NULL",
+        "dated_before": _date(stream, ledger, "before"),
+        "dated_now": _date(stream, ledger, "t"),
+        "amount": ledger.amount,
         "same_key": same(stream.key, "v", "t"),
     }
     for name, value in names.items():
@@ -28,8 +28,8 @@ def for_source(statement: str, stream: Stream) -> str:
     return statement
 
 
-def _date(stream: Stream, booked: Booked, of: str) -> str:
+def _date(stream: Stream, ledger: Ledger, of: str) -> str:
     """The date that says to which month a row belongs, of the row called `of`."""
-    column = f'{of}."{booked.dated}"'
-    kind = next(field.kind for field in stream.fields() if field.name == booked.dated)
+    column = f'{of}."{ledger.dated}"'
+    kind = next(field.kind for field in stream.fields() if field.name == ledger.dated)
     return column if kind is Kind.DATE else f"({column} AT TIME ZONE 'UTC')::date"

@@ -208,8 +208,8 @@ def begin_window(warehouse: Warehouse, lease: ListLease, window: ListWindow) -> 
         Fenced: another run has taken the list over.
     """
     values: dict[str, object] = {"window_open": True, **window_values(window)}
-    if per := lease.slice.stream.per:
-        seen = lists.changed_at(lease.slice.connection, per, lease.slice.parent)
+    if declared := lease.slice.stream.parent:
+        seen = lists.changed_at(lease.slice.connection, declared, lease.slice.parent)
         values["parent_changed_at"] = seen
     with warehouse.begin() as db:
         record(db, lease, values)
@@ -381,7 +381,7 @@ def _reopen(
     db: sa.Connection, connection: str, stream: Stream, values: Mapping[str, object]
 ) -> bool:
     """Writes columns of the checkpoints of a stream's lists; slices of time are done away with."""
-    if stream.per is None:
+    if stream.parent is None:
         for table in (checkpoints, listed_keys, quarantine):
             spans = sa.and_(_of_stream(table, connection, stream), table.c.slice != "")
             db.execute(sa.delete(table).where(spans))

@@ -61,10 +61,10 @@ def _digest(stream: Stream) -> str:
     asked = (
         stream.path,
         sorted(stream.params.items()),
-        sorted(stream.hidden.items()),
+        sorted(stream.extra_filters.items()),
         window and (window.param, window.column, window.until, window.strict, window.format),
-        stream.per and (stream.per.stream, stream.per.column),
-        sorted(stream.cut),
-        sorted(stream.dropped),
+        stream.parent and (stream.parent.stream, stream.parent.column),
+        sorted(stream.masked),
+        sorted(stream.drop),
     )
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]

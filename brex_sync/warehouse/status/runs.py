@@ -74,7 +74,7 @@ def status(warehouse: Warehouse, stream: Stream) -> StreamStatus:
         reason = _why_unavailable(db, connection, stream)
         refused = _refused(db, connection, stream)
         at, through, listed, held, behind, known = row
-        if known == 0 and stream.per and _was_read(db, connection, stream.per.stream):
+        if known == 0 and stream.parent and _was_read(db, connection, stream.parent.stream):
             at = _finished_at(db, connection, stream)
         missing = _missing(db, connection, stream)
     return StreamStatus(
@@ -119,16 +119,16 @@ def _missing(db: sa.Connection, connection: str, stream: Stream) -> Unresolved:
 
 def _of_lists(stream: Stream, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """A column of checkpoints of whole lists; null where it is one of a slice's."""
-    return column if stream.per else sa.case((checkpoints.c.slice == "", column))
+    return column if stream.parent else sa.case((checkpoints.c.slice == "", column))
 
 
 def _checkpoints(db: sa.Connection, connection: str, stream: Stream) -> sa.ColumnElement[bool]:
     """The stream's checkpoints; a row that is gone has no list that anyone would wait for."""
     c = checkpoints.c
     mine = sa.and_(c.connection == connection, c.stream == stream.name)
-    if not stream.per or not db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
+    if not stream.parent or not db.scalar(sa.select(sa.select(checkpoints).where(mine).exists())):
         return mine
-    there = sa.text(f"slice IN ({lists.of(connection, stream, stream.per)})")
+    there = sa.text(f"slice IN ({lists.of(connection, stream, stream.parent)})")
     those = sa.and_(mine, there.bindparams(connection=connection, stream=stream.name))
     refused = _refused_lists(db, connection, stream)
     return those if refused is None else sa.and_(those, c.slice.not_in(refused))

@@ -95,7 +95,7 @@ def _sql(schema: str, stream: Stream, said: Statement) -> str:
 
 def _rows_sql(schema: str, stream: Stream, said: Statement) -> str:
     amount = f't."{said.amount}_minor"'
-    mine = f't."{stream.per.into}" = :parent' if stream.per else "true"
+    mine = f't."{stream.parent.into}" = :parent' if stream.parent else "true"
     return f"""
         SELECT concat_ws(' ', t.id, t."{said.dated}", {amount},
             CASE WHEN t._deleted_at IS NOT NULL THEN 'deleted' END)
@@ -108,8 +108,8 @@ def _rows_sql(schema: str, stream: Stream, said: Statement) -> str:
 
 
 def _parent(stream: Stream) -> str:
-    return f's."{stream.per.into}"' if stream.per else "NULL"
+    return f's."{stream.parent.into}"' if stream.parent else "NULL"
 
 
 def _same_parent(stream: Stream) -> str:
-    return f'AND t."{stream.per.into}" = s."{stream.per.into}"' if stream.per else ""
+    return f'AND t."{stream.parent.into}" = s."{stream.parent.into}"' if stream.parent else ""
