@@ -12,6 +12,12 @@ from brex_sync.orchestration.connection import (
 )
 from brex_sync.orchestration.liveness import leased_executor, liveness_sensor
 from brex_sync.orchestration.pruning import prune_job, prune_schedule
+from brex_sync.orchestration.reports import (
+    close_sensor,
+    report_asset,
+    report_job,
+    report_schedule,
+)
 from brex_sync.orchestration.schedules import reconciliations, schedule, sync_job
 from brex_sync.orchestration.sensors import first_sync
 from brex_sync.orchestration.webhooks import webhook_assets, webhook_sensor
@@ -25,6 +31,7 @@ def build() -> dg.Definitions:
     settings = load_settings()
     connections = load_connections(settings)
     tables = {c.name: connection_assets(settings, c) for c in connections}
+    reports = {c.name: report_asset(settings, c) for c in connections}
     workflows = load(settings.workflow_modules)
     kept = [c for c in connections if has_credential(c)]
     health = {c.name: health_asset(settings, c) for c in kept}
@@ -32,11 +39,13 @@ def build() -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *tables.values(),
+            *reports.values(),
             *health.values(),
             *(spec for c in connections for spec in webhook_assets(settings, c)),
         ],
         jobs=[
             *(sync_job(c, tables[c.name]) for c in connections),
+            *(report_job(c, reports[c.name]) for c in connections),
             *(keepalive_job(c, health[c.name]) for c in kept),
             *workflow_jobs(settings, connections, workflows),
             prune,
@@ -44,11 +53,13 @@ def build() -> dg.Definitions:
         schedules=[
             *(schedule(settings, c) for c in connections),
             *(one for c in connections for one in reconciliations(settings, c)),
+            *(report_schedule(c) for c in connections),
             prune_schedule(prune),
         ],
         sensors=[
             *(first_sync(settings, c) for c in connections),
             *(keepalive_sensor(settings, c) for c in kept),
+            *(close_sensor(settings, c) for c in connections),
             *(webhook_sensor(settings, c) for c in connections),
             liveness_sensor(settings),
             waiting_sensor(settings, connections, workflows),

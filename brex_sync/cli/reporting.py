@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import typer
 
 from brex_sync.cli.common import ConnectionName
 from brex_sync.connections.declared import find
-from brex_sync.errors import SettingsError
 from brex_sync.settings import load_settings
 from brex_sync.terminal import console
 
@@ -33,23 +31,13 @@ def report(
     """
     from brex_sync.databases import databases, open_database
     from brex_sync.pages.filters import parse_month
-    from brex_sync.pages.report import month_report
+    from brex_sync.pages.report import month_report, write
 
     settings = load_settings()
     chosen = find(settings, connection)
     first = parse_month(month) if month else None
     with databases(settings) as (ready, _), open_database(ready, prepared=True) as engine:
-        html = month_report(ready, chosen, engine, first)
-    _write(output, html)
+        made = month_report(ready, chosen, engine, first)
+    write(output, made.html)
     size = output.stat().st_size / 1000
     console.print(f"{output}: {size:,.0f} kB", highlight=False, soft_wrap=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read, whole or not at all."""
-    try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as draft:
-            draft.write(text)
-        Path(draft.name).replace(path)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from None

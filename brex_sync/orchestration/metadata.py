@@ -1,5 +1,6 @@
 """What the UI shows about a table, before and after a sync."""
 
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
@@ -10,6 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from brex_sync.orchestration.catalogue import CatalogueEntry
+from brex_sync.pages.charts import Chart
+from brex_sync.pages.model import Figure
+from brex_sync.pages.rendering import stylesheet
+from brex_sync.pages.report import MonthReport
 from brex_sync.streams.columns import Kind
 from brex_sync.streams.declare import Child, Stream, View
 from brex_sync.sync.report import StreamReport
@@ -84,6 +89,26 @@ def spend_picture(weeks: Iterable[tuple[date, str | None, Any]]) -> dg.MarkdownM
         lines = [f"{week}  {amount:>16,}  {_bar(amount, top)}" for week, amount in rows]
         parts.append(f"**{markdown(currency)}**\n\n```\n" + "\n".join(lines) + "\n```")
     return dg.MetadataValue.md("\n\n".join(parts) or "No card transactions in these weeks.")
+
+
+def report_picture(report: MonthReport) -> dg.MarkdownMetadataValue:
+    """The month's spend as a chart, and the headlines of its report."""
+    parts = [markdown(report.lacks)] if report.lacks else []
+    parts += [_image(chart) for chart in report.charts]
+    parts.append("\n".join(map(_headline, report.figures)))
+    return dg.MetadataValue.md("\n\n".join(parts))
+
+
+def _headline(figure: Figure) -> str:
+    note = f" ({markdown(figure.note)})" if figure.note else ""
+    return f"- {markdown(figure.label)}: **{markdown(figure.text)}**{note}"
+
+
+def _image(chart: Chart) -> str:
+    """The chart as an image within the text: Dagster's UI shows `data:` addresses."""
+    data = b64encode(chart.svg(stylesheet()).encode()).decode()
+    said = markdown(chart.said)
+    return f"![{said}](data:image/svg+xml;base64,{data})\n\n{said}"
 
 
 def _bar(amount: Any, top: Any) -> str:

@@ -17,7 +17,7 @@ from brex_sync.warehouse.status import runs
 
 IMPLICIT = "__ASSET_JOB"
 """Dagster's job for assets that are chosen in the UI."""
-NO_TABLES = ("connection", "webhook_events")
+NO_TABLES = ("connection", "webhook_events", "month_report")
 """Assets of a connection that no sync makes."""
 
 Context = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext

@@ -18,6 +18,10 @@ _FIGURE = Markup(
     '<div class="days" aria-hidden="true"><span>{first}</span><span>{last}</span></div>'
     "<figcaption>{legend}</figcaption></figure>"
 )
+_FILE = Markup(
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    'viewBox="0 0 {width} {height}"><title>{said}</title><style>{style}</style>{drawn}</svg>'
+)
 _LINE = Markup('<polyline class="line {style}" points="{points}"/>')
 _AREA = Markup('<polygon class="area {style}" points="{points}"/>')
 _ZERO = Markup('<line class="zero" x1="0" x2="{width}" y1="{y}" y2="{y}"/>')
@@ -41,10 +45,37 @@ class Series:
     values: Sequence[Decimal | None]
 
 
-def lines(
-    said: str, series: Sequence[Series], first: str, last: str, high: str, low: str
-) -> Markup:
-    """A chart of lines over the same places. `said` is what it shows, for who cannot see it."""
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines over the same places; a template shows it as a figure.
+
+    `said` is what it shows, for who cannot see it; `drawn` are its shapes, and the other texts
+    stand beside these.
+    """
+
+    said: str
+    drawn: Markup
+    legend: Markup
+    first: str
+    last: str
+    high: str
+    low: str
+
+    def __html__(self) -> str:
+        return _FIGURE.format(
+            said=self.said, drawn=self.drawn, legend=self.legend, width=WIDTH, height=HEIGHT,
+            first=self.first, last=self.last, high=self.high, low=self.low,
+        )  # fmt: skip
+
+    def svg(self, style: str) -> str:
+        """The shapes as an SVG file, with the stylesheet that they need."""
+        return _FILE.format(
+            said=self.said, style=style, drawn=self.drawn, width=WIDTH, height=HEIGHT
+        )
+
+
+def lines(said: str, series: Sequence[Series], first: str, last: str, high: str, low: str) -> Chart:
+    """A chart of lines over the same places, from `first` to `last` and from `low` to `high`."""
     bottom, top = bounds(series)
     drawn = [_ZERO.format(width=WIDTH, y=_y(Decimal(0), bottom, top))] if bottom < 0 else []
     for index, one in enumerate(series):
@@ -56,10 +87,7 @@ def lines(
             drawn.append(_AREA.format(style=one.style, points=area))
         drawn.append(_LINE.format(style=one.style, points=" ".join(points)))
     legend = Markup(" ").join(_KEY.format(style=s.style, label=s.label) for s in series)
-    return _FIGURE.format(
-        said=said, drawn=Markup("").join(drawn), legend=legend, width=WIDTH, height=HEIGHT,
-        first=first, last=last, high=high, low=low,
-    )  # fmt: skip
+    return Chart(said, Markup("").join(drawn), legend, first, last, high, low)
 
 
 def bar(part: Decimal, tone: str = "") -> Markup:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from markupsafe import Markup
+from brex_sync.pages.charts import Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Panel:
     about: str = ""
     headline: Figure | None = None
     figures: Sequence[Figure] = ()
-    chart: Markup | None = None
+    charts: Sequence[Chart] = ()
     table: PanelTable | None = None
     doubts: Sequence[Banner] = ()
     lacks: str = ""

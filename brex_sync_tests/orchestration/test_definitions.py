@@ -13,12 +13,13 @@ from brex_sync.marts.catalogue import load
 from brex_sync.orchestration import checks, freshness
 from brex_sync.orchestration.catalogue import entries
 from brex_sync.orchestration.workflows import WAITING
+from brex_sync.pages.panels import PANELS
 from brex_sync.streams import EVENT_TABLES, STREAMS, VIEWS
 from brex_sync.streams.declare import View
 from brex_sync_tests.orchestration.conftest import Build
 
 TABLES = entries(STREAMS.values())
-SENSORS = ("first_sync", "webhooks")
+SENSORS = ("first_sync", "report_closes", "webhooks")
 HOUSEKEEPING = {
     "_raw": "jsonb",
     "_first_seen_at": "timestamptz",
@@ -46,7 +47,8 @@ def test_loading_touches_neither_database_nor_network(
 
 def test_every_stream_and_view_is_an_asset_of_its_connection(build: Build) -> None:
     keys = {tuple(spec.key.path) for spec in build().resolve_all_asset_specs()}
-    tables = {("brex", name) for name in (*TABLES, *EVENT_TABLES, "webhook_events")}
+    others = ("webhook_events", "month_report")
+    tables = {("brex", name) for name in (*TABLES, *EVENT_TABLES, *others)}
     assert keys == tables | {("brex_marts", name) for name in load().marts}
 
 
@@ -85,6 +87,7 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
     expected |= {child.name: {s.name} for s in STREAMS.values() for child in s.children}
     expected |= {name: set(view.sources) for name, view in VIEWS.items()}
     expected |= {"webhook_events": set()} | {name: {"webhook_events"} for name in EVENT_TABLES}
+    expected |= {"month_report": {mart for panel in PANELS.values() for mart in panel.needs}}
     expected |= {
         "user_limits": {"users"},
         "cash_statements": {"cash_accounts"},
@@ -98,7 +101,7 @@ def test_assets_depend_on_what_they_are_read_by(build: Build) -> None:
 def test_deselected_streams_are_no_assets_and_no_source_of_a_view(build: Build) -> None:
     found = specs(build(BREX_SYNC_STREAMS="cards, cash_transactions"))
     views = {"accounts", "transactions", "late_changes"}
-    tables = {"cards", "cash_accounts", "cash_transactions", "webhook_events"}
+    tables = {"cards", "cash_accounts", "cash_transactions", "webhook_events", "month_report"}
     assert set(found) == tables | views
     sources = {dep.asset_key.path[-1] for dep in found["transactions"].deps}
     assert sources == {"cards", "cash_transactions"}
@@ -128,8 +131,8 @@ def test_one_step_in_one_process_syncs_a_connection(build: Build) -> None:
 
 
 def test_the_launchpad_explains_its_choices(build: Build) -> None:
-    [assets] = [a for a in build().assets or [] if isinstance(a, dg.AssetsDefinition)]
-    fields = assets.op.config_schema.config_type.fields  # type: ignore[union-attr]
+    assets = {a.op.name: a for a in build().assets or [] if isinstance(a, dg.AssetsDefinition)}
+    fields = assets["brex_tables"].op.config_schema.config_type.fields  # type: ignore[union-attr]
     assert {name: field.default_value for name, field in fields.items()} == {
         "full": False,
         "accept_deletions": False,
@@ -147,14 +150,20 @@ def test_schedules_and_sensors_run_without_a_click(build: Build) -> None:
         "brex_schedule",
         "brex_reconcile_weekly",
         "brex_reconcile_monthly",
+        "brex_report_monthly",
         "prune_runs_schedule",
     }
     assert schedules["brex_schedule"].cron_schedule == "*/20 * * * *"
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     every = {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()}
-    expected = {"brex_first_sync": 30, "brex_webhooks": 5, "interrupted_runs": 15, WAITING: 30}
-    assert every == expected
+    assert every == {
+        "brex_first_sync": 30,
+        "brex_report_closes": 60,
+        "brex_webhooks": 5,
+        "interrupted_runs": 15,
+        WAITING: 30,
+    }
     assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 

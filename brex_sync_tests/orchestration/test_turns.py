@@ -90,8 +90,9 @@ def test_other_runs_stand_in_no_ticks_way(tick: Tick, instance: dg.DagsterInstan
     add(instance, "SUCCESS")
     add(instance, "FAILURE")
     add(instance, "STARTED", "other_sync")
-    health = frozenset({dg.AssetKey(["brex", "connection"])})
-    add(instance, "STARTED", "__ASSET_JOB", asset_selection=health)
+    for name in ("connection", "month_report"):
+        chosen = frozenset({dg.AssetKey(["brex", name])})
+        add(instance, "STARTED", "__ASSET_JOB", asset_selection=chosen)
     for name in TICKS:
         assert isinstance(tick(name), dg.RunRequest)
 

@@ -72,7 +72,7 @@ def test_what_is_not_known_is_said_and_never_zero() -> None:
 
 def test_a_chart_says_in_words_what_it_shows_and_its_labels_are_text() -> None:
     series = [charts.Series("<Cash>", "one", [Decimal(1), None, Decimal(-2)])]
-    drawn = charts.lines('A "chart"', series, "first", "last", "1", "-2")
+    drawn = charts.lines('A "chart"', series, "first", "last", "1", "-2").__html__()
     assert 'aria-label="A &#34;chart&#34;"' in drawn
     assert "&lt;Cash&gt;" in drawn
     assert 'class="zero"' in drawn

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from markupsafe import Markup
 
 from brex_sync.marts import questions
 from brex_sync.pages import charts, formats
+from brex_sync.pages.charts import Chart
 from brex_sync.pages.context import PageContext
 from brex_sync.pages.model import Banner, Cell, Figure, Panel, PanelColumn, PanelTable
 
@@ -33,7 +33,7 @@ def cash(context: PageContext) -> Panel:
             Figure(f"Held in {one}", formats.amount(held, one), href=_held_rows(context, one))
             for one, held in _held(latest).items()
         ],
-        chart=_chart(days),
+        charts=_charts(days),
         table=PanelTable(
             "Cash accounts",
             [
@@ -129,22 +129,21 @@ def _held(latest: Iterable[sa.Row[Any]]) -> dict[str, Decimal | None]:
     return {currency: held[currency] for currency in sorted(held, key=_dollars_first)}
 
 
-def _chart(days: Sequence[sa.Row[Any]]) -> Markup | None:
+def _charts(days: Sequence[sa.Row[Any]]) -> list[Chart]:
     """A chart for each currency, as there is no sum of two."""
     sums: dict[str, dict[date, Decimal | None]] = defaultdict(dict)
     for row in days:
         added = sums[row.amount_currency].get(row.day, Decimal(0))
         unknown = added is None or row.closing is None
         sums[row.amount_currency][row.day] = None if unknown else added + row.closing
-    drawn = [_of_currency(one, sums[one]) for one in sorted(sums, key=_dollars_first)]
-    return Markup('<div class="charts">{}</div>').format(Markup("").join(drawn)) if drawn else None
+    return [_of_currency(one, sums[one]) for one in sorted(sums, key=_dollars_first)]
 
 
 def _dollars_first(currency: str) -> tuple[bool, str]:
     return currency != "USD", currency
 
 
-def _of_currency(currency: str, by_day: dict[date, Decimal | None]) -> Markup:
+def _of_currency(currency: str, by_day: dict[date, Decimal | None]) -> Chart:
     days = sorted(by_day)
     line = charts.Series(f"Cash in {currency}", "one", [by_day[day] for day in days])
     low, high = charts.bounds([line])

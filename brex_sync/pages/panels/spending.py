@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from markupsafe import Markup
 
 from brex_sync.marts import questions
 from brex_sync.marts.questions import Days
 from brex_sync.pages import charts, formats
+from brex_sync.pages.charts import Chart
 from brex_sync.pages.context import DIMENSIONS, PageContext
 from brex_sync.pages.filters import months_before
 from brex_sync.pages.links import narrowed, within
@@ -32,7 +32,7 @@ def spend(context: PageContext) -> Panel:
         "taken off.",
         headline=_headline(context, row),
         figures=[_total(context, row), _previous(context, row), _change(row)],
-        chart=_month_chart(context),
+        charts=_month_charts(context),
         doubts=_doubts(context, row),
     )
 
@@ -183,12 +183,12 @@ def _change(row: sa.Row[Any]) -> Figure:
     return Figure("Change", text, f"{sign}{formats.amount(grown)}")
 
 
-def _month_chart(context: PageContext) -> Markup | None:
+def _month_charts(context: PageContext) -> list[Chart]:
     """Both months added up day by day; the one before to its end."""
     this, before = context.question.this, context.question.before
     daily = {row.day: row.on_day or Decimal(0) for row in context.spend_by("day")}
     if not daily:
-        return None
+        return []
     length = max(_length(this.first), _length(before.first))
     now = list(_running(daily, this.first, this.last.day, length))
     past = list(_running(daily, before.first, _length(before.first), length))
@@ -201,9 +201,8 @@ def _month_chart(context: PageContext) -> Markup | None:
         f"Spend added up by day in {context.unit}: {formats.month(this.first)} to "
         f"{formats.day(this.last)}, and the whole of {formats.month(before.first)}"
     )
-    return charts.lines(
-        said, series, "day 1", f"day {length}", formats.amount(high), formats.amount(low),
-    )  # fmt: skip
+    high_text, low_text = formats.amount(high), formats.amount(low)
+    return [charts.lines(said, series, "day 1", f"day {length}", high_text, low_text)]
 
 
 def _running(

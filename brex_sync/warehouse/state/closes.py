@@ -1,7 +1,7 @@
 """Months whose books are closed, and on which day."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -32,6 +32,15 @@ def reopen(warehouse: Warehouse, month: date) -> bool:
     mine = sa.and_(closes.c.connection == warehouse.schema, closes.c.month == month)
     with warehouse.begin() as db:
         return db.execute(sa.delete(closes).where(mine)).rowcount == 1
+
+
+def noted(warehouse: Warehouse) -> dict[date, datetime]:
+    """The months that are closed by today (UTC), and when somebody said so of each last."""
+    today = sa.func.timezone("UTC", sa.func.now()).cast(sa.Date)
+    mine = sa.and_(closes.c.connection == warehouse.schema, closes.c.closed_on <= today)
+    query = sa.select(closes.c.month, closes.c.noted_at).where(mine).order_by(closes.c.month)
+    with warehouse.connect() as db:
+        return {row.month: row.noted_at for row in db.execute(query)}
 
 
 def closed(warehouse: Warehouse) -> list[Close]:
