@@ -108,7 +108,8 @@ def _image(chart: Chart) -> str:
     """The chart as an image within the text: Dagster's UI shows `data:` addresses."""
     data = b64encode(chart.svg(stylesheet()).encode()).decode()
     said = markdown(chart.said)
-    return f"![{said}](data:image/svg+xml;base64,{data})\n\n{said}"
+    scale = markdown(f"{chart.first} to {chart.last}, {chart.low} to {chart.high}")
+    return f"![{said}](data:image/svg+xml;base64,{data})\n\n{said}; {scale}."
 
 
 def _bar(amount: Any, top: Any) -> str:

@@ -88,6 +88,7 @@ def test_the_report_of_the_last_month_is_a_private_file_with_its_picture(
     assert (found["path"], found["month"]) == (str(file), month)
     assert found["bytes"] == file.stat().st_size
     assert "80.00 USD" in found["picture"]
+    assert "day 1 to day 31, 0.00 to 80.00." in found["picture"]
     [image] = re.findall(r"\(data:image/svg\+xml;base64,([^)]+)\)", found["picture"])
     drawn = ElementTree.fromstring(b64decode(image))  # noqa: S314 - it is ours
     assert len(drawn.findall("{http://www.w3.org/2000/svg}polyline")) == 2
