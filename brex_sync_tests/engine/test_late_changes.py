@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from brex_sync.warehouse import Warehouse
 from brex_sync.warehouse.state.closes import close, closed, reopen
 from brex_sync_tests.engine.items import cash_account, paid, spent
 
@@ -32,7 +33,7 @@ def books(rig: Any) -> Any:
         rig.world.collection(CARDS).add(spent(key, posted))
     rig.sync(CARDS)
     at(rig, "2026-03-01")
-    close(rig.engine, "brex", MONTH, CLOSED_ON)
+    close(rig.warehouse, MONTH, CLOSED_ON)
     return rig
 
 
@@ -95,16 +96,16 @@ def test_what_changed_after_the_close_is_listed_with_the_amounts_before_and_now(
         (1, 2.5, "USD", "USD", "2026-02-04", "2026-02-04", MONTH, CLOSED_ON, CARDS, None),
         (1, 1, "USD", "USD", "2026-02-06", "2026-03-01", MONTH, CLOSED_ON, CARDS, None),
     ]
-    assert [(c.month, c.closed_on, c.late) for c in closed(books.engine, "brex")] == [
+    assert [(c.month, c.closed_on, c.late) for c in closed(books.warehouse)] == [
         (MONTH, CLOSED_ON, 5)
     ]
 
 
 def test_a_month_closed_only_afterwards_lists_the_same(books: Any) -> None:
-    assert reopen(books.engine, "brex", MONTH)
+    assert reopen(books.warehouse, MONTH)
     change_all(books)
     assert books.rows(LATE) == []
-    close(books.engine, "brex", MONTH, CLOSED_ON)
+    close(books.warehouse, MONTH, CLOSED_ON)
     assert books.rows(LATE) == ALL
 
 
@@ -112,7 +113,7 @@ def test_what_changed_up_to_the_day_of_the_close_is_not_late(books: Any) -> None
     change_all(books)
     at(books, "2026-03-05")
     assert books.rows(LATE) == []
-    close(books.engine, "brex", MONTH, date(2026, 3, 4))
+    close(books.warehouse, MONTH, date(2026, 3, 4))
     assert [r[0] for r in books.rows(LATE)] == [r[0] for r in ALL]
 
 
@@ -131,7 +132,7 @@ def test_what_is_again_as_it_was_is_not_listed(books: Any) -> None:
 
 def test_a_first_sync_after_the_close_is_not_all_late_but_what_follows_is(rig: Any) -> None:
     rig.world.collection(CARDS).add(spent("old", "2026-02-03"))
-    close(rig.engine, "brex", MONTH, CLOSED_ON)
+    close(rig.warehouse, MONTH, CLOSED_ON)
     rig.sync(CARDS)
     assert rig.rows(LATE) == []
     rig.world.collection(CARDS).add(spent("late", "2026-02-04"))
@@ -148,7 +149,7 @@ def test_cash_transactions_are_listed_by_account(rig: Any) -> None:
         truth.add(paid("newer", "2026-03-10"), account)
     rig.sync("cash_transactions")
     at(rig, "2026-03-01")
-    close(rig.engine, "brex", MONTH, CLOSED_ON)
+    close(rig.warehouse, MONTH, CLOSED_ON)
     with rig.engine.begin() as db:
         db.execute(sa.text(
             "UPDATE brex.cash_transactions SET amount_minor = 1, _changed_at = now(), "
@@ -171,8 +172,8 @@ def test_of_transactions_only_those_that_change_have_versions(books: Any) -> Non
 
 
 def test_another_connections_closes_say_nothing_about_this_one(books: Any) -> None:
-    assert reopen(books.engine, "brex", MONTH)
-    assert not reopen(books.engine, "brex", MONTH)
-    close(books.engine, "other", MONTH, CLOSED_ON)
+    assert reopen(books.warehouse, MONTH)
+    assert not reopen(books.warehouse, MONTH)
+    close(Warehouse(books.engine, "other"), MONTH, CLOSED_ON)
     change_all(books)
     assert books.rows(LATE) == []

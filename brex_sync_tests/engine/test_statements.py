@@ -27,7 +27,7 @@ def wrong(rig: Any, stream: Stream = CARD) -> list[tuple[str, int, int]]:
 def test_the_statements_of_a_whole_company_add_up(company: Any) -> None:
     company.sync()
     for stream in (CARD, CASH):
-        assert count(company.engine, "brex", stream) > 10
+        assert count(company.warehouse, stream) > 10
         assert wrong(company, stream) == []
 
 

@@ -124,6 +124,19 @@ def test_only_revisions_that_the_warehouse_lacks_are_run(engine: sa.Engine, tmp_
             assert differences(db), "and the added column is not declared"
 
 
+@pytest.mark.parametrize("damage", ["TRUNCATE", "DROP TABLE"])
+def test_a_lost_revision_is_found_again_and_costs_nothing(engine: sa.Engine, damage: str) -> None:
+    with engine.begin() as db:
+        db.exec_driver_sql("INSERT INTO brex_sync.closes VALUES ('brex', '2026-10-01', now())")
+        db.exec_driver_sql(f"{damage} brex_sync.alembic_version")
+        db.exec_driver_sql("COMMENT ON SCHEMA brex_sync IS 'of an earlier version'")
+    prepare_internal(engine)
+    with engine.connect() as db:
+        assert versions.revision(db) == versions.REVISION
+        assert db.scalar(sa.text("SELECT count(*) FROM brex_sync.closes")) == 1
+        assert differences(db) == []
+
+
 def test_a_revision_that_fails_changes_nothing_and_is_a_sentence(
     engine: sa.Engine, tmp_path: Path
 ) -> None:

@@ -2,6 +2,9 @@
 
 `versions/` has one module a revision. Comments, functions, triggers and grants are no part of them:
 they are written from the declarations whenever those have changed.
+
+A revision can run on a schema that has had it already, because people drop and empty tables, the
+one with the revision included.
 """
 
 from collections.abc import Iterator

@@ -24,4 +24,5 @@ def upgrade(op: Operations) -> None:
         sa.Column("ties", JSONB),
         sa.Column("fault", sa.Text),
         schema="brex_sync",
+        if_not_exists=True,
     )
