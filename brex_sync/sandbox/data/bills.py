@@ -19,7 +19,19 @@ LATE = (0, 0, 18, 0, 25, 6)
 """Days after the due date on which a bill is paid, by its number."""
 VENDORS = 14
 MEMOS = ("Monthly statement", "Invoice", "Purchase order", "Retainer")
-MACHINING = {"mcc": "5085", "country": "USA"}
+TRADES = (
+    ("5085", "GENERAL_MERCHANDISE"),
+    ("8111", "CONSULTANT_AND_CONTRACTOR"),
+    ("5051", "GENERAL_MERCHANDISE"),
+    ("7392", "CONSULTANT_AND_CONTRACTOR"),
+    ("7349", "FACILITIES_EXPENSES"),
+    ("4214", "SHIPPING"),
+    ("6300", "CORPORATE_INSURANCE"),
+    ("5199", "SHIPPING"),
+    ("7361", "CONSULTANT_AND_CONTRACTOR"),
+    ("5065", "ELECTRONICS"),
+)
+"""Merchant category code and Brex's category, in the order of `payables.KINDS`."""
 
 
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
@@ -28,7 +40,8 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
     vendors, users = world.collection("vendors").known(), world.collection("users").known()
     for i in range(VENDORS):
         name = vendors[f"pdcont_{i:05d}"]["company_name"].upper()
-        world.collection("merchants").add({"id": _merchant(i), "raw_descriptor": name} | MACHINING)
+        shown = {"raw_descriptor": name, "mcc": TRADES[i % len(TRADES)][0], "country": "USA"}
+        world.collection("merchants").add({"id": _merchant(i)} | shown)
     number = 0
     for day, share in spread(PER_MONTH * history.months, history.first, world.today):
         for _ in range(share):
@@ -59,8 +72,10 @@ def _amounts(rng: random.Random, number: int) -> Item:
 
 
 def _wording(number: int) -> Item:
+    vendor = number % VENDORS
     return {
-        "merchant_id": _merchant(number % VENDORS),
+        "merchant_id": _merchant(vendor),
+        "category": TRADES[vendor % len(TRADES)][1],
         "memo": f"{MEMOS[number % len(MEMOS)]} {3000 + number}",
         "budget_id": None,
         "repayment": None,

@@ -29,13 +29,14 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
 
 
 def _claim(writer: ExpenseWriter, number: int, day: date, today: date) -> Item:
-    """A reimbursement, of which the last approved ones are not paid; or a clawback."""
-    if number % CLAWBACK_EVERY == 0:
-        return writer.without_transaction(f"expense_l{number:07d}", "CLAWBACK", day)
-    claim = writer.without_transaction(f"expense_m{number:07d}", "REIMBURSEMENT", day)
+    """A reimbursement or a clawback; of the approved ones, the last are not paid."""
+    kind = "REIMBURSEMENT" if number % CLAWBACK_EVERY else "CLAWBACK"
+    claim = writer.without_transaction(f"expense_m{number:07d}", kind, day)
     approved = claim["approved_at"]
-    if approved is None or approved[:10] <= (today - PAID_AFTER).isoformat():
+    if approved is None:
         return claim
+    if approved[:10] <= (today - PAID_AFTER).isoformat():
+        return claim | {"payment_status": "CLEARED", "completion_date": approved}
     unpaid = {"payment_status": UNPAID[number % len(UNPAID)], "completion_date": None}
     return claim | unpaid | {"exported_at": None, "status": "APPROVED"}
 
