@@ -16,8 +16,8 @@ NAMES = (
 )  # fmt: skip
 PERIODS = ("MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME", "WEEKLY")
 SPENT_ALREADY = ("EXPIRED", "ARCHIVED")
-LIMIT_MONTHS = (1, 3, 12, 12)
-"""For how many months a spend limit holds: a month, a quarter, a year, and once for a year."""
+LIMIT_MONTHS = (1, 3, 12, None)
+"""Months for which a spend limit holds before it begins again; the last holds once."""
 
 
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
@@ -37,8 +37,10 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
         }
         world.collection("budgets").add(shared | _budget(i, limit, state))
         key = f"spend_limit_{i:04d}"
-        period = _open_period(world.today, LIMIT_MONTHS[i % 4])
-        spent = sum(cents for day, cents in spending[key] if day >= period["start_date"])
+        months = LIMIT_MONTHS[i % len(LIMIT_MONTHS)]
+        period = _open_period(world.today, months) if months else _whole_period(shared)
+        since = period["start_date"] or ""
+        spent = sum(cents for day, cents in spending[key] if day >= since)
         world.collection("spend_limits").add(
             shared | _spend_limit(world, i, key, limit, state, period, spent)
         )
@@ -49,7 +51,7 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
 
 def _spending(world: World) -> dict[str, list[tuple[str, int]]]:
     """By spend limit the day and the US cents of its expenses."""
-    spending = defaultdict(list)
+    spending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for item in world.collection("expenses").newest():
         bought, amount = item["purchased_at"], item["budget_amount"]
         if bought and amount and item["status"] != "SPLIT":
@@ -63,6 +65,11 @@ def _open_period(day: date, months: int) -> Item:
     for _ in range(months):
         end = month_after(end)
     return {"start_date": start.isoformat(), "end_date": end.isoformat()}
+
+
+def _whole_period(limit: Item) -> Item:
+    """The period of what holds once."""
+    return {name: limit[name] for name in ("start_date", "end_date")}
 
 
 def _budget(i: int, limit: int, state: str) -> Item:
