@@ -20,8 +20,10 @@ PAYMENT_DAY = 5
 PER_MONTH_FOR_PAYMENTS = 20
 _WEIGHTS = list(accumulate(m.weight for m in MERCHANTS))
 
-Cards = Mapping[str, list[tuple[str | None, Any]]]
-"""By purpose, each card's id and metadata."""
+CardUsed = tuple[str | None, Any]
+"""A card's id and metadata; nothing of either where there is no card."""
+Cards = Mapping[str, list[CardUsed]]
+"""The cards by purpose."""
 
 
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
@@ -44,7 +46,7 @@ def fill_accounts(world: World, history: CompanyHistory, rng: random.Random) -> 
 
 
 def charge(
-    world: World, key: str, merchant: Merchant, amount: int, day: date, card: tuple[str, Any]
+    world: World, key: str, merchant: Merchant, amount: int, day: date, card: CardUsed
 ) -> Item:
     """A purchase of the history that is posted on `day`, before the accounts are made."""
     posted = day.isoformat()
@@ -93,7 +95,7 @@ class _Spending:
         self._pays = pays
         self._due: list[CardPayment] = []
         cards = cards_by_purpose(world)
-        nobody: list[tuple[str | None, Any]] = [(None, None)]
+        nobody: list[CardUsed] = [(None, None)]
         self._choices = [(m, cards.get(m.purpose, nobody)) for m in MERCHANTS]
 
     def rows(self, number: int, first: date, last: date) -> Iterator[tuple[str, str, bytes]]:
@@ -140,7 +142,7 @@ class _Spending:
 
 
 def _purchase(
-    key: str, merchant: Merchant, amount: int, on: tuple[str, str], card: tuple[str | None, Any]
+    key: str, merchant: Merchant, amount: int, on: tuple[str, str], card: CardUsed
 ) -> Item:
     """A purchase that was initiated and posted `on` these days, with a card and its metadata."""
     return {
@@ -194,7 +196,7 @@ def _without_card(
 
 def cards_by_purpose(world: World) -> Cards:
     """The cards by the purpose that is the first word of their names."""
-    cards: dict[str, list[tuple[str | None, Any]]] = {}
+    cards: dict[str, list[CardUsed]] = {}
     for card in world.collection("cards").known().values():
         purpose = card["card_name"].partition(" ")[0]
         cards.setdefault(purpose, []).append((card["id"], card["metadata"]))
