@@ -33,7 +33,7 @@ def sandbox(
     rows: int, latency: float = 0.0, *, expenses: int = 0, months: int = 14, limit: int = 0
 ) -> Iterator[str]:
     """The sandbox in a process of its own; yields its URL."""
-    command = [sys.executable, "-m", "brex_sync", "sandbox", "--port", "0"]
+    command = [sys.executable, "-m", "brex_sync", "sandbox", "--plain", "--port", "0"]
     command += ["--card-transactions", str(rows), "--latency", str(latency)]
     command += ["--expenses", str(expenses), "--months", str(months), "--rate-limit", str(limit)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

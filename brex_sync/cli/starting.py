@@ -71,6 +71,13 @@ def sandbox(
     live: Annotated[
         bool, typer.Option("--live", help="Let money move and people change as time passes.")
     ] = False,
+    lively: Annotated[
+        bool,
+        typer.Option(
+            "--lively/--plain",
+            help="Add subscriptions, claims, bills and transfers to come to these numbers, or not.",
+        ),
+    ] = True,
     latency: Annotated[float, typer.Option(help="Seconds every answer is late.")] = 0.0,
     rate_limit: Annotated[
         int, typer.Option(help="Requests allowed per 60 s; 0 for any number.")
@@ -88,6 +95,8 @@ def sandbox(
 
     day = parse_day(today) or datetime.now(UTC).date()
     listener = bind(port)
-    world = create_world(seed, day, months, card_transactions, live, expenses=expenses)
+    world = create_world(
+        seed, day, months, card_transactions, live, expenses=expenses, lively=lively
+    )
     say(url_of(listener))
     serving.serve(create_brex(world, latency=latency, rate_limit=rate_limit or None), listener)

@@ -22,7 +22,7 @@ def sandbox_if_needed(settings: Settings, connection: Connection) -> Iterator[No
     from brex_sync.http_server import bind, running_on
     from brex_sync.sandbox import create_app, create_world
 
-    app = create_app(create_world(today=sandbox_day(settings)))
+    app = create_app(create_world(today=sandbox_day(settings), lively=True))
     with running_on(app, bind(settings.sandbox_port)):
         yield
 

@@ -10,14 +10,18 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 from brex_sync.sandbox.data import (
+    bills,
     bookkeeping,
     budgeting,
     card_spending,
     cash_flow,
+    claims,
     expenses,
+    full_cards,
     partners,
     payables,
     people,
+    subscriptions,
     travel,
 )
 from brex_sync.sandbox.data.history import CompanyHistory
@@ -37,12 +41,20 @@ FILLERS: dict[str, Filler] = {
     "cash": cash_flow.fill,
     "travel": travel.fill,
     "expenses": expenses.fill,
+    "subscriptions": subscriptions.fill,
+    "claims": claims.fill,
+    "card accounts": card_spending.fill_accounts,
     "budgets": budgeting.fill,
     "books": bookkeeping.fill,
+    "bills": bills.fill,
+    "transfers to come": payables.fill_to_come,
+    "full cards": full_cards.fill,
     "partners": partners.fill,
 }
 """In the order in which they run. The name and the world's seed are the seed of the filler's random
 numbers, so a new filler leaves the data of the others as it is, and another name changes it."""
+LIVELY = frozenset({"subscriptions", "claims", "bills", "transfers to come", "full cards"})
+"""The fillers of lively companies only."""
 
 
 def create_world(
@@ -53,18 +65,24 @@ def create_world(
     live: bool = False,
     clock: Callable[[], datetime] = utc_now,
     expenses: int | None = None,
+    lively: bool = False,
 ) -> World:
     """A company with `months` of history that end `today`, by default the day of `clock`.
 
     The same `seed` and `today` give the same bytes. Without `expenses` there are as many as card
     transactions, up to 12,000. While `live`, a card transaction settles every 5 seconds of
     `clock`, and other things happen.
+
+    A `lively` company has more than these numbers: subscriptions, claims, and bills of every month
+    up to today, transfers to come, and cards near their limit.
     """
     world = World(seed, today, clock, happen if live else None)
     first = world.today - timedelta(days=round(months * DAYS_PER_MONTH))
     number = min(card_transactions, EXPENSES) if expenses is None else expenses
     history = CompanyHistory(first, months, card_transactions, number)
     for name, fill in FILLERS.items():
+        if name in LIVELY and not lively:
+            continue
         fill(world, history, random.Random(f"{seed} {name}"))
     watch(world)
     return world

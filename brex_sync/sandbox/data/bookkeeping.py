@@ -27,16 +27,16 @@ TYPES = {
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
     """Adds accounting fields, and a record for every expense that was approved."""
     _fields(world)
-    users = world.collection("users").known()
+    people = world.collection("users").known(), world.collection("vendors").known()
     rows = []
     for expense in world.collection("expenses").newest():
-        if record := record_of(expense, users):
+        if record := record_of(expense, *people):
             rows.append((stamp(record["updated_at"]), record["id"], encode(record)))
     rows.sort(reverse=True)
     world.collection("accounting_records").fill((key, day, body) for day, key, body in rows)
 
 
-def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
+def record_of(expense: Item, users: dict[str, Item], vendors: dict[str, Item]) -> Item | None:
     """The record that an expense leaves in the books once it is approved."""
     source = SOURCES.get(expense["expense_type"])
     amount = expense["usd_equivalent_amount"]
@@ -65,7 +65,7 @@ def record_of(expense: Item, users: dict[str, Item]) -> Item | None:
         "invoice_number": f"INV-{key[-5:]}" if bill else None,
         "receipts": expense["receipts"] or None,
         "user": _user(user) if user and not bill else None,
-        "vendor": _vendor(expense) if bill else None,
+        "vendor": _vendor(expense, vendors) if bill else None,
         "memo": expense["memo"],
         "line_items": [_line(key, side, size, expense) for side in ("DEBIT", "CREDIT")],
     }
@@ -108,9 +108,12 @@ def _user(user: Item) -> Item:
     return known | {"role": "EMPLOYEE", "status": user["status"] or "INACTIVE"}
 
 
-def _vendor(expense: Item) -> Item:
+def _vendor(expense: Item, vendors: dict[str, Item]) -> Item:
+    """The vendor with the number of the merchant, by the name that it has among the vendors."""
     number = int((expense["merchant_id"] or "0")[-4:])
-    return {"id": f"pdcont_{number:05d}", "name": MERCHANTS[number].name, "email": None}
+    key = f"pdcont_{number:05d}"
+    known = vendors.get(key, {}).get("company_name")
+    return {"id": key, "name": known or MERCHANTS[number].name, "email": None}
 
 
 def _fields(world: World) -> None:

@@ -1,26 +1,28 @@
-"""Budgets, spend limits and programs, with what was spent of them this month."""
+"""Budgets, spend limits and programs, with what was spent of them in the period that is open."""
 
 import random
-from collections import Counter
+from collections import defaultdict
+from datetime import date
 from typing import Any
 
-from brex_sync.sandbox.data.card_spending import open_period
 from brex_sync.sandbox.data.history import CompanyHistory
 from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item
 from brex_sync.sandbox.world.company import COMPANY
-from brex_sync.sandbox.world.ledger import usd
+from brex_sync.sandbox.world.ledger import month_after, usd
 
 NAMES = (
     "Engineering", "Sales", "Finance", "People", "Marketing", "Operations", "Offsite", "Old office",
 )  # fmt: skip
 PERIODS = ("MONTHLY", "QUARTERLY", "YEARLY", "ONE_TIME", "WEEKLY")
 SPENT_ALREADY = ("EXPIRED", "ARCHIVED")
+LIMIT_MONTHS = (1, 3, 12, None)
+"""Months for which a spend limit holds before it begins again; the last holds once."""
 
 
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
     """Adds budgets, spend limits with what the expenses spent of them, and programs."""
-    spent = _spent_this_month(world)
+    spending = _spending(world)
     for i, name in enumerate(NAMES):
         limit = rng.randrange(20, 400) * 100_000
         state = SPENT_ALREADY[i - 6] if i >= 6 else "ACTIVE"
@@ -35,25 +37,39 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
         }
         world.collection("budgets").add(shared | _budget(i, limit, state))
         key = f"spend_limit_{i:04d}"
+        months = LIMIT_MONTHS[i % len(LIMIT_MONTHS)]
+        period = _open_period(world.today, months) if months else _whole_period(shared)
+        since = period["start_date"] or ""
+        spent = sum(cents for day, cents in spending[key] if day >= since)
         world.collection("spend_limits").add(
-            shared | _spend_limit(world, i, key, limit, state, spent[key])
+            shared | _spend_limit(world, i, key, limit, state, period, spent)
         )
-        world.collection("budgets_v1").add(shared | _v1(world, i, key, limit, state, spent[key]))
+        world.collection("budgets_v1").add(shared | _v1(i, key, limit, state, period, spent))
     for i in range(3):
         world.collection("budget_programs").add(_program(world, i))
 
 
-def _spent_this_month(world: World) -> Counter[str]:
-    """US cents by spend limit, from the expenses."""
-    month = f"{world.today:%Y-%m}"
-    spent: Counter[str] = Counter()
+def _spending(world: World) -> dict[str, list[tuple[str, int]]]:
+    """By spend limit the day and the US cents of its expenses."""
+    spending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for item in world.collection("expenses").newest():
-        if item["updated_at"][:7] < month:
-            break
-        of_month = (item["purchased_at"] or "")[:7] == month and item["status"] != "SPLIT"
-        if of_month and item["budget_id"] and item["budget_amount"]:
-            spent[item["budget_id"]] += item["budget_amount"]["amount"]
-    return spent
+        bought, amount = item["purchased_at"], item["budget_amount"]
+        if bought and amount and item["status"] != "SPLIT":
+            spending[item["budget_id"]].append((bought[:10], amount["amount"]))
+    return spending
+
+
+def _open_period(day: date, months: int) -> Item:
+    """The period of so many months, counted from January, that is open on a day."""
+    start = end = day.replace(month=day.month - (day.month - 1) % months, day=1)
+    for _ in range(months):
+        end = month_after(end)
+    return {"start_date": start.isoformat(), "end_date": end.isoformat()}
+
+
+def _whole_period(limit: Item) -> Item:
+    """The period of what holds once."""
+    return {name: limit[name] for name in ("start_date", "end_date")}
 
 
 def _budget(i: int, limit: int, state: str) -> Item:
@@ -67,10 +83,10 @@ def _budget(i: int, limit: int, state: str) -> Item:
 
 
 def _spend_limit(
-    world: World, i: int, key: str, limit: int, state: str, spent: int
+    world: World, i: int, key: str, limit: int, state: str, period: Item, spent: int
 ) -> dict[str, Any]:
     timed = i % 2
-    balance = open_period(world.today) | {"amount_spent": usd(spent)}
+    balance = period | {"amount_spent": usd(spent)}
     balance |= {"rollover_amount": usd(0) if timed else None}
     blocked = {"allowed_merchant_categories": None, "blocked_merchant_categories": ["GAMBLING"]}
     return {
@@ -109,8 +125,8 @@ def _authorization(i: int, limit: int) -> Item:
     }
 
 
-def _v1(world: World, i: int, key: str, limit: int, state: str, spent: int) -> Item:
-    balance = open_period(world.today) | {"balance": usd(limit - spent)}
+def _v1(i: int, key: str, limit: int, state: str, period: Item, spent: int) -> Item:
+    balance = period | {"balance": usd(limit - spent)}
     return {
         "budget_id": key,
         "creator_user_id": None if i == 3 else "cuuser_00000",

@@ -20,12 +20,14 @@ PAYMENT_DAY = 5
 PER_MONTH_FOR_PAYMENTS = 20
 _WEIGHTS = list(accumulate(m.weight for m in MERCHANTS))
 
-Cards = Mapping[str, list[tuple[str | None, Any]]]
-"""By purpose, each card's id and metadata."""
+CardUsed = tuple[str | None, Any]
+"""A card's id and metadata; nothing of either where there is no card."""
+Cards = Mapping[str, list[CardUsed]]
+"""The cards by purpose."""
 
 
 def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
-    """Adds the card transactions of the history, and the accounts and statements they lead to."""
+    """Adds the card transactions of the history, and a ledger for every card account."""
     first, number = history.first, history.card_transactions
     for currency, account in ACCOUNTS.items():
         world.ledgers[account] = AccountLedger(first, currency)
@@ -33,10 +35,25 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
     transactions = world.collection("card_transactions")
     transactions.fill(spending.rows(number, first, world.today))
     transactions.turn()
+    history.card_payments.extend(spending.payments)
+
+
+def fill_accounts(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds the card accounts and their statements, as the card transactions lead to them."""
     for currency in reversed(ACCOUNTS):
         world.collection("card_accounts").add(_account(world, currency))
     close_statements(world, world.today)
-    history.card_payments.extend(spending.payments)
+
+
+def charge(
+    world: World, key: str, merchant: Merchant, amount: int, day: date, card: CardUsed
+) -> Item:
+    """A purchase of the history that is posted on `day`, before the accounts are made."""
+    posted = day.isoformat()
+    item = _purchase(key, merchant, amount, (posted, posted), card)
+    world.collection("card_transactions").add(item)
+    world.ledgers[ACCOUNTS[merchant.currency]].post(posted, amount)
+    return item
 
 
 def settle(world: World, rng: random.Random, day: date, key: str) -> Item:
@@ -77,9 +94,9 @@ class _Spending:
         self._rng = rng
         self._pays = pays
         self._due: list[CardPayment] = []
-        cards = _by_purpose(world)
-        nobody: list[tuple[str | None, Any]] = [(None, None)]
-        self._choices = [(m, shown_merchant(m), cards.get(m.purpose, nobody)) for m in MERCHANTS]
+        cards = cards_by_purpose(world)
+        nobody: list[CardUsed] = [(None, None)]
+        self._choices = [(m, cards.get(m.purpose, nobody)) for m in MERCHANTS]
 
     def rows(self, number: int, first: date, last: date) -> Iterator[tuple[str, str, bytes]]:
         """`number` card transactions, oldest first, as (id, posted date, JSON)."""
@@ -105,21 +122,11 @@ class _Spending:
         """A purchase, or now and then what comes of one, posted on the day `at`."""
         rng = self._rng
         chance, size, lag = rng.random(), rng.random(), rng.random()
-        merchant, shown, cards = self._choices[bisect(_WEIGHTS, rng.random() * _WEIGHTS[-1])]
+        merchant, cards = self._choices[bisect(_WEIGHTS, rng.random() * _WEIGHTS[-1])]
         amount = merchant.low + int((merchant.high - merchant.low) * size**2.5)
-        card, metadata = cards[int(rng.random() * len(cards))]
-        item: Item = {
-            "id": key,
-            "card_id": card,
-            "description": merchant.name,
-            "amount": {"amount": amount, "currency": merchant.currency},
-            "initiated_at_date": calendar[at - int(lag * 3)],
-            "posted_at_date": calendar[at],
-            "type": "PURCHASE",
-            "merchant": shown,
-            "card_metadata": metadata,
-            "card_transaction_operation_reference_id": f"op_{key}",
-        }
+        card = cards[int(rng.random() * len(cards))]
+        days_of_it = (calendar[at - int(lag * 3)], calendar[at])
+        item = _purchase(key, merchant, amount, days_of_it, card)
         if chance < 0.05:
             _unusual(item, chance, merchant, amount)
         return item
@@ -132,6 +139,24 @@ class _Spending:
     def _payable(self) -> list[CardPayment]:
         owed = {c: ledger.balance for c, ledger in self._ledgers.items()}
         return [CardPayment("", balance, c) for c, balance in owed.items() if balance > 0]
+
+
+def _purchase(
+    key: str, merchant: Merchant, amount: int, on: tuple[str, str], card: CardUsed
+) -> Item:
+    """A purchase that was initiated and posted `on` these days, with a card and its metadata."""
+    return {
+        "id": key,
+        "card_id": card[0],
+        "description": merchant.name,
+        "amount": {"amount": amount, "currency": merchant.currency},
+        "initiated_at_date": on[0],
+        "posted_at_date": on[1],
+        "type": "PURCHASE",
+        "merchant": shown_merchant(merchant),
+        "card_metadata": card[1],
+        "card_transaction_operation_reference_id": f"op_{key}",
+    }
 
 
 def _unusual(item: Item, chance: float, merchant: Merchant, amount: int) -> None:
@@ -169,8 +194,9 @@ def _without_card(
     }
 
 
-def _by_purpose(world: World) -> Cards:
-    cards: dict[str, list[tuple[str | None, Any]]] = {}
+def cards_by_purpose(world: World) -> Cards:
+    """The cards by the purpose that is the first word of their names."""
+    cards: dict[str, list[CardUsed]] = {}
     for card in world.collection("cards").known().values():
         purpose = card["card_name"].partition(" ")[0]
         cards.setdefault(purpose, []).append((card["id"], card["metadata"]))

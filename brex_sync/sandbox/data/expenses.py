@@ -7,7 +7,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from brex_sync.sandbox.data.history import CompanyHistory
-from brex_sync.sandbox.data.merchants import MERCHANTS, exchanged, merchant_id, shown_merchant
+from brex_sync.sandbox.data.merchants import (
+    MERCHANTS,
+    SUBSCRIPTIONS,
+    exchanged,
+    merchant_id,
+    shown_merchant,
+)
 from brex_sync.sandbox.data.pace import days
 from brex_sync.sandbox.world import World
 from brex_sync.sandbox.world.collection import Item, encode, stamp
@@ -58,7 +64,7 @@ class ExpenseWriter:
         self._days = days(first - timedelta(days=4), world.today)
         self._users = world.collection("users").known()
         self._cards = world.collection("cards").known()
-        self._merchants = {m.descriptor: (i, m) for i, m in enumerate(MERCHANTS)}
+        self._merchants = {m.descriptor: (i, m) for i, m in enumerate((*MERCHANTS, *SUBSCRIPTIONS))}
         self._trips = world.collection("bookings").parents()
 
     def expenses(self, number: int) -> Iterator[Item]:
@@ -108,17 +114,23 @@ class ExpenseWriter:
         self._keep("card_transaction_expenses", transaction["id"], key)
         return expense
 
+    def without_transaction(self, key: str, kind: str, begun: date) -> Item:
+        """An expense of that type, begun on a day of the history, without a card transaction."""
+        return self._without_transaction(key, kind, self._day(begun.isoformat()))
+
     def _paid_otherwise(self, i: int, day: int) -> Item:
         """A reimbursement, a bill, and now and then something odder."""
+        kind = self._rng.choices(("REIMBURSEMENT", "BILLPAY", "CARD", "CLAWBACK", "UNSET"),
+                                 (60, 25, 10, 3, 2))[0]  # fmt: skip
+        return self._without_transaction(f"expense_{kind[0].lower()}{i:07d}", kind, day)
+
+    def _without_transaction(self, key: str, kind: str, day: int) -> Item:
         rng = self._rng
-        kind = rng.choices(("REIMBURSEMENT", "BILLPAY", "CARD", "CLAWBACK", "UNSET"),
-                           (60, 25, 10, 3, 2))[0]  # fmt: skip
-        place, merchant = rng.choice(list(self._merchants.values())[19:])
+        place, merchant = rng.choice(list(self._merchants.values())[19 : len(MERCHANTS)])
         user = self._users[f"cuuser_{rng.randrange(60):05d}"]
         local = merchant.abroad or merchant.currency
         amount = rng.randrange(merchant.low, merchant.high)
         cents = exchanged(amount, local)
-        key = f"expense_{kind[0].lower()}{i:07d}"
         expense = self._blank(key, kind, user, merchant.purpose) | {
             "merchant_id": None if kind == "UNSET" else merchant_id(place),
             "category": merchant.category if kind in ("REIMBURSEMENT", "CARD") else None,

@@ -53,8 +53,8 @@ def _approve(world: World, rng: random.Random, number: int, now: datetime) -> No
     else:
         changes = {"status": "APPROVED", "approved_at": at}
     expenses.edit(expense["id"], **changes, updated_at=at)
-    users = world.collection("users").known()
-    if record := record_of(expense | changes | {"updated_at": at}, users):
+    users, vendors = world.collection("users").known(), world.collection("vendors").known()
+    if record := record_of(expense | changes | {"updated_at": at}, users, vendors):
         world.collection("accounting_records").add(record)
 
 

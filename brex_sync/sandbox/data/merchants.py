@@ -104,6 +104,23 @@ MERCHANTS = (
     Merchant("O'Reilly", "O'REILLY MEDIA", "5942", "USA", "USD",
              4_900, 49_900, 3, "Team", "TRAINING_AND_EDUCATION"),
 )  # fmt: skip
+SUBSCRIPTIONS = (
+    Merchant("Datadog", "DATADOG, INC.", "5734", "USA", "USD",
+             124_000, 149_000, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("Asana", "ASANA.COM", "5734", "USA", "USD",
+             58_500, 58_500, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("1Password", "1PASSWORD", "5734", "CAN", "USD",
+             51_100, 57_600, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("Personio", "PERSONIO SE", "7372", "DEU", "EUR",
+             39_900, 39_900, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("Linear", "LINEAR ORBIT", "5734", "USA", "USD",
+             64_000, 64_000, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("Semrush", "SEMRUSH", "5734", "USA", "USD",
+             11_900, 11_900, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+    Merchant("Altium", "ALTIUM", "5734", "USA", "USD",
+             355_000, 392_000, 0, "Software", "RECURRING_SOFTWARE_AND_SAAS"),
+)  # fmt: skip
+"""`low` is the first price and `high` the last. Nothing of a live world is spent on them."""
 PURPOSES = ("Travel", "Software", "Team", "Ads", "Office")
 RATES = {"USD": 1.0, "EUR": 1.09, "CHF": 1.13, "JPY": 0.67, "KWD": 0.325, "GBP": 1.27}
 """US cents for one minor unit."""

@@ -18,6 +18,8 @@ KINDS = (
 NAMES = ("Baker & Sons", "Ostrava", "Blue Ridge", "Nordlicht", "Keystone", "大阪精機", "Delmar")
 VENDORS = 40
 TRANSFERS_PER_MONTH = 11
+TO_COME = (9, 0, 5, 3, 0, 2)
+"""In how many days transfers that did not leave are to be processed; 0 before approval."""
 METHODS = ("ACH", "ACH", "ACH", "DOMESTIC_WIRE", "CHEQUE", "INTERNATIONAL_WIRE")
 
 
@@ -38,6 +40,20 @@ def fill(world: World, history: CompanyHistory, rng: random.Random) -> None:
             world.collection("transfers").add(transfer)
     for i, (bank, kind) in enumerate((("First Bank", "CHECKING"), ("Sierra Savings", "SAVING"))):
         world.collection("linked_accounts").add(_bank(world, i, bank, kind))
+
+
+def fill_to_come(world: World, history: CompanyHistory, rng: random.Random) -> None:
+    """Adds transfers that are scheduled for the next days, or wait for approval."""
+    payable = [v for v in world.collection("vendors").newest() if v["payment_accounts"]]
+    for ahead in TO_COME:
+        number = len(world.collection("transfers")) + 1
+        made = _transfer(rng, number, world.today, rng.choice(payable))
+        day = world.today + timedelta(days=ahead)
+        scheduled = {"status": "SCHEDULED", "process_date": day.isoformat()}
+        waiting = {"status": "PENDING_APPROVAL", "process_date": None}
+        made |= (scheduled if ahead else waiting) | {"cancellation_reason": None}
+        arrives = (day + timedelta(days=2)).isoformat()
+        world.collection("transfers").add(made | {"estimated_delivery_date": arrives})
 
 
 def order(world: World, rng: random.Random, day: date) -> None:
