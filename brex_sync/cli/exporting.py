@@ -47,7 +47,7 @@ def export(
     """Write tables and marts to Parquet or CSV files, without losing a digit.
 
     Without --table and --mart, every table is written. Run again, it adds a file per table with
-    the rows that changed since; views and marts are written anew.
+    the rows that changed since; the files of views and marts are replaced.
     """
     from brex_sync.databases import databases, open_database
     from brex_sync.marts.session import schema_of

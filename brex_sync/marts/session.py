@@ -19,7 +19,7 @@ def schema_of(connection: str) -> str:
 
 @contextmanager
 def snapshot(warehouse: Warehouse) -> Iterator[sa.Connection]:
-    """A transaction that sees the tables as they are at its first statement, whoever writes to
+    """A transaction that sees the tables as they are at its first statement, whatever is written to
     them meanwhile: all marts made in it are of one moment, and so are their ties."""
     with warehouse.begin() as db:
         db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

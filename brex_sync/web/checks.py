@@ -1,4 +1,4 @@
-"""Which requests are accepted, whoever sends them: the rules that keep foreign pages out."""
+"""Which requests are accepted from anyone: the rules that keep foreign pages out."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
