@@ -142,6 +142,7 @@ def test_a_killed_run_is_healed_by_the_next(
 
 
 @pytest.mark.crash
+@pytest.mark.timeout(7200)  # a hundred runs, each killed: a slow machine takes far more than 900 s
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_killed_at_any_moment_is_healed_by_the_next(
     new_database: Callable[[], str],
