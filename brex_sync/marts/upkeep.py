@@ -32,7 +32,7 @@ def keep_up(warehouse: Warehouse, catalogue: MartCatalogue) -> dict[str, MartSta
     changed, and checks the ties of these. How all of them stand now, by name.
 
     What one mart cannot do is its fault, and of those that read it; the others stand. Where
-    nothing changed, nothing is written. To be called by whoever has the connection to itself, after
+    nothing changed, nothing is written. The caller has the connection to itself; call it after
     its tables were prepared.
 
     Raises:
